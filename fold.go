@@ -1,0 +1,366 @@
+package bide
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Fold rebuilds a run's state from its records, from the first on, and checks
+// the hash chain on the way (K3, K27). It fails with ErrCorrupt at the first record that
+// does not follow from those before.
+func Fold(records iter.Seq2[Record, error]) (*Run, error) {
+	r := &Run{}
+	for rec, err := range records {
+		if err != nil {
+			return nil, err
+		}
+		if err := r.fold(&rec); err != nil {
+			return nil, err
+		}
+	}
+	r.opened, r.closed = nil, nil
+	return r, nil
+}
+
+// fold applies a stored record.
+func (r *Run) fold(rec *Record) error {
+	if rec.Seq != r.Seq+1 {
+		return Errorf(CodeCorrupt, "record %d follows record %d", rec.Seq, r.Seq).onRun(r.ID)
+	}
+	if rec.Prev != r.Head {
+		return Errorf(CodeCorrupt, "record %d does not carry the hash of the one before it", rec.Seq).onRun(r.ID)
+	}
+	data, err := rec.Decode()
+	if err != nil {
+		return err
+	}
+	return r.apply(rec, data)
+}
+
+// apply changes the state by one record. It is the only place where a run's
+// state changes, for new records and for stored ones alike.
+func (r *Run) apply(rec *Record, data any) error {
+	if err := r.change(rec, data); err != nil {
+		return Errorf(CodeCorrupt, "record %d (%s) does not apply: %w", rec.Seq, rec.Kind, err).onRun(r.ID)
+	}
+	r.Seq, r.Head, r.UpdatedAt = rec.Seq, rec.Hash, rec.At
+	r.derive()
+	return nil
+}
+
+func (r *Run) change(rec *Record, data any) error {
+	if r.Seq == 0 && rec.Kind != KindRunStarted {
+		return fmt.Errorf("a ledger begins with %s", KindRunStarted)
+	}
+	switch d := data.(type) {
+	case *RunStarted:
+		return r.started(rec, d)
+	case *StepPlanned:
+		return r.planned(rec, d)
+	case *StepFailed:
+		r.Step, r.Node = rec.Step, rec.Node
+		r.closeStep(&d.Error, d.ErrorNode)
+		return nil
+	case *EffectStarted:
+		return r.onEffect(d.Effect, func(e *EffectState) error { r.effectStarted(rec, e, d); return nil })
+	case *EffectCompleted:
+		return r.onEffect(d.Effect, func(e *EffectState) error { return r.effectCompleted(e, d.Result, d.Writes) })
+	case *EffectFailed:
+		return r.onEffect(d.Effect, func(e *EffectState) error { r.effectFailed(rec, e, d); return nil })
+	case *EffectInterrupted:
+		return r.onEffect(d.Effect, func(e *EffectState) error { e.Status = StateInterrupted; return nil })
+	case *EffectLate:
+		return nil
+	case *Wait:
+		return r.onEffect(d.Effect, func(e *EffectState) error { r.openWait(e, *d); return nil })
+	case *WaitResolved:
+		return r.waitResolved(rec, d)
+	case *RunCompleted:
+		r.Output = d.Output
+		r.end(StatusCompleted, rec.At)
+		r.Effects = nil
+	case *RunFailed:
+		r.Error = &d.Error
+		r.end(StatusFailed, rec.At)
+	case nil:
+		return r.changeByCommand(rec)
+	default:
+		return fmt.Errorf("kind %q is not known", rec.Kind)
+	}
+	return nil
+}
+
+// changeByCommand applies the kinds that have no data.
+func (r *Run) changeByCommand(rec *Record) error {
+	switch rec.Kind {
+	case KindRunCancelled:
+		r.end(StatusCancelled, rec.At)
+		r.Effects = nil
+	case KindRunPaused:
+		r.Paused = &Cause{Command: rec.Command, Actor: rec.Actor, Reason: rec.Reason, At: rec.At}
+	case KindRunUnpaused:
+		r.Paused = nil
+	case KindRunRetried:
+		r.retried(rec)
+	default:
+		return fmt.Errorf("kind %q is not known", rec.Kind)
+	}
+	return nil
+}
+
+func (r *Run) started(rec *Record, d *RunStarted) error {
+	r.RunInfo = RunInfo{
+		ID: d.RunID, Workflow: d.Workflow, Version: d.Version, Definition: d.Definition, Status: StatusRunning,
+		Key: d.Key, Session: d.Session, Actor: rec.Actor, Parent: d.Parent, Labels: d.Labels, CreatedAt: rec.At,
+	}
+	r.Deadline, r.MaxSteps = d.Deadline, d.MaxSteps
+	r.Exit = &Exit{Node: d.Entry}
+	return r.Vars.apply(Write{Op: OpSet, Path: "input", Value: d.Input})
+}
+
+func (r *Run) planned(rec *Record, d *StepPlanned) error {
+	r.Step, r.Node, r.Caught, r.Exit = rec.Step, rec.Node, nil, nil
+	if err := r.Vars.apply(d.Plan.Writes...); err != nil {
+		return err
+	}
+	if len(d.Plan.Effects) == 0 {
+		r.Effects, r.Exit = nil, &d.Plan.Exit
+		return nil
+	}
+	r.Plan = &StepPlan{Exit: d.Plan.Exit, ErrorNode: d.Plan.ErrorNode, TimeoutNode: d.Plan.TimeoutNode}
+	r.Effects = make([]EffectState, len(d.Plan.Effects))
+	announced := d.Announced
+	for i, e := range d.Plan.Effects {
+		s := &r.Effects[i]
+		*s = EffectState{Effect: e, Key: effectKey(r.ID, r.Step, i), Status: StatePending}
+		if !builtin[e.Type] && announced > 0 {
+			announced--
+			s.Status, s.Attempt, s.Spent, s.StartedAt = StateRunning, 1, 1, rec.At
+		}
+	}
+	return nil
+}
+
+func (r *Run) onEffect(i int, do func(*EffectState) error) error {
+	if i < 0 || i >= len(r.Effects) {
+		return fmt.Errorf("step %d has no effect %d", r.Step, i)
+	}
+	return do(&r.Effects[i])
+}
+
+func (r *Run) effectStarted(rec *Record, e *EffectState, d *EffectStarted) {
+	if e.Wait != "" {
+		r.closeWait(e.Wait)
+	}
+	switch {
+	case !d.InDoubt:
+		e.Spent++
+	case e.Status == StateRunning:
+		e.Lost++
+	}
+	if e.StartedAt.IsZero() {
+		e.StartedAt = rec.At
+	}
+	e.Status, e.Attempt, e.Wait = StateRunning, d.Attempt, ""
+}
+
+func (r *Run) effectCompleted(e *EffectState, result JSON, writes []Write) error {
+	if w, ok := e.resultWrite(result); ok {
+		writes = append(writes[:len(writes):len(writes)], w)
+	}
+	if err := r.Vars.apply(writes...); err != nil {
+		return err
+	}
+	e.Status, e.Wait, e.Error = StateCompleted, "", nil
+	r.settle()
+	return nil
+}
+
+// resultWrite is the write that stores a result, if it is to be stored.
+func (e *EffectState) resultWrite(result JSON) (Write, bool) {
+	op := OpSet
+	if e.Append {
+		op = OpAppend
+	}
+	return Write{Op: op, Path: e.Result, Value: result}, e.Result != ""
+}
+
+func (r *Run) effectFailed(rec *Record, e *EffectState, d *EffectFailed) {
+	e.Error = &d.Error
+	if d.RetryAt.IsZero() {
+		e.Status, e.Wait = StateFailed, ""
+		r.settle()
+		return
+	}
+	r.openWait(e, Wait{
+		ID: r.nextWaitID(), Kind: WaitRetry, Node: r.Node, Step: r.Step, Effect: d.Effect,
+		Message: d.Error.Message, CreatedAt: rec.At, Until: d.RetryAt,
+	})
+}
+
+// nextWaitID is the id of the wait that is opened next.
+func (r *Run) nextWaitID() string { return r.ID + "." + strconv.FormatInt(r.WaitCount+1, 10) }
+
+func (r *Run) openWait(e *EffectState, w Wait) {
+	r.WaitCount++
+	r.Waits = append(r.Waits, w)
+	r.opened = append(r.opened, w)
+	e.Status, e.Wait = StateWaiting, w.ID
+}
+
+func (r *Run) closeWait(id string) {
+	isID := func(w Wait) bool { return w.ID == id }
+	if i := slices.IndexFunc(r.Waits, isID); i >= 0 {
+		r.Waits = slices.Delete(r.Waits, i, i+1)
+	}
+	if i := slices.IndexFunc(r.opened, isID); i >= 0 {
+		r.opened = slices.Delete(r.opened, i, i+1)
+	} else {
+		r.closed = append(r.closed, id)
+	}
+}
+
+func (r *Run) waitResolved(rec *Record, d *WaitResolved) error {
+	w := r.Wait(d.WaitID)
+	if w == nil {
+		return fmt.Errorf("wait %s is not open", d.WaitID)
+	}
+	out, err := w.resolve(d.By, d.Answer, rec.Actor)
+	if err != nil {
+		return err
+	}
+	effect := w.Effect
+	r.closeWait(d.WaitID)
+	return r.onEffect(effect, func(e *EffectState) error {
+		e.Wait = ""
+		switch {
+		case out.again:
+			e.Status = StatePending
+			return nil
+		case out.fail != nil:
+			e.Status, e.Error = StateFailed, out.fail
+			r.settle()
+			return nil
+		}
+		return r.effectCompleted(e, out.result, nil)
+	})
+}
+
+// resolve derives the effect's outcome from the way its wait was closed.
+func (w *Wait) resolve(by ResolvedBy, answer JSON, actor string) (outcome, error) {
+	switch {
+	case by == ByTimer:
+		return outcome{result: JSON(`{"until":"` + formatTime(w.Until) + `"}`)}, nil
+	case by == ByDeadline && w.Default == nil:
+		return outcome{fail: &Failure{Code: FailureTimeout, Message: "nobody answered before " + formatTime(w.ExpiresAt)}}, nil
+	case by == ByDeadline:
+		return w.outcome(w.Default, "", true)
+	}
+	return w.outcome(answer, actor, false)
+}
+
+// settle ends the step once all of its effects have ended.
+func (r *Run) settle() {
+	var failed *EffectState
+	for i := range r.Effects {
+		e := &r.Effects[i]
+		if !e.Status.ended() {
+			return
+		}
+		if e.Status == StateFailed && failed == nil {
+			failed = e
+		}
+	}
+	if failed == nil {
+		exit := r.Plan.Exit
+		r.Effects, r.Plan, r.Exit = nil, nil, &exit
+		return
+	}
+	f := *failed.Error
+	f.Effect, f.Attempts = failed.Type, failed.Attempt
+	to := r.Plan.ErrorNode
+	if f.Code == FailureTimeout && r.Plan.TimeoutNode != "" {
+		to = r.Plan.TimeoutNode
+	}
+	r.closeStep(&f, to)
+}
+
+// closeStep ends a step that failed: at a node that takes care of it, or with
+// the run. In the second case the effects stay, so that Retry can go on from them.
+func (r *Run) closeStep(f *Failure, to string) {
+	f.Node, f.Step = r.Node, r.Step
+	if to == "" {
+		r.Exit = &Exit{Fail: f}
+		return
+	}
+	r.Caught, r.Exit, r.Effects, r.Plan = f, &Exit{Node: to}, nil, nil
+}
+
+// end makes the run final. Effects whose attempt is under way are in doubt from then on.
+func (r *Run) end(s Status, at time.Time) {
+	r.Status, r.EndedAt, r.Paused = s, at, nil
+	for i := range r.Effects {
+		switch e := &r.Effects[i]; e.Status {
+		case StateRunning:
+			e.Status = StateInterrupted
+		case StateWaiting:
+			e.Status, e.Wait = StatePending, ""
+		}
+	}
+	for len(r.Waits) > 0 {
+		r.closeWait(r.Waits[len(r.Waits)-1].ID)
+	}
+}
+
+// retried opens a failed run again: its failed effects are made again, those
+// that completed stay; a failed node is visited again. A deadline that ended it starts anew.
+func (r *Run) retried(rec *Record) {
+	if !r.Deadline.IsZero() && !r.Deadline.After(rec.At) {
+		r.Deadline = rec.At.Add(r.Deadline.Sub(r.CreatedAt))
+	}
+	if r.Step >= r.MaxSteps {
+		r.MaxSteps = r.Step * 2
+	}
+	r.Status, r.EndedAt, r.Error, r.Exit = StatusRunning, time.Time{}, nil, nil
+	open := false
+	for i := range r.Effects {
+		e := &r.Effects[i]
+		if e.Status == StateFailed {
+			e.Status, e.Spent, e.StartedAt = StatePending, 0, time.Time{}
+		}
+		open = open || !e.Status.ended()
+	}
+	if !open {
+		r.Effects, r.Plan, r.Exit = nil, nil, &Exit{Node: r.Node}
+	}
+}
+
+// derive sets what follows from the rest of the state: status and wake time.
+func (r *Run) derive() {
+	r.WakeAt = time.Time{}
+	if r.Status.Final() {
+		return
+	}
+	if r.Paused != nil {
+		r.Status = StatusPaused
+		return
+	}
+	r.Status = StatusRunning
+	if r.Exit == nil && len(r.Effects) > 0 {
+		r.Status = StatusWaiting
+		for i := range r.Effects {
+			if s := r.Effects[i].Status; !s.ended() && s != StateWaiting {
+				r.Status = StatusRunning
+			}
+		}
+	}
+	r.WakeAt = r.Deadline
+	for i := range r.Waits {
+		if at := r.Waits[i].due(); !at.IsZero() && (r.WakeAt.IsZero() || at.Before(r.WakeAt)) {
+			r.WakeAt = at
+		}
+	}
+}

@@ -1,0 +1,587 @@
+package bide
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// machine is the kernel's state machine for one run: inputs go in, records come
+// out and become a Commit. It touches no clock, randomness or store; time and a
+// random number come in with the input (K5).
+type machine struct {
+	run    *Run
+	wf     *Workflow // nil for inputs that call no node
+	lim    *Limits
+	now    time.Time
+	random float64 // in [0,1), for the jitter of a retry
+	cause  Cause
+
+	command *CommandRecord // what to keep of the command at work, once it is done
+
+	from      Position
+	out       []Record
+	outBytes  int
+	announced map[attemptID]bool // attempts announced by records in out
+}
+
+// attemptID names one attempt of one effect of a run.
+type attemptID struct {
+	step    int64
+	effect  int
+	attempt int
+}
+
+func newMachine(r *Run, wf *Workflow, lim *Limits, now time.Time, random float64, cause Cause) *machine {
+	return &machine{run: r, wf: wf, lim: lim, now: now, random: random, cause: cause,
+		from: r.Position(), announced: map[attemptID]bool{}}
+}
+
+// emit appends a record and applies it at once, by the same code that folds stored records.
+func (m *machine) emit(kind Kind, step int64, node string, data any) error {
+	rec := Record{
+		Seq: m.run.Seq + 1, Prev: m.run.Head, At: m.now, Kind: kind, Step: step, Node: node,
+		Command: m.cause.Command, Actor: m.cause.Actor, Reason: m.cause.Reason,
+	}
+	if data != nil {
+		var err error
+		if rec.Data, err = encodeOwn(data); err != nil {
+			return fmt.Errorf("encode %s: %w", kind, err)
+		}
+	}
+	rec.seal()
+	if err := m.run.apply(&rec, data); err != nil {
+		return err
+	}
+	m.out = append(m.out, rec)
+	m.outBytes += len(rec.Raw)
+	return nil
+}
+
+// here emits a record about the current step.
+func (m *machine) here(kind Kind, data any) error {
+	return m.emit(kind, m.run.Step, m.run.Node, data)
+}
+
+// commit takes the records out as one value.
+func (m *machine) commit() *Commit {
+	c := &Commit{
+		RunID: m.run.ID, Expect: m.from, Records: m.out, Info: m.run.RunInfo,
+		Opened: m.run.opened, Closed: m.run.closed, Command: m.command,
+	}
+	m.run.opened, m.run.closed = nil, nil
+	m.from, m.out, m.outBytes = m.run.Position(), nil, 0
+	return c
+}
+
+// maxPending bounds the bytes of records that consecutive pure steps gather
+// before they are committed.
+const maxPending = 1 << 20
+
+// advance moves the run until it has to wait for something: the outcome of an
+// attempt, a wait, the end, or the budget of steps. live tells whether an
+// attempt has a handler at work. It returns the attempts to start once the
+// records are durable, the steps used, and whether more can be done after the commit.
+func (m *machine) advance(live func(attemptID) bool, budget int) (start []attemptID, used int, more bool, err error) {
+	r := m.run
+	for {
+		if r.Status.Final() || r.Paused != nil {
+			return m.toStart(), used, false, nil
+		}
+		if !r.Deadline.IsZero() && !m.now.Before(r.Deadline) {
+			err := m.here(KindRunFailed, &RunFailed{Failure{Code: FailureTimeout, Message: "the run's deadline passed", Step: r.Step, Node: r.Node}})
+			return nil, used, false, err
+		}
+		if err := m.fireDue(); err != nil {
+			return nil, used, false, err
+		}
+		if r.Exit == nil {
+			if err := m.startEffects(live); err != nil {
+				return nil, used, false, err
+			}
+			if r.Exit == nil {
+				return m.toStart(), used, false, nil
+			}
+		}
+		if m.outBytes > maxPending {
+			return m.toStart(), used, true, nil
+		}
+		if r.Exit.Node != "" {
+			if used == budget {
+				return m.toStart(), used, false, nil
+			}
+			used++
+		}
+		if err := m.leave(); err != nil {
+			return nil, used, false, err
+		}
+	}
+}
+
+// toStart lists the attempts announced by the pending records that still stand.
+func (m *machine) toStart() (out []attemptID) {
+	for i, e := range m.run.Effects {
+		if id := (attemptID{m.run.Step, i, e.Attempt}); e.Status == StateRunning && m.announced[id] {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// fireDue resolves every wait whose time has come.
+func (m *machine) fireDue() error {
+	r := m.run
+	for i := 0; i < len(r.Waits); i++ {
+		w := r.Waits[i]
+		at := w.due()
+		if at.IsZero() || m.now.Before(at) {
+			continue
+		}
+		var err error
+		switch {
+		case w.Kind == WaitRetry:
+			err = m.startAttempt(w.Effect, false)
+		case !w.Until.IsZero():
+			err = m.here(KindWaitResolved, &WaitResolved{WaitID: w.ID, By: ByTimer})
+		default:
+			err = m.here(KindWaitResolved, &WaitResolved{WaitID: w.ID, By: ByDeadline})
+		}
+		if err != nil {
+			return err
+		}
+		i = -1 // the list changed
+	}
+	return nil
+}
+
+// startEffects begins pending effects and settles those in doubt.
+func (m *machine) startEffects(live func(attemptID) bool) error {
+	r := m.run
+	running := 0
+	for i := range r.Effects {
+		running += btoi(r.Effects[i].Status == StateRunning)
+	}
+	for i := 0; i < len(r.Effects); i++ {
+		e := &r.Effects[i]
+		id := attemptID{r.Step, i, e.Attempt}
+		var err error
+		switch {
+		case e.Status == StatePending && builtin[e.Type]:
+			err = m.beginBuiltin(i)
+		case e.Status == StatePending && running < m.lim.Concurrency:
+			running++
+			err = m.startAttempt(i, false)
+		case e.Status == StateRunning && !live(id) && !m.announced[id], e.Status == StateInterrupted:
+			err = m.inDoubt(i)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startAttempt announces the next attempt of an effect.
+func (m *machine) startAttempt(i int, inDoubt bool) error {
+	e := &m.run.Effects[i]
+	d := &EffectStarted{Effect: i, Attempt: e.Attempt + 1, InDoubt: inDoubt}
+	if err := m.here(KindEffectStarted, d); err != nil {
+		return err
+	}
+	m.announced[attemptID{m.run.Step, i, d.Attempt}] = true
+	return nil
+}
+
+// inDoubt decides about an effect that was announced and has no outcome (K8).
+func (m *machine) inDoubt(i int) error {
+	r, e := m.run, &m.run.Effects[i]
+	message := ""
+	switch {
+	case e.Delivery == AtMostOnce:
+		message = fmt.Sprintf("It is not known whether %q happened: it was announced and has no outcome.", e.Type)
+	case e.Status == StateRunning && e.Lost >= m.lim.Lost:
+		message = fmt.Sprintf("The process ended %d times while %q was at work.", e.Lost+1, e.Type)
+	default:
+		return m.startAttempt(i, true)
+	}
+	details, err := encodeOwn(struct {
+		Type    string `json:"type"`
+		Payload JSON   `json:"payload"`
+		Key     string `json:"idempotency_key"`
+		Attempt int    `json:"attempt"`
+	}{e.Type, e.Payload, e.Key, e.Attempt})
+	if err != nil {
+		return err
+	}
+	return m.here(KindWaitOpened, &Wait{ID: r.nextWaitID(), Kind: WaitAttention, Node: r.Node, Step: r.Step, Effect: i,
+		Message: message, Details: details, CreatedAt: m.now})
+}
+
+// beginBuiltin carries out a built-in effect: a result at once, or a wait.
+func (m *machine) beginBuiltin(i int) error {
+	r, e := m.run, &m.run.Effects[i]
+	var s waitSpec
+	if err := decodeOwn(e.Payload, &s); err != nil {
+		return err
+	}
+	if e.Type == TypeTell || e.Type == TypeQuery {
+		result := JSON("null")
+		if e.Type == TypeQuery {
+			if raw, ok, err := r.Vars.Raw(s.Key); err == nil && ok {
+				result = raw
+			}
+		}
+		return m.completeEffect(i, 0, result, nil)
+	}
+	w := &Wait{ID: r.nextWaitID(), Node: r.Node, Step: r.Step, Effect: i, Message: s.Message,
+		Choices: s.Choices, FreeText: s.FreeText, Schema: s.Schema, Details: s.Details, CreatedAt: m.now, Default: s.Default}
+	switch e.Type {
+	case TypeAsk:
+		w.Kind = WaitQuestion
+		if s.Schema != nil {
+			w.Kind = WaitForm
+		}
+	case TypeWaitUntil:
+		w.Kind, w.Until = WaitTimer, truncate(m.now.Add(time.Duration(s.For)))
+		if s.Until != "" {
+			var err error
+			if w.Until, err = parseTime(s.Until); err != nil {
+				return err
+			}
+		}
+	case TypeWaitEvent:
+		w.Kind, w.Key = WaitForEvent, "evt:run:"+r.ID+":"+s.Key
+	case TypeJob:
+		w.Kind, w.Key = WaitJob, s.Key
+	}
+	w.ExpiresAt = m.deadline(e, s.Timeout)
+	if err := m.here(KindWaitOpened, w); err != nil {
+		return err
+	}
+	return m.fireDue()
+}
+
+// deadline is when a wait opened now expires: after its own timeout or its
+// effect's, whichever is first.
+func (m *machine) deadline(e *EffectState, timeout Duration) (at time.Time) {
+	if timeout > 0 {
+		at = m.now.Add(time.Duration(timeout))
+	}
+	if e.Timeout > 0 {
+		start := e.StartedAt
+		if start.IsZero() {
+			start = m.now
+		}
+		if end := start.Add(time.Duration(e.Timeout)); at.IsZero() || end.Before(at) {
+			at = end
+		}
+	}
+	return truncate(at)
+}
+
+// leave goes where the ended step leads.
+func (m *machine) leave() error {
+	r := m.run
+	switch exit := r.Exit; {
+	case exit.Fail != nil:
+		f := *exit.Fail
+		f.Node, f.Step = r.Node, r.Step
+		return m.here(KindRunFailed, &RunFailed{f})
+	case exit.Complete && exit.OutputFrom != "":
+		raw, ok, err := r.Vars.Raw(exit.OutputFrom)
+		if err != nil || !ok {
+			return m.here(KindRunFailed, &RunFailed{Failure{Code: FailureOutput, Node: r.Node, Step: r.Step,
+				Message: fmt.Sprintf("the run completes with vars %q, but nothing is there", exit.OutputFrom)}})
+		}
+		return m.here(KindRunCompleted, &RunCompleted{raw})
+	case exit.Complete:
+		return m.here(KindRunCompleted, &RunCompleted{exit.Output})
+	case r.Step >= r.MaxSteps:
+		return m.here(KindRunFailed, &RunFailed{Failure{Code: FailureLimit, Node: r.Node, Step: r.Step,
+			Message: fmt.Sprintf("the run has made %d steps, its limit", r.Step)}})
+	default:
+		return m.visit(exit.Node)
+	}
+}
+
+// visit calls a node and records its plan.
+func (m *machine) visit(node string) error {
+	r, step := m.run, m.run.Step+1
+	plan, failure := decide(m.wf, node, r, m.now, m.lim)
+	if failure != nil {
+		to := m.wf.ErrorNode
+		if to == node {
+			to = ""
+		}
+		return m.emit(KindStepFailed, step, node, &StepFailed{Error: *failure, ErrorNode: to})
+	}
+	d := &StepPlanned{Plan: *plan}
+	for i := range plan.Effects {
+		if !builtin[plan.Effects[i].Type] && d.Announced < m.lim.Concurrency {
+			m.announced[attemptID{step, i, 1}] = true
+			d.Announced++
+		}
+	}
+	return m.emit(KindStepPlanned, step, node, d)
+}
+
+// decide calls a node and checks its plan. A failure is what the node did
+// wrong: an error, a panic, a plan that cannot be carried out.
+func decide(wf *Workflow, node string, r *Run, now time.Time, lim *Limits) (*StepPlan, *Failure) {
+	fn := wf.Nodes[node]
+	if fn == nil {
+		return nil, &Failure{Code: FailureNode, Message: fmt.Sprintf("workflow %s has no node %q", wf.ID, node)}
+	}
+	at := *r
+	at.now = now
+	plan, failure := callNode(fn, &at)
+	if failure != nil {
+		return nil, failure
+	}
+	if plan.ErrorNode == "" && wf.ErrorNode != node && len(plan.Effects) > 0 {
+		plan.ErrorNode = wf.ErrorNode
+	}
+	if err := plan.check(wf, node, lim); err != nil {
+		return nil, &Failure{Code: FailureNode, Message: err.Error()}
+	}
+	for i := range plan.Effects {
+		if err := checkBuiltin(&plan.Effects[i]); err != nil {
+			return nil, &Failure{Code: FailureNode, Message: fmt.Sprintf("node %q, effects[%d] (%s): %v", node, i, plan.Effects[i].Type, err)}
+		}
+	}
+	if err := r.Vars.checkAll(plan.Writes); err != nil {
+		return nil, &Failure{Code: FailureNode, Message: fmt.Sprintf("node %q: %v", node, err)}
+	}
+	return plan, nil
+}
+
+func callNode(fn NodeFunc, r *Run) (plan *StepPlan, failure *Failure) {
+	defer func() {
+		if v := recover(); v != nil {
+			plan, failure = nil, &Failure{Code: FailurePanic, Message: fmt.Sprint(v), Stack: panicStack()}
+		}
+	}()
+	p, err := fn(r)
+	if err != nil {
+		return nil, &Failure{Code: FailureNode, Message: err.Error()}
+	}
+	return &p, nil
+}
+
+// panicStack prints the functions between a panic and the kernel. It holds no
+// addresses, so that the same panic gives the same record.
+func panicStack() string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	var b strings.Builder
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if strings.HasPrefix(f.Function, "runtime.") && b.Len() == 0 {
+			continue
+		}
+		if strings.HasPrefix(f.Function, "github.com/bide-dev/bide.callNode") || strings.HasPrefix(f.Function, "github.com/bide-dev/bide.callHandler") {
+			break
+		}
+		file := f.File
+		if parts := strings.Split(file, "/"); len(parts) > 2 {
+			file = strings.Join(parts[len(parts)-2:], "/")
+		}
+		fmt.Fprintf(&b, "%s (%s:%d)\n", f.Function, file, f.Line)
+	}
+	return b.String()
+}
+
+// checkBuiltin checks the payload of a built-in effect: what its constructor
+// could not know, and what a plan built by hand may hold.
+func checkBuiltin(e *Effect) error {
+	if !builtin[e.Type] {
+		return nil
+	}
+	var s waitSpec
+	if err := decodeOwn(e.Payload, &s); err != nil {
+		return fmt.Errorf("payload: %w", err)
+	}
+	if s.Timeout < 0 {
+		return fmt.Errorf("the timeout %s is negative", s.Timeout)
+	}
+	switch e.Type {
+	case TypeAsk:
+		if s.Message == "" {
+			return errors.New("the prompt is empty")
+		}
+		kind := WaitQuestion
+		if s.Schema != nil {
+			kind = WaitForm
+			if _, err := compileSchema(s.Schema); err != nil {
+				return fmt.Errorf("the form's schema cannot be used: %w", err)
+			}
+		}
+		if s.Default != nil {
+			w := Wait{Kind: kind, Choices: s.Choices, FreeText: s.FreeText, Schema: s.Schema}
+			if faults := w.check(s.Default); len(faults) > 0 {
+				return fmt.Errorf("the default answer: %s", faults[0])
+			}
+		}
+	case TypeWaitUntil:
+		if s.Until != "" {
+			_, err := parseTime(s.Until)
+			return err
+		}
+		if s.For < 0 {
+			return fmt.Errorf("the duration %s is negative", s.For)
+		}
+	}
+	return nil
+}
+
+// result is what came of an attempt.
+type result struct {
+	id          attemptID
+	value       JSON
+	writes      []Write
+	wait        *Wait
+	fail        *Failure
+	retryAfter  time.Duration
+	interrupted bool // the handler was told to stop by pause or shutdown, and did
+}
+
+// attemptEnded records what came of an attempt.
+func (m *machine) attemptEnded(res *result) error {
+	r := m.run
+	i := res.id.effect
+	if r.Status.Final() || r.Step != res.id.step || i >= len(r.Effects) ||
+		r.Effects[i].Status != StateRunning || r.Effects[i].Attempt != res.id.attempt {
+		return m.late(res)
+	}
+	switch {
+	case res.interrupted:
+		return m.here(KindEffectInterrupted, &EffectInterrupted{Effect: i, Attempt: res.id.attempt, Message: res.fail.Message})
+	case res.fail != nil:
+		return m.failAttempt(i, res.fail, res.retryAfter, nil)
+	case res.wait != nil:
+		w := *res.wait
+		w.ID, w.Node, w.Step, w.Effect, w.CreatedAt = r.nextWaitID(), r.Node, r.Step, i, m.now
+		if end := m.deadline(&r.Effects[i], 0); !end.IsZero() && (w.ExpiresAt.IsZero() || end.Before(w.ExpiresAt)) {
+			w.ExpiresAt = end
+		}
+		return m.here(KindWaitOpened, &w)
+	}
+	return m.completeEffect(i, res.id.attempt, res.value, res.writes)
+}
+
+// completeEffect records a result, or, when it does not fit its place in vars, the failure that this is (K10, K14).
+func (m *machine) completeEffect(i, attempt int, value JSON, writes []Write) error {
+	e := &m.run.Effects[i]
+	all := writes
+	if w, ok := e.resultWrite(value); ok {
+		all = append(writes[:len(writes):len(writes)], w)
+	}
+	if len(value) > m.lim.ValueBytes {
+		return m.failAttempt(i, &Failure{Code: FailureTooLarge, Permanent: true,
+			Message: fmt.Sprintf("the result has %d bytes, more than the limit of %d", len(value), m.lim.ValueBytes)}, 0, nil)
+	}
+	if err := m.run.Vars.checkAll(all); err != nil {
+		return m.failAttempt(i, &Failure{Code: FailureWrite, Permanent: true, Message: err.Error()}, 0, value)
+	}
+	return m.here(KindEffectCompleted, &EffectCompleted{Effect: i, Attempt: attempt, Result: value, Writes: writes})
+}
+
+// failAttempt records a failed attempt and, when the policy allows another,
+// chooses its time (K11).
+func (m *machine) failAttempt(i int, f *Failure, after time.Duration, value JSON) error {
+	e := &m.run.Effects[i]
+	d := &EffectFailed{Effect: i, Attempt: e.Attempt, Error: *f, Result: value}
+	if !f.Permanent && e.Spent < e.attempts() {
+		delay := max(e.Retry.delay(e.Spent, m.random), after)
+		at := truncate(m.now.Add(delay))
+		if end := m.deadline(e, 0); end.IsZero() || at.Before(end) {
+			d.RetryAt = at
+		} else {
+			d.Error.Code = FailureTimeout
+			d.Error.Message = fmt.Sprintf("no time left for another attempt; the last one: %s", f.Message)
+		}
+	}
+	return m.here(KindEffectFailed, d)
+}
+
+func (m *machine) late(res *result) error {
+	d := &EffectLate{Effect: res.id.effect, Attempt: res.id.attempt, Result: res.value, Error: res.fail}
+	return m.emit(KindEffectLate, res.id.step, "", d)
+}
+
+// answer resolves an open wait by an answer that fits it (K16, K17).
+func (m *machine) answer(waitID string, raw JSON) error {
+	w := m.run.Wait(waitID)
+	if w == nil {
+		return Errorf(CodeNotFound, "wait %s is not open", waitID).onWait(waitID)
+	}
+	if m.run.Paused == nil && !w.ExpiresAt.IsZero() && !m.now.Before(w.ExpiresAt) {
+		return Errorf(CodeExpired, "wait %s expired at %s", waitID, formatTime(w.ExpiresAt)).onWait(waitID)
+	}
+	faults := w.check(raw)
+	if len(raw) > m.lim.ValueBytes {
+		faults = append(faults, Fault{"", fmt.Sprintf("the answer has %d bytes, more than the limit of %d", len(raw), m.lim.ValueBytes)})
+	}
+	if len(faults) == 0 {
+		out, err := w.outcome(raw, m.cause.Actor, false)
+		if err != nil {
+			return err
+		}
+		if write, ok := m.run.Effects[w.Effect].resultWrite(out.result); ok && out.result != nil {
+			if err := m.run.Vars.checkAll([]Write{write}); err != nil {
+				faults = append(faults, Fault{"", err.Error()})
+			}
+		}
+	}
+	if len(faults) > 0 {
+		return (&Error{Code: CodeInvalidAnswer, Message: "the answer does not fit wait " + waitID, Faults: faults, Wait: waitID}).onRun(m.run.ID)
+	}
+	return m.here(KindWaitResolved, &WaitResolved{WaitID: waitID, By: ByAnswer, Answer: raw})
+}
+
+// truncate keeps a time to what a record can hold.
+func truncate(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// defaultLost is how often a crash may interrupt an effect before a person is asked.
+const defaultLost = 10
+
+// Limits bound what one run can use (K15).
+type Limits struct {
+	// Steps is how many steps a run may make; the next fails it with code limit_exceeded. Defaults to 100,000.
+	Steps int64
+	// ValueBytes bounds one payload, result, answer or written value. Defaults to 8 MiB.
+	ValueBytes int
+	// Effects is how many effects one plan may have. Defaults to 1,000.
+	Effects int
+	// Concurrency is how many attempts of one step run at once. Defaults to 64.
+	Concurrency int
+	// Lost is how many crashes in the middle of one effect are repeated before
+	// an attention wait asks a person. Defaults to 10.
+	Lost int
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(p *int, v int) {
+		if *p <= 0 {
+			*p = v
+		}
+	}
+	if l.Steps <= 0 {
+		l.Steps = 100_000
+	}
+	l.Steps = min(l.Steps, math.MaxInt64/4)
+	set(&l.ValueBytes, 8<<20)
+	set(&l.Effects, 1000)
+	set(&l.Concurrency, 64)
+	set(&l.Lost, defaultLost)
+	return l
+}

@@ -1,0 +1,212 @@
+package bide
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Runtime drives runs against a store. Its methods may be called from many
+// goroutines; transitions of one run are made one after the other, those of
+// different runs at once. Several runtimes may share a store: a transition made from a state
+// that is no longer the stored one is refused by the store and made again.
+type Runtime struct {
+	store Store
+	opts  Options
+
+	mu        sync.Mutex
+	workflows map[string]map[string]*Workflow
+	handlers  map[string]Handler
+	sessions  map[string]*session
+	idle      *list.List // of *session without users, least recently used first
+	strays    sync.WaitGroup
+}
+
+// Options refines a runtime. Nil means the defaults.
+type Options struct {
+	// Limits bound what one run can use; zero fields have their documented defaults.
+	Limits Limits
+	// TickSteps is how many steps one Tick makes at most. Defaults to 1,000.
+	TickSteps int
+	// Grace is how long Tick waits for a handler to return after its context
+	// ended, before it goes on without it. Defaults to 10s.
+	Grace time.Duration
+	// Poll is how often Tick looks for changes made by other processes while
+	// handlers are at work. Defaults to 1s.
+	Poll time.Duration
+	// CacheRuns is how many idle runs are kept in memory. Defaults to 1,024.
+	CacheRuns int
+	// Clock is the source of time. Defaults to the system's.
+	Clock Clock
+	// NewID makes ids of runs. Defaults to UUIDv7.
+	NewID func() string
+	// Random returns a number in [0,1) for the jitter of retries. Defaults to math/rand.
+	Random func() float64
+	// Logger receives what happens besides the ledger. Defaults to none.
+	Logger *slog.Logger
+}
+
+// New returns a runtime over a store, which stays the caller's to close.
+func New(store Store, opts *Options) (*Runtime, error) {
+	if store == nil {
+		return nil, Errorf(CodeInvalidInput, "bide.New needs a store")
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	o.Limits = o.Limits.withDefaults()
+	if o.TickSteps <= 0 {
+		o.TickSteps = 1000
+	}
+	if o.Grace <= 0 {
+		o.Grace = 10 * time.Second
+	}
+	if o.Poll <= 0 {
+		o.Poll = time.Second
+	}
+	if o.CacheRuns <= 0 {
+		o.CacheRuns = 1024
+	}
+	if o.Clock == nil {
+		o.Clock = systemClock{}
+	}
+	if o.NewID == nil {
+		o.NewID = newID
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Runtime{
+		store: store, opts: o, workflows: map[string]map[string]*Workflow{}, handlers: map[string]Handler{},
+		sessions: map[string]*session{}, idle: list.New(),
+	}, nil
+}
+
+// Register makes workflows known, so that Tick and Replay can find the code of
+// a run begun earlier. It fails with ErrInvalidWorkflow, which lists every
+// fault, when one is misbuilt or its id and version are taken by another definition.
+func (rt *Runtime) Register(workflows ...Workflow) error {
+	for _, wf := range workflows {
+		if err := wf.check(); err != nil {
+			return err
+		}
+		rt.mu.Lock()
+		known := rt.workflows[wf.ID][wf.Version]
+		if known == nil {
+			if rt.workflows[wf.ID] == nil {
+				rt.workflows[wf.ID] = map[string]*Workflow{}
+			}
+			rt.workflows[wf.ID][wf.Version] = &wf
+		}
+		rt.mu.Unlock()
+		if known != nil && known.Definition() != wf.Definition() {
+			return Errorf(CodeInvalidWorkflow, "workflow %q version %q is registered twice with different definitions; give the new one another version", wf.ID, wf.Version)
+		}
+	}
+	return nil
+}
+
+// Handle registers the handler of an effect type. It panics when h is nil or
+// the type is built in or taken.
+func (rt *Runtime) Handle(typ string, h Handler) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	switch {
+	case h == nil:
+		panic(fmt.Sprintf("bide: the handler for %q is nil", typ))
+	case builtin[typ]:
+		panic(fmt.Sprintf("bide: effect type %q is built in", typ))
+	case rt.handlers[typ] != nil:
+		panic(fmt.Sprintf("bide: effect type %q has a handler already", typ))
+	}
+	rt.handlers[typ] = h
+}
+
+func (rt *Runtime) workflow(id, version string) (*Workflow, error) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if wf := rt.workflows[id][version]; wf != nil {
+		return wf, nil
+	}
+	return nil, Errorf(CodeUnknownWorkflow, "workflow %q version %q is not registered with this runtime; register it and tick again", id, version)
+}
+
+func (rt *Runtime) handler(typ string) Handler {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.handlers[typ]
+}
+
+// Close waits until handlers that Tick went on without have returned, or ctx
+// ends. Calls of Tick end by their own contexts.
+func (rt *Runtime) Close(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { rt.strays.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("handlers still at work: %w", context.Cause(ctx))
+	}
+}
+
+func (rt *Runtime) now() time.Time { return truncate(rt.opts.Clock.Now()) }
+
+// open returns the session of a run and counts the caller as its user.
+func (rt *Runtime) open(runID string) *session {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	s := rt.sessions[runID]
+	if s == nil {
+		s = newSession(rt, runID)
+		rt.sessions[runID] = s
+	}
+	if s.idle != nil {
+		rt.idle.Remove(s.idle)
+		s.idle = nil
+	}
+	s.users++
+	return s
+}
+
+// release gives a session back; it is kept for a while in case it is used again.
+func (rt *Runtime) release(s *session) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if s.users--; s.users > 0 {
+		return
+	}
+	s.idle = rt.idle.PushBack(s)
+	for rt.idle.Len() > rt.opts.CacheRuns {
+		oldest := rt.idle.Remove(rt.idle.Front()).(*session)
+		delete(rt.sessions, oldest.id)
+	}
+}
+
+// commit sends a commit, and again when its outcome is unknown: the store
+// applies it once.
+func (rt *Runtime) commit(ctx context.Context, c *Commit) error {
+	var err error
+	for range 3 {
+		if err = rt.store.Commit(ctx, c); err == nil || final(err) || ctx.Err() != nil {
+			return err
+		}
+		rt.opts.Logger.Warn("commit again", "run", c.RunID, "seq", c.Info.Seq, "err", err)
+	}
+	return err
+}
+
+// final reports whether sending the same commit again cannot help.
+func final(err error) bool {
+	var e *Error
+	return errors.As(err, &e)
+}

@@ -1,0 +1,159 @@
+package bide
+
+import (
+	"container/list"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+)
+
+// session is the in-memory side of one run: its state as of the last commit
+// seen, a cache of what the store has.
+type session struct {
+	rt    *Runtime
+	id    string
+	users int           // guarded by rt.mu
+	idle  *list.Element // guarded by rt.mu
+
+	ticking chan struct{} // holds one token while a Tick is at work
+	changed chan struct{} // told after a commit, for the Tick at work
+
+	mu     sync.Mutex // guards the rest; held while a transition is committed
+	run    *Run       // nil: to be loaded
+	bytes  int        // of the records since the last snapshot
+	snapAt int        // value of bytes from which a snapshot is considered
+}
+
+// minSnapshot is the number of bytes of records below which no snapshot is written.
+const minSnapshot = 64 << 10
+
+func newSession(rt *Runtime, id string) *session {
+	return &session{rt: rt, id: id, ticking: make(chan struct{}, 1), changed: make(chan struct{}, 1), snapAt: minSnapshot}
+}
+
+// refresh brings the state to what the store has.
+func (s *session) refresh(ctx context.Context) error {
+	if s.run != nil {
+		stored, err := s.rt.store.Load(ctx, s.id, s.run.Position())
+		if err != nil {
+			return err
+		}
+		if stored.Position == s.run.Position() || s.extend(stored) == nil {
+			return nil
+		}
+	}
+	stored, err := s.rt.store.Load(ctx, s.id, Position{})
+	if err != nil {
+		return err
+	}
+	s.run, s.bytes, s.snapAt = &Run{}, 0, minSnapshot
+	if stored.Snapshot != nil {
+		if err := decodeOwn(stored.Snapshot, s.run); err != nil {
+			s.run = nil
+			return Errorf(CodeCorrupt, "snapshot at record %d: %w", stored.SnapshotSeq, err).onRun(s.id)
+		}
+	}
+	if err := s.extend(stored); err != nil {
+		s.run = nil
+		return err
+	}
+	return nil
+}
+
+// extend folds stored records onto the state; after an error the state is of no use.
+func (s *session) extend(stored *Stored) error {
+	for _, raw := range stored.Records {
+		rec, err := ParseRecord(raw)
+		if err != nil {
+			return err
+		}
+		if err := s.run.fold(&rec); err != nil {
+			return err
+		}
+		s.bytes += len(raw)
+	}
+	s.run.opened, s.run.closed = nil, nil
+	if s.run.Position() != stored.Position {
+		return Errorf(CodeCorrupt, "the records end at %d, the run's row says %d: the ledger was cut or rewritten", s.run.Seq, stored.Seq).onRun(s.id)
+	}
+	return nil
+}
+
+// maxConflicts bounds how often a transition is made again because the run
+// changed meanwhile.
+const maxConflicts = 1000
+
+// transition makes one transition: do puts records into the machine, which are
+// then committed. With fresh, the state is first brought to what the store has.
+// When the run changed meanwhile, the state is loaded anew and do is called
+// again. s.mu must be held.
+func (s *session) transition(ctx context.Context, fresh bool, cause Cause, do func(m *machine) error) error {
+	for range maxConflicts {
+		if fresh || s.run == nil {
+			if err := s.refresh(ctx); err != nil {
+				return err
+			}
+		}
+		m := newMachine(s.run, nil, &s.rt.opts.Limits, s.rt.now(), s.rt.opts.Random(), cause)
+		if err := do(m); err != nil {
+			if len(m.out) > 0 || m.run.Seq == 0 {
+				s.run = nil
+			}
+			return err
+		}
+		err := s.persist(ctx, m)
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return Errorf(CodeConflict, "the run changed %d times while a transition was tried", maxConflicts).onRun(s.id)
+}
+
+// persist commits what the machine holds. After an error the state is loaded anew.
+func (s *session) persist(ctx context.Context, m *machine) error {
+	if len(m.out) == 0 {
+		return nil
+	}
+	s.bytes += m.outBytes
+	c := m.commit()
+	s.snapshot(c)
+	if err := s.rt.commit(ctx, c); err != nil {
+		s.run = nil
+		return err
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// snapshot adds a snapshot to a commit when the records since the last one are
+// twice its size: so loading a run reads at most three times its state, and
+// all snapshots together cost at most half of what the records cost (K4).
+func (s *session) snapshot(c *Commit) {
+	if s.bytes < s.snapAt {
+		return
+	}
+	body, err := encodeOwn(s.run)
+	if err != nil {
+		s.rt.opts.Logger.Error("encode snapshot", "run", s.id, "err", err)
+		return
+	}
+	s.snapAt = max(minSnapshot, 2*len(body))
+	if s.bytes >= 2*len(body) {
+		c.Snapshot, s.bytes = body, 0
+	}
+}
+
+// fingerprint tells one command's content from another's.
+func fingerprint(verb string, args ...[]byte) Hash {
+	h := sha256.New()
+	h.Write([]byte(verb))
+	for _, a := range args {
+		h.Write([]byte{0})
+		h.Write(a)
+	}
+	return Hash(h.Sum(nil))
+}

@@ -1,0 +1,216 @@
+// Package mem is the reference store: it keeps runs in memory, for tests and
+// for programs that need no durability. It must not know files, SQL or any other store.
+package mem
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/bide-dev/bide"
+)
+
+// Store keeps runs in memory. What it holds ends with the process.
+type Store struct {
+	mu     sync.RWMutex
+	runs   map[string]*run
+	closed bool
+}
+
+var _ bide.Store = (*Store)(nil)
+
+type run struct {
+	info     bide.RunInfo
+	records  [][]byte
+	snapshot []byte
+	snapSeq  int64
+	waits    []bide.Wait
+	commands map[string]bide.CommandRecord
+}
+
+// New returns an empty store.
+func New() *Store { return &Store{runs: map[string]*run{}} }
+
+// Commit implements bide.Store.
+func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return bide.ErrStoreClosed
+	}
+	r := s.runs[c.RunID]
+	if r == nil {
+		r = &run{commands: map[string]bide.CommandRecord{}}
+	}
+	switch r.info.Position() {
+	case c.Info.Position():
+		return nil // sent again
+	case c.Expect:
+	default:
+		return bide.Errorf(bide.CodeConflict, "run %s is at record %d, not %d", c.RunID, r.info.Seq, c.Expect.Seq)
+	}
+	s.runs[c.RunID] = r
+	r.info = c.Info
+	for _, rec := range c.Records {
+		r.records = append(r.records, rec.Raw)
+	}
+	if c.Snapshot != nil {
+		r.snapshot, r.snapSeq = c.Snapshot, c.Info.Seq
+	}
+	r.waits = slices.DeleteFunc(r.waits, func(w bide.Wait) bool { return slices.Contains(c.Closed, w.ID) })
+	r.waits = append(r.waits, c.Opened...)
+	if c.Command != nil {
+		r.commands[c.Command.ID] = *c.Command
+	}
+	return nil
+}
+
+// view gives f a run under the lock.
+func (s *Store) view(ctx context.Context, runID string, f func(*run) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r := s.runs[runID]
+	switch {
+	case s.closed:
+		return bide.ErrStoreClosed
+	case r == nil:
+		return &bide.Error{Code: bide.CodeNotFound, Message: "there is no run " + runID, Run: runID}
+	}
+	return f(r)
+}
+
+// Load implements bide.Store.
+func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (out *bide.Stored, err error) {
+	err = s.view(ctx, runID, func(r *run) error {
+		out = &bide.Stored{Position: r.info.Position()}
+		after := have.Seq
+		if have.Seq == 0 {
+			out.Snapshot, out.SnapshotSeq = r.snapshot, r.snapSeq
+			after = r.snapSeq
+		}
+		if after < int64(len(r.records)) {
+			out.Records = slices.Clone(r.records[after:])
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Records implements bide.Store.
+func (s *Store) Records(ctx context.Context, runID string, from int64, limit int) (out [][]byte, err error) {
+	err = s.view(ctx, runID, func(r *run) error {
+		if i := max(from, 1) - 1; i < int64(len(r.records)) {
+			out = slices.Clone(r.records[i:min(i+int64(limit), int64(len(r.records)))])
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Command implements bide.Store.
+func (s *Store) Command(ctx context.Context, runID, commandID string) (out *bide.CommandRecord, err error) {
+	err = s.view(ctx, runID, func(r *run) error {
+		c, ok := r.commands[commandID]
+		if !ok {
+			return &bide.Error{Code: bide.CodeNotFound, Message: "there is no command " + commandID, Run: runID}
+		}
+		out = &c
+		return nil
+	})
+	return out, err
+}
+
+// Runs implements bide.Store.
+func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
+	due := !q.WakeBefore.IsZero()
+	key := func(r bide.RunInfo) bide.Cursor {
+		if due {
+			return bide.Cursor{At: r.WakeAt, ID: r.ID}
+		}
+		return bide.Cursor{At: r.CreatedAt, ID: r.ID}
+	}
+	direction := -1
+	if due {
+		direction = 1
+	}
+	var all []bide.RunInfo
+	err := s.each(ctx, func(r *run) {
+		i := r.info
+		if (q.Status == "" || i.Status == q.Status) && (q.Workflow == "" || i.Workflow == q.Workflow) &&
+			(!due || !i.WakeAt.IsZero() && !i.WakeAt.After(q.WakeBefore)) {
+			all = append(all, i)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows, next, err := page(all, key, direction, q.Cursor, q.Limit)
+	return &bide.RunPage{Runs: rows, Next: next}, err
+}
+
+// Waits implements bide.Store.
+func (s *Store) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, error) {
+	var all []bide.Wait
+	err := s.each(ctx, func(r *run) {
+		for _, w := range r.waits {
+			if (q.Kind == "" || w.Kind == q.Kind) && (q.Key == "" || w.Key == q.Key) {
+				all = append(all, w)
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	key := func(w bide.Wait) bide.Cursor { return bide.Cursor{At: w.CreatedAt, ID: w.ID} }
+	rows, next, err := page(all, key, 1, q.Cursor, q.Limit)
+	return &bide.WaitPage{Waits: rows, Next: next}, err
+}
+
+func (s *Store) each(ctx context.Context, f func(*run)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return bide.ErrStoreClosed
+	}
+	for _, r := range s.runs {
+		f(r)
+	}
+	return nil
+}
+
+// page sorts rows by their key, upwards or (-1) downwards, and cuts out the page after cursor.
+func page[T any](rows []T, key func(T) bide.Cursor, direction int, cursor string, limit int) ([]T, string, error) {
+	after, err := bide.ParseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	compare := func(a, b bide.Cursor) int {
+		return direction * cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
+	}
+	slices.SortFunc(rows, func(a, b T) int { return compare(key(a), key(b)) })
+	if cursor != "" {
+		rows = slices.DeleteFunc(rows, func(r T) bool { return compare(key(r), after) <= 0 })
+	}
+	if n := bide.PageLimit(limit); len(rows) > n {
+		return rows[:n], key(rows[n-1]).String(), nil
+	}
+	return rows, "", nil
+}
+
+// Close implements bide.Store.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}

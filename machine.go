@@ -510,7 +510,11 @@ func (m *machine) failAttempt(i int, f *Failure, after time.Duration, value JSON
 
 func (m *machine) late(res *result) error {
 	d := &EffectLate{Effect: res.id.effect, Attempt: res.id.attempt, Result: res.value, Error: res.fail}
-	return m.emit(KindEffectLate, res.id.step, "", d)
+	node := ""
+	if m.run.Step == res.id.step {
+		node = m.run.Node
+	}
+	return m.emit(KindEffectLate, res.id.step, node, d)
 }
 
 // answer resolves an open wait by an answer that fits it (K16, K17).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 )
 
 // StateAt rebuilds a run as it was after record seq (K28). It fails with
@@ -92,14 +93,27 @@ func (rt *Runtime) Replay(ctx context.Context, runID string) (*Divergence, error
 	if err != nil {
 		return nil, err
 	}
+	return replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits)
+}
+
+// Replay is Runtime.Replay for a ledger from anywhere, from its first record
+// on, under the default limits.
+func Replay(wf Workflow, records iter.Seq2[Record, error]) (*Divergence, error) {
+	if err := wf.check(); err != nil {
+		return nil, err
+	}
+	lim := Limits{}.withDefaults()
+	return replay(&wf, records, &lim)
+}
+
+func replay(wf *Workflow, records iter.Seq2[Record, error], lim *Limits) (*Divergence, error) {
 	r := &Run{}
-	for rec, err := range rt.Ledger(ctx, runID, 1) {
+	for rec, err := range records {
 		if err != nil {
 			return nil, err
 		}
 		if rec.Kind == KindStepPlanned || rec.Kind == KindStepFailed {
-			d, err := compare(wf, r, &rec, &rt.opts.Limits)
-			if d != nil || err != nil {
+			if d, err := compare(wf, r, &rec, lim); d != nil || err != nil {
 				return d, err
 			}
 		}

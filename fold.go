@@ -216,6 +216,9 @@ func (r *Run) closeWait(id string) {
 	if i := slices.IndexFunc(r.Waits, isID); i >= 0 {
 		r.Waits = slices.Delete(r.Waits, i, i+1)
 	}
+	if len(r.Waits) == 0 {
+		r.Waits = nil
+	}
 	if i := slices.IndexFunc(r.opened, isID); i >= 0 {
 		r.opened = slices.Delete(r.opened, i, i+1)
 	} else {

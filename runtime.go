@@ -41,6 +41,9 @@ type Options struct {
 	Poll time.Duration
 	// CacheRuns is how many idle runs are kept in memory. Defaults to 1,024.
 	CacheRuns int
+	// SnapshotBytes is how many bytes of records are replayed on loading a run
+	// before a snapshot is considered. Defaults to 64 KiB.
+	SnapshotBytes int
 	// Clock is the source of time. Defaults to the system's.
 	Clock Clock
 	// NewID makes ids of runs. Defaults to UUIDv7.
@@ -72,6 +75,9 @@ func New(store Store, opts *Options) (*Runtime, error) {
 	}
 	if o.CacheRuns <= 0 {
 		o.CacheRuns = 1024
+	}
+	if o.SnapshotBytes <= 0 {
+		o.SnapshotBytes = 64 << 10
 	}
 	if o.Clock == nil {
 		o.Clock = systemClock{}

@@ -2,8 +2,10 @@ package bide
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -52,7 +54,10 @@ func checkSchema(schema, value JSON) []Fault {
 	}
 	var faults []Fault
 	collectFaults(invalid, message.NewPrinter(language.English), &faults)
-	return faults
+	slices.SortFunc(faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(faults)
 }
 
 // collectFaults gathers the leaves of a validation error, each once.

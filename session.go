@@ -25,11 +25,8 @@ type session struct {
 	snapAt int        // value of bytes from which a snapshot is considered
 }
 
-// minSnapshot is the number of bytes of records below which no snapshot is written.
-const minSnapshot = 64 << 10
-
 func newSession(rt *Runtime, id string) *session {
-	return &session{rt: rt, id: id, ticking: make(chan struct{}, 1), changed: make(chan struct{}, 1), snapAt: minSnapshot}
+	return &session{rt: rt, id: id, ticking: make(chan struct{}, 1), changed: make(chan struct{}, 1), snapAt: rt.opts.SnapshotBytes}
 }
 
 // refresh brings the state to what the store has.
@@ -47,7 +44,7 @@ func (s *session) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.run, s.bytes, s.snapAt = &Run{}, 0, minSnapshot
+	s.run, s.bytes, s.snapAt = &Run{}, 0, s.rt.opts.SnapshotBytes
 	if stored.Snapshot != nil {
 		if err := decodeOwn(stored.Snapshot, s.run); err != nil {
 			s.run = nil
@@ -141,7 +138,7 @@ func (s *session) snapshot(c *Commit) {
 		s.rt.opts.Logger.Error("encode snapshot", "run", s.id, "err", err)
 		return
 	}
-	s.snapAt = max(minSnapshot, 2*len(body))
+	s.snapAt = max(s.rt.opts.SnapshotBytes, 2*len(body))
 	if s.bytes >= 2*len(body) {
 		c.Snapshot, s.bytes = body, 0
 	}

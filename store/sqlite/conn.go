@@ -1,0 +1,188 @@
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/bide-dev/bide"
+)
+
+// applicationID marks the file as a bide store: "bide" in ASCII.
+const applicationID = 0x62696465
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migrations are the steps from one version of the layout to the next, in order.
+func migrations() ([]string, error) {
+	names, err := fs.Glob(migrationFiles, "migrations/*.sql") // sorted
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(names))
+	for i, name := range names {
+		sql, err := migrationFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = string(sql)
+	}
+	return out, nil
+}
+
+// uri names the file and the virtual file system for SQLite.
+func (s *Store) uri() string {
+	path := filepath.ToSlash(s.path)
+	if !strings.HasPrefix(path, "/") { // a drive letter
+		path = "/" + path
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path}
+	if s.opts.VFS != "" {
+		u.RawQuery = url.Values{"vfs": {s.opts.VFS}}.Encode()
+	}
+	return u.String()
+}
+
+// dial opens a connection.
+func (s *Store) dial(flags sqlite3.OpenFlag) (*sqlite3.Conn, error) {
+	conn, err := sqlite3.OpenFlags(s.uri(), flags|sqlite3.OPEN_URI)
+	if err != nil {
+		return nil, s.explain("open", err)
+	}
+	if err := conn.BusyTimeout(s.opts.BusyTimeout); err != nil {
+		return nil, errors.Join(s.explain("open", err), conn.Close())
+	}
+	return conn, nil
+}
+
+// openFirst opens the store's first connection, the writer's: it checks that
+// the file is a bide store, creates it when it is empty, and brings it to the current layout.
+func (s *Store) openFirst(ctx context.Context) (conn *sqlite3.Conn, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	flags := sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE
+	if s.opts.ReadOnly {
+		flags = sqlite3.OPEN_READONLY
+	}
+	if conn, err = s.dial(flags); err != nil {
+		return nil, err
+	}
+	defer func() {
+		conn.SetInterrupt(context.Background())
+		if err != nil {
+			err = errors.Join(err, conn.Close())
+		}
+	}()
+	conn.SetInterrupt(ctx)
+	steps, err := migrations()
+	if err != nil {
+		return nil, err
+	}
+	version, err := s.identify(conn, len(steps))
+	if err != nil {
+		return nil, err
+	}
+	if s.opts.ReadOnly {
+		if version < len(steps) {
+			return nil, bide.Errorf(bide.CodeStoreReadOnly, "the store %s has layout %d and must be brought to %d; open it once without ReadOnly", s.path, version, len(steps))
+		}
+		return conn, nil
+	}
+	if err := s.tune(conn); err != nil {
+		return nil, s.explain("open", err)
+	}
+	for version < len(steps) {
+		if version, err = s.migrate(conn, steps); err != nil {
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+// identify returns the version of the file's layout, 0 when the file is empty.
+// It changes nothing, since the file may be somebody else's.
+func (s *Store) identify(conn *sqlite3.Conn, known int) (version int, err error) {
+	var app, objects int64
+	for _, q := range []struct {
+		sql  string
+		into *int64
+	}{
+		{"PRAGMA application_id", &app},
+		{"SELECT count(*) FROM sqlite_schema", &objects},
+	} {
+		if *q.into, err = scalar(conn, q.sql); err != nil {
+			return 0, s.explain("open", err)
+		}
+	}
+	v, err := scalar(conn, "PRAGMA user_version")
+	switch {
+	case err != nil:
+		return 0, s.explain("open", err)
+	case app == 0 && v == 0 && objects == 0:
+		return 0, nil
+	case app != applicationID:
+		return 0, bide.Errorf(bide.CodeStoreForeign, "%s is a SQLite file of another application (id %d); choose another path", s.path, app)
+	case v > int64(known):
+		return 0, bide.Errorf(bide.CodeStoreTooNew, "the store %s has layout %d, this version of bide knows layouts up to %d; use a newer bide", s.path, v, known)
+	}
+	return int(v), nil
+}
+
+// tune sets what holds for the writer's connection.
+func (s *Store) tune(conn *sqlite3.Conn) error {
+	pragmas := fmt.Sprintf(`
+		PRAGMA journal_mode = wal;
+		PRAGMA synchronous = %s;
+		PRAGMA wal_autocheckpoint = %d;
+		PRAGMA cache_size = -32768;
+		PRAGMA temp_store = memory;`, s.opts.Durability, s.opts.CheckpointPages)
+	return conn.Exec(pragmas)
+}
+
+// migrate makes the next step from one layout to another, in one transaction.
+func (s *Store) migrate(conn *sqlite3.Conn, steps []string) (version int, err error) {
+	if err := conn.Exec("BEGIN IMMEDIATE"); err != nil {
+		return 0, s.explain("migrate", err)
+	}
+	defer func() {
+		if err != nil && !conn.GetAutocommit() {
+			conn.SetInterrupt(context.Background())
+			err = errors.Join(err, conn.Exec("ROLLBACK"))
+		}
+	}()
+	if version, err = s.identify(conn, len(steps)); err != nil { // another process may have been first
+		return 0, err
+	}
+	if version == len(steps) {
+		return version, conn.Exec("COMMIT")
+	}
+	if err := conn.Exec(steps[version]); err != nil {
+		return 0, s.explain(fmt.Sprintf("migrate to layout %d", version+1), err)
+	}
+	version++
+	if err := conn.Exec(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", applicationID, version)); err != nil {
+		return 0, s.explain(fmt.Sprintf("migrate to layout %d", version), err)
+	}
+	return version, nil
+}
+
+// scalar returns the one number that a query gives.
+func scalar(conn *sqlite3.Conn, sql string) (n int64, err error) {
+	stmt, _, err := conn.Prepare(sql)
+	if err != nil {
+		return 0, err
+	}
+	if stmt.Step() {
+		n = stmt.ColumnInt64(0)
+	}
+	return n, errors.Join(stmt.Err(), stmt.Close())
+}

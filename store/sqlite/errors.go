@@ -1,0 +1,77 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/bide-dev/bide"
+)
+
+// scope is how far the cause of an error reaches.
+type scope int
+
+const (
+	scopeCommit scope = iota // one commit cannot be stored; others can
+	scopeStore               // nothing can be stored now
+	scopeConn                // as scopeStore, and the connection may be spoilt
+)
+
+// reach tells whether an error concerns one commit or the whole store.
+func reach(err error) scope {
+	if errors.Is(err, errOutOfMemory) {
+		return scopeCommit
+	}
+	switch code(err) {
+	case sqlite3.BUSY, sqlite3.LOCKED, sqlite3.FULL, sqlite3.READONLY, sqlite3.PERM:
+		return scopeStore
+	case sqlite3.IOERR, sqlite3.CORRUPT, sqlite3.NOTADB, sqlite3.CANTOPEN, sqlite3.PROTOCOL, sqlite3.INTERNAL:
+		return scopeConn
+	}
+	return scopeCommit
+}
+
+// code returns the SQLite code in err, or 0; an error of the system that says more
+// than the code does comes first.
+func code(err error) sqlite3.ErrorCode {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return sqlite3.FULL
+	case errors.Is(err, syscall.EROFS):
+		return sqlite3.READONLY
+	}
+	var c sqlite3.ErrorCode
+	errors.As(err, &c)
+	return c
+}
+
+// explain turns an error of SQLite into one that says what happened to which
+// file and what to do. An I/O error stays an ordinary error: it may pass, and the
+// runtime sends the commit again.
+func (s *Store) explain(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	as := func(c bide.Code, format string, args ...any) error {
+		return &bide.Error{Code: c, Message: fmt.Sprintf(format, args...), Err: err}
+	}
+	switch code(err) {
+	case sqlite3.FULL:
+		return as(bide.CodeStoreFull, "%s: the disk under %s is full; nothing that was acknowledged is lost; free some space and try again", doing, s.path)
+	case sqlite3.BUSY, sqlite3.LOCKED:
+		return as(bide.CodeStoreLocked, "%s: another process has held %s for %s; end it, or raise Options.BusyTimeout", doing, s.path, s.opts.BusyTimeout)
+	case sqlite3.READONLY, sqlite3.PERM:
+		return as(bide.CodeStoreReadOnly, "%s: %s cannot be written; open it without ReadOnly and give this process write access to the file and its directory", doing, s.path)
+	case sqlite3.CORRUPT:
+		return as(bide.CodeCorrupt, "%s: %s is damaged; restore it from a backup, or copy what can be read with \"sqlite3 %s .recover\"", doing, s.path, s.path)
+	case sqlite3.NOTADB:
+		return as(bide.CodeStoreForeign, "%s: %s is not a SQLite file, or its first page is damaged; choose another path", doing, s.path)
+	case sqlite3.IOERR:
+		return fmt.Errorf("%s: reading or writing %s failed; check the disk: %w", doing, s.path, err)
+	case sqlite3.CANTOPEN:
+		return fmt.Errorf("%s: %s cannot be opened; check that its directory exists and may be written: %w", doing, s.path, err)
+	}
+	return fmt.Errorf("%s in %s: %w", doing, s.path, err)
+}

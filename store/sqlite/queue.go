@@ -1,0 +1,78 @@
+package sqlite
+
+import "sync"
+
+// Limits of one transaction. A single commit may be larger.
+const (
+	batchCommits = 256
+	batchBytes   = 1 << 20
+)
+
+// queue holds commits that wait for the committer.
+type queue struct {
+	mu      sync.Mutex
+	entries []*entry
+	closed  bool
+	wake    chan struct{} // holds a token when there may be something to do
+}
+
+func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+
+// push adds a commit; it reports false when the queue is closed.
+func (q *queue) push(e *entry) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.entries = append(q.entries, e)
+	q.signal()
+	return true
+}
+
+// close lets the committer end once the queue is empty.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.signal()
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take fills batch with the commits of the next transaction, oldest first. It
+// waits only while there is none, and reports false when the queue is closed and empty.
+func (q *queue) take(batch []*entry) ([]*entry, bool) {
+	batch = batch[:0]
+	for {
+		q.mu.Lock()
+		bytes := 0
+		for len(batch) < len(q.entries) && len(batch) < batchCommits {
+			e := q.entries[len(batch)]
+			if bytes += e.bytes; bytes > batchBytes && len(batch) > 0 {
+				break
+			}
+			batch = append(batch, e)
+		}
+		rest := copy(q.entries, q.entries[len(batch):])
+		clear(q.entries[rest:])
+		q.entries = q.entries[:rest]
+		closed := q.closed
+		if rest > 0 {
+			q.signal()
+		}
+		q.mu.Unlock()
+		switch {
+		case len(batch) > 0:
+			return batch, true
+		case closed:
+			return nil, false
+		}
+		<-q.wake
+	}
+}

@@ -1,0 +1,161 @@
+// Package sqlite is the embedded default store: it keeps runs in one SQLite
+// file, without cgo and without a server. Commits of many runs share one
+// transaction and one flush of the disk.
+//
+// Several processes may have the file open at once; they take turns at writing.
+// The file must be on a local disk: network file systems do not lock it reliably.
+//
+// The package must not know workflows, record contents or any other store: it
+// keeps what a bide.Commit holds and gives it back unchanged.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/bide-dev/bide"
+)
+
+// Durability says what an acknowledged commit survives.
+type Durability string
+
+// The levels of durability.
+const (
+	// DurabilityFull flushes the disk before a commit is acknowledged: it
+	// survives the death of the process and loss of power.
+	DurabilityFull Durability = "full"
+	// DurabilityNormal leaves flushing to the operating system: a commit survives
+	// the death of the process, but loss of power may undo the last ones. The file
+	// stays whole. Effects that were carried out may then be carried out again.
+	DurabilityNormal Durability = "normal"
+)
+
+// Options refines a store. Nil means the defaults.
+type Options struct {
+	// Durability is what an acknowledged commit survives. Defaults to DurabilityFull.
+	Durability Durability
+	// BusyTimeout is how long to wait for another process that holds the file. Defaults to 5s.
+	BusyTimeout time.Duration
+	// CheckpointPages is the size, in pages of 4 KiB, at which the write-ahead
+	// log is copied into the file. Smaller means a smaller log and slower commits. Defaults to 8,000.
+	CheckpointPages int
+	// Readers is how many reads go on at once. Defaults to 4: more would take
+	// processor time from the writer and answer nobody sooner.
+	Readers int
+	// ReadOnly opens an existing store for reading: every commit fails with
+	// ErrStoreReadOnly. The directory must still be writable for the shared lock file.
+	ReadOnly bool
+	// VFS names the registered virtual file system to use, for tests. Defaults to the system's.
+	VFS string
+}
+
+func (o *Options) withDefaults() (Options, error) {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Durability == "" {
+		out.Durability = DurabilityFull
+	}
+	if out.Durability != DurabilityFull && out.Durability != DurabilityNormal {
+		return out, bide.Errorf(bide.CodeInvalidInput, "durability %q is neither %q nor %q", out.Durability, DurabilityFull, DurabilityNormal)
+	}
+	if out.BusyTimeout <= 0 {
+		out.BusyTimeout = 5 * time.Second
+	}
+	if out.CheckpointPages <= 0 {
+		out.CheckpointPages = 8000
+	}
+	if out.Readers <= 0 {
+		out.Readers = 4
+	}
+	return out, nil
+}
+
+// Store keeps runs in a SQLite file.
+type Store struct {
+	path    string
+	opts    Options
+	queue   *queue
+	readers *pool
+	done    chan struct{} // closed when the committer has ended
+	closed  error         // what closing the writer gave; set before done is closed
+}
+
+var _ bide.Store = (*Store)(nil)
+
+// Open opens the store in the file at path, and creates it when there is none;
+// its directory must exist. It fails with ErrStoreForeign when the file is something
+// else, ErrStoreTooNew when a newer version wrote it, ErrStoreLocked when another
+// process keeps it locked, and ErrStoreReadOnly when it cannot be written.
+//
+// Close the store to end its goroutine and to leave a single file behind.
+func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if path == "" || path == ":memory:" {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "%q is not the path of a file; package store/mem keeps runs in memory", path)
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("path of the store: %w", err)
+	}
+	s := &Store{path: path, opts: o, queue: newQueue(), done: make(chan struct{})}
+	s.readers = newPool(o.Readers, func() (*reader, error) { return s.openReader() })
+	conn, err := s.openFirst(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{store: s, conn: conn}
+	if err := w.prepare(); err != nil {
+		return nil, errors.Join(s.explain("prepare", err), w.close())
+	}
+	go func() {
+		defer close(s.done)
+		w.work(s.queue)
+		s.closed = errors.Join(s.readers.close(), w.close())
+	}()
+	return s, nil
+}
+
+// Commit implements bide.Store. It shares a transaction with the commits of
+// other callers; one that fails does not disturb the others.
+func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.opts.ReadOnly {
+		return s.explain("commit", sqlite3.READONLY)
+	}
+	e, err := newEntry(c)
+	if err != nil {
+		return err
+	}
+	if !s.queue.push(e) {
+		return errClosed(s.path)
+	}
+	select {
+	case err := <-e.done:
+		e.free()
+		return err
+	case <-ctx.Done(): // the committer still has e
+		return context.Cause(ctx)
+	}
+}
+
+// Close implements bide.Store. It may be called more than once.
+func (s *Store) Close() error {
+	s.queue.close()
+	<-s.done
+	return s.closed
+}
+
+func errClosed(path string) error {
+	return bide.Errorf(bide.CodeStoreClosed, "the store %s is closed", path)
+}

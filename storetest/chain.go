@@ -1,0 +1,129 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/bide-dev/bide"
+)
+
+// start is the time of the first record of every chain.
+var start = time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)
+
+// chain makes the commits of one run by hand. Their records are a valid hash
+// chain; what they say is nothing a store looks at.
+type chain struct {
+	t    *testing.T
+	info bide.RunInfo
+}
+
+func newChain(t *testing.T, id string) *chain {
+	return &chain{t: t, info: bide.RunInfo{ID: id, Workflow: "wf", Version: "1", Definition: "d", Status: bide.StatusRunning, CreatedAt: start}}
+}
+
+// next makes the commit of a number of records after the last one.
+func (c *chain) next(records int) *bide.Commit {
+	data := make([]string, records)
+	for i := range data {
+		data[i] = `"` + c.info.ID + `"`
+	}
+	return c.nextWith(data...)
+}
+
+// nextWith makes the commit of one record for every JSON text in data.
+func (c *chain) nextWith(data ...string) *bide.Commit {
+	c.t.Helper()
+	out := &bide.Commit{RunID: c.info.ID, Expect: c.info.Position()}
+	for _, d := range data {
+		at := start.Add(time.Duration(c.info.Seq) * time.Second)
+		head, err := json.Marshal(bide.Record{Seq: c.info.Seq + 1, Prev: c.info.Head, At: at, Kind: bide.KindRunPaused})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		rec, err := bide.ParseRecord(fmt.Appendf(nil, `%s,"data":%s}`, head[:len(head)-1], d))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		out.Records = append(out.Records, rec)
+		c.info.Seq, c.info.Head, c.info.UpdatedAt = rec.Seq, rec.Hash, at
+	}
+	out.Info = c.info
+	return out
+}
+
+// raws are the texts of a commit's records.
+func raws(commits ...*bide.Commit) (out [][]byte) {
+	for _, c := range commits {
+		for _, r := range c.Records {
+			out = append(out, r.Raw)
+		}
+	}
+	return out
+}
+
+// must commits, and ends the test when that fails.
+func must(t *testing.T, s bide.Store, commits ...*bide.Commit) {
+	t.Helper()
+	for _, c := range commits {
+		if err := s.Commit(t.Context(), c); err != nil {
+			t.Fatalf("Commit(%s, records %d to %d) = %v", c.RunID, c.Expect.Seq+1, c.Info.Seq, err)
+		}
+	}
+}
+
+// wantError checks for an error with the code of a sentinel.
+func wantError(t *testing.T, what string, got error, want *bide.Error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s = %v, want an error with code %s", what, got, want.Code)
+	}
+}
+
+// same checks that two values are equal; an empty list is as good as none.
+func same(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s is not what it should be (-want +got):\n%s", what, diff)
+	}
+}
+
+// everything is all that a store shows of some runs.
+type everything struct {
+	Runs    []bide.RunInfo
+	Waits   []bide.Wait
+	Loaded  []*bide.Stored
+	Records [][][]byte
+}
+
+// contents reads all that a store shows of its runs.
+func contents(t *testing.T, s bide.Store) (all everything) {
+	t.Helper()
+	ctx := t.Context()
+	runs, err := s.Runs(ctx, bide.RunQuery{Limit: 1000})
+	if err != nil {
+		t.Fatalf("Runs = %v", err)
+	}
+	waits, err := s.Waits(ctx, bide.WaitQuery{Limit: 1000})
+	if err != nil {
+		t.Fatalf("Waits = %v", err)
+	}
+	all.Runs, all.Waits = runs.Runs, waits.Waits
+	for _, r := range runs.Runs {
+		stored, err := s.Load(ctx, r.ID, bide.Position{})
+		if err != nil {
+			t.Fatalf("Load(%s) = %v", r.ID, err)
+		}
+		records, err := s.Records(ctx, r.ID, 1, 1<<20)
+		if err != nil {
+			t.Fatalf("Records(%s) = %v", r.ID, err)
+		}
+		all.Loaded, all.Records = append(all.Loaded, stored), append(all.Records, records)
+	}
+	return all
+}

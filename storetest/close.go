@@ -1,0 +1,123 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/bide-dev/bide"
+)
+
+func closed(t *testing.T, s bide.Store) {
+	c := newChain(t, "run")
+	must(t, s, c.next(1))
+	if err := s.Close(); err != nil {
+		t.Fatalf("Close = %v", err)
+	}
+	wantError(t, "Commit", s.Commit(t.Context(), c.next(1)), bide.ErrStoreClosed)
+	_, err := s.Load(t.Context(), "run", bide.Position{})
+	wantError(t, "Load", err, bide.ErrStoreClosed)
+	_, err = s.Records(t.Context(), "run", 1, 1)
+	wantError(t, "Records", err, bide.ErrStoreClosed)
+	_, err = s.Command(t.Context(), "run", "cmd")
+	wantError(t, "Command", err, bide.ErrStoreClosed)
+	_, err = s.Runs(t.Context(), bide.RunQuery{})
+	wantError(t, "Runs", err, bide.ErrStoreClosed)
+	_, err = s.Waits(t.Context(), bide.WaitQuery{})
+	wantError(t, "Waits", err, bide.ErrStoreClosed)
+}
+
+func closeWhileCommitting(t *testing.T, s bide.Store) { commitUntilClosed(t, s) }
+
+// commitUntilClosed closes a store while many runs commit to it. It returns the
+// positions that were acknowledged.
+func commitUntilClosed(t *testing.T, s bide.Store) map[string]bide.Position {
+	t.Helper()
+	const runs = 8
+	acknowledged := make([]bide.Position, runs)
+	var all, started sync.WaitGroup
+	for i := range runs {
+		started.Add(1)
+		all.Go(func() {
+			begun := sync.OnceFunc(started.Done)
+			defer begun()
+			c := newChain(t, fmt.Sprintf("run-%d", i))
+			for {
+				commit := c.next(1)
+				err := s.Commit(t.Context(), commit)
+				begun()
+				switch {
+				case errors.Is(err, bide.ErrStoreClosed):
+					return
+				case err != nil:
+					t.Errorf("Commit while the store closes = %v", err)
+					return
+				}
+				acknowledged[i] = commit.Info.Position()
+			}
+		})
+	}
+	started.Wait()
+	if err := s.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+	all.Wait()
+	out := map[string]bide.Position{}
+	for i, at := range acknowledged {
+		out[fmt.Sprintf("run-%d", i)] = at
+	}
+	return out
+}
+
+func reopened(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	a, b := newChain(t, "a"), newChain(t, "b")
+	a.info.Labels = map[string]string{"team": "x"}
+	first, second, other := a.next(3), a.next(2), b.next(1)
+	first.Opened = []bide.Wait{{ID: "a.1", Kind: bide.WaitQuestion, CreatedAt: start}, {ID: "a.2", Kind: bide.WaitJob, Key: "k", CreatedAt: start}}
+	second.Closed = []string{"a.1"}
+	second.Snapshot = []byte(`{"n":1}`)
+	second.Command = &bide.CommandRecord{ID: "cmd", Fingerprint: bide.Hash{7}, Seq: 5}
+	must(t, s, first, second, other)
+	before := contents(t, s)
+	for round := range 3 {
+		if err := s.Close(); err != nil {
+			t.Fatalf("Close = %v", err)
+		}
+		s = open(t, dir)
+		same(t, fmt.Sprintf("the store opened again, time %d", round+1), contents(t, s), before)
+		cmd, err := s.Command(t.Context(), "a", "cmd")
+		if err != nil {
+			t.Fatalf("Command = %v", err)
+		}
+		same(t, "the command", cmd, second.Command)
+		if round == 0 {
+			must(t, s, second) // sent again across the restart
+			wantError(t, "Commit of an earlier commit", s.Commit(t.Context(), first), bide.ErrConflict)
+		}
+	}
+	must(t, s, a.next(1), b.next(1))
+	if err := s.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+}
+
+func reopenedAfterClosing(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
+	dir := t.TempDir()
+	acknowledged := commitUntilClosed(t, open(t, dir))
+	s := open(t, dir)
+	defer s.Close()
+	for id, at := range acknowledged {
+		if at.Seq == 0 {
+			continue
+		}
+		stored, err := s.Load(t.Context(), id, bide.Position{})
+		if err != nil {
+			t.Errorf("Load(%s) = %v, want position %d", id, err, at.Seq)
+			continue
+		}
+		same(t, "the position of "+id, stored.Position, at)
+	}
+}

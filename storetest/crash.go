@@ -1,0 +1,170 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/bide-dev/bide"
+)
+
+// Crash lets a runtime die at every commit of a scenario in turn, once before
+// the commit is applied and once after. Each time a new runtime carries on with
+// the same store, and the client repeats its commands. In the end the runs must be what they are
+// when nothing fails, nothing may have been done that the ledger did not
+// announce, and nothing that is to be done at most once may have been done twice.
+//
+// The scenario has questions, forms, timers, retries, several effects in a
+// step, effects of both kinds of delivery, and the commands pause, unpause, retry and cancel.
+func Crash(t *testing.T, open func(t *testing.T) bide.Store) {
+	crash(t, func(t *testing.T) *disk {
+		s := open(t)
+		return &disk{open: func() bide.Store { return s }, close: func(bide.Store) error { return nil }, remove: func() { s.Close() }}
+	})
+}
+
+// CrashDurable is Crash for a store that keeps its runs in a directory: it is
+// closed and opened again after each death.
+func CrashDurable(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
+	crash(t, func(t *testing.T) *disk {
+		dir := t.TempDir()
+		return &disk{open: func() bide.Store { return open(t, dir) }, close: bide.Store.Close, remove: func() {}}
+	})
+}
+
+// disk is what outlives a process.
+type disk struct {
+	open   func() bide.Store
+	close  func(bide.Store) error
+	remove func()
+}
+
+// death says how a process ends.
+type death struct {
+	at      int  // the commit at which it dies, from 1; 0 for never
+	applied bool // whether that commit reaches the store
+}
+
+func (d death) String() string {
+	return fmt.Sprintf("commit %d %s", d.at, map[bool]string{false: "not applied", true: "applied, then error"}[d.applied])
+}
+
+func crash(t *testing.T, newDisk func(*testing.T) *disk) {
+	var want *ending
+	var commits int
+	t.Run("undisturbed", func(t *testing.T) { want, commits = live(t, newDisk(t), death{}) })
+	if want == nil {
+		return
+	}
+	for _, applied := range []bool{false, true} {
+		// A death may cost or save a few commits: go on until the process lives.
+		for at, died := 1, true; died && at < 3*commits; at++ {
+			d := death{at, applied}
+			t.Run(d.String(), func(t *testing.T) {
+				got, n := live(t, newDisk(t), d)
+				died = n >= at
+				same(t, "the end", got, want)
+			})
+		}
+	}
+}
+
+// live plays the scenario, starting a new process when one dies, and checks
+// what is left. It returns the end and the number of commits that the first process made.
+func live(t *testing.T, d *disk, first death) (end *ending, commits int) {
+	t.Helper()
+	defer d.remove()
+	world := newWorld(t)
+	client := &client{t: t, world: world}
+	for process, how := 1, first; ; process, how = process+1, (death{}) {
+		s := d.open()
+		mortal := &mortal{Store: s, death: how}
+		world.ledger = s
+		end = client.play(mortal)
+		if process == 1 {
+			commits = mortal.commits
+		}
+		if end != nil {
+			world.check(s, end)
+		}
+		if err := d.close(s); err != nil {
+			t.Fatalf("Close = %v", err)
+		}
+		switch {
+		case end != nil:
+			return end, commits
+		case process > 1:
+			t.Fatal("a process failed that was not to die")
+		}
+	}
+}
+
+// errDied is what every call on the store of a dead process gives.
+var errDied = errors.New("the process has died")
+
+// mortal is a store as one process sees it: at a chosen commit the process
+// dies, and every call from then on fails.
+type mortal struct {
+	bide.Store
+	death
+
+	mu      sync.Mutex
+	commits int
+	dead    bool
+}
+
+func (m *mortal) Commit(ctx context.Context, c *bide.Commit) error {
+	m.mu.Lock()
+	m.commits++
+	switch {
+	case m.dead:
+		m.mu.Unlock()
+		return errDied
+	case m.commits == m.at:
+		m.dead = true
+		m.mu.Unlock()
+		if m.applied {
+			_ = m.Store.Commit(ctx, c) // nobody is there to learn the outcome
+		}
+		return errDied
+	}
+	m.mu.Unlock()
+	return m.Store.Commit(ctx, c)
+}
+
+func (m *mortal) isDead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dead
+}
+
+// alive makes a call that a dead process cannot make.
+func alive[T any](m *mortal, call func() (T, error)) (T, error) {
+	if m.isDead() {
+		var none T
+		return none, errDied
+	}
+	return call()
+}
+
+func (m *mortal) Load(ctx context.Context, runID string, have bide.Position) (*bide.Stored, error) {
+	return alive(m, func() (*bide.Stored, error) { return m.Store.Load(ctx, runID, have) })
+}
+
+func (m *mortal) Records(ctx context.Context, runID string, from int64, limit int) ([][]byte, error) {
+	return alive(m, func() ([][]byte, error) { return m.Store.Records(ctx, runID, from, limit) })
+}
+
+func (m *mortal) Command(ctx context.Context, runID, commandID string) (*bide.CommandRecord, error) {
+	return alive(m, func() (*bide.CommandRecord, error) { return m.Store.Command(ctx, runID, commandID) })
+}
+
+func (m *mortal) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
+	return alive(m, func() (*bide.RunPage, error) { return m.Store.Runs(ctx, q) })
+}
+
+func (m *mortal) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, error) {
+	return alive(m, func() (*bide.WaitPage, error) { return m.Store.Waits(ctx, q) })
+}

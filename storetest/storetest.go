@@ -1,0 +1,73 @@
+// Package storetest is the conformance suite of bide.Store, for the stores of
+// this module and for those of others:
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) bide.Store { return mystore.New() })
+//	}
+//
+// Run holds a store to the contract, RunDurable also to keeping what it
+// acknowledged when it is closed and opened again, and Crash lets a whole
+// runtime die at every commit in turn. The package must not know any store but through the port.
+package storetest
+
+import (
+	"testing"
+
+	"github.com/bide-dev/bide"
+)
+
+// Run runs the suite. Each call of open gives a fresh, empty store; the suite closes it.
+func Run(t *testing.T, open func(t *testing.T) bide.Store) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, bide.Store)
+	}{
+		{"a commit is there when Commit returns", commitIsThere},
+		{"a commit at the wrong position conflicts and changes nothing", conflictChangesNothing},
+		{"the last commit sent again is accepted and changes nothing", sentAgain},
+		{"an earlier commit sent again conflicts", earlierSentAgain},
+		{"records keep every byte", recordsKeepEveryByte},
+		{"a record of 5 MB fits", largeRecord},
+		{"what the caller does with a commit afterwards does not matter", callerOwnsCommit},
+		{"what the caller does with results does not matter", callerOwnsResults},
+		{"of many commits that follow the same record one wins", oneWinner},
+		{"many runs commit at once", manyRuns},
+		{"a cancelled context ends a call", cancelledContext},
+
+		{"there is no run that was not committed", notFound},
+		{"Load gives the last snapshot and the records after it", loadSnapshot},
+		{"Load gives only what the caller does not have", loadHave},
+		{"Load is consistent while the run goes on", loadConsistent},
+		{"Records pages through a ledger", recordsPages},
+		{"commands are kept per run", commandsPerRun},
+
+		{"Runs gives every field", runsEveryField},
+		{"Runs lists the newest first", runsOrder},
+		{"Runs selects by status and workflow", runsSelect},
+		{"Runs follows a run from status to status", runsFollow},
+		{"Runs lists what is due, the earliest first", runsDue},
+		{"Runs holds to the limit", runsLimit},
+		{"Waits gives every field", waitsEveryField},
+		{"Waits lists open waits, the oldest first", waitsOrder},
+		{"Waits selects by kind and key", waitsSelect},
+		{"a cursor that is none is refused", invalidCursor},
+
+		{"a closed store says so", closed},
+		{"Close lets commits under way end", closeWhileCommitting},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := open(t)
+			defer s.Close() // some tests have closed it
+			test.run(t, s)
+		})
+	}
+}
+
+// RunDurable runs the suite for a store that keeps its runs in a directory:
+// Run, what holds when it is closed and opened again, and CrashDurable.
+func RunDurable(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
+	Run(t, func(t *testing.T) bide.Store { return open(t, t.TempDir()) })
+	t.Run("everything is there after closing and opening", func(t *testing.T) { reopened(t, open) })
+	t.Run("what was acknowledged while the store closed is there", func(t *testing.T) { reopenedAfterClosing(t, open) })
+	t.Run("crash", func(t *testing.T) { CrashDurable(t, open) })
+}

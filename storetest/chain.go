@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -85,10 +87,16 @@ func wantError(t *testing.T, what string, got error, want *bide.Error) {
 	}
 }
 
+// wholeTexts compares byte slices at once; byte by byte, large ones take long.
+var wholeTexts = cmp.FilterValues(
+	func(a, b []byte) bool { return len(a) > 0 || len(b) > 0 },
+	cmp.Comparer(bytes.Equal),
+)
+
 // same checks that two values are equal; an empty list is as good as none.
 func same(t *testing.T, what string, got, want any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), wholeTexts); diff != "" {
 		t.Errorf("%s is not what it should be (-want +got):\n%s", what, diff)
 	}
 }
@@ -114,7 +122,8 @@ func contents(t *testing.T, s bide.Store) (all everything) {
 		t.Fatalf("Waits = %v", err)
 	}
 	all.Runs, all.Waits = runs.Runs, waits.Waits
-	for _, r := range runs.Runs {
+	for i, r := range runs.Runs {
+		all.Runs[i].Labels = maps.Clone(r.Labels) // in case the store still has it
 		stored, err := s.Load(ctx, r.ID, bide.Position{})
 		if err != nil {
 			t.Fatalf("Load(%s) = %v", r.ID, err)

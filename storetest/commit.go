@@ -167,8 +167,12 @@ func callerOwnsResults(t *testing.T, s bide.Store) {
 	commit.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
 	must(t, s, commit)
 	before, spoilt := contents(t, s), contents(t, s)
-	spoilt.Runs[0].Labels["team"] = "b"
-	spoilt.Runs[0].Node = "elsewhere"
+	runs, err := s.Runs(t.Context(), bide.RunQuery{})
+	if err != nil {
+		t.Fatalf("Runs = %v", err)
+	}
+	runs.Runs[0].Labels["team"] = "b"
+	runs.Runs[0].Node = "elsewhere"
 	spoilt.Waits[0].ID = "other"
 	spoilt.Records[0][0], spoilt.Loaded[0].Records[0] = nil, nil
 	same(t, "the store", contents(t, s), before)

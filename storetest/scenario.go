@@ -71,14 +71,12 @@ type client struct {
 
 // ending is how the scenario's runs ended.
 type ending struct {
-	Status    []bide.Status
-	Output    []string
-	Cancelled string // by whom and why
-
-	ids []string
+	IDs    []string
+	Status []bide.Status
+	Output []string
 }
 
-// errAgain ends an attempt of the client at which the process died.
+// again is the panic that ends the client's attempt at which the process died.
 type again struct{}
 
 // play gives all commands to a process. It returns nil when the process died.
@@ -149,8 +147,8 @@ func (p *process) script() *ending {
 	second := p.done(p.rt.Run(p.ctx, order, "second", &bide.StartOptions{Key: "order-2"}))
 	p.done(p.rt.Cancel(p.ctx, second.ID, cmd("cancel")))
 
-	out := &ending{ids: []string{id, second.ID}}
-	for _, id := range out.ids {
+	out := &ending{IDs: []string{id, second.ID}}
+	for _, id := range out.IDs {
 		run := p.settle(id)
 		out.Status = append(out.Status, run.Status)
 		out.Output = append(out.Output, string(run.Output))

@@ -107,7 +107,7 @@ func (w *world) check(s bide.Store, end *ending) {
 			w.t.Errorf("effect %s was carried out %d times, want at most once", key, n)
 		}
 	}
-	for _, id := range end.ids {
+	for _, id := range end.IDs {
 		w.checkWaits(s, id)
 	}
 	open, err := s.Waits(context.Background(), bide.WaitQuery{})
@@ -115,8 +115,8 @@ func (w *world) check(s bide.Store, end *ending) {
 		w.t.Errorf("Waits = %v, %v after all runs have ended, want none", open, err)
 	}
 	runs, err := s.Runs(context.Background(), bide.RunQuery{})
-	if err != nil || len(runs.Runs) != len(end.ids) {
-		w.t.Errorf("Runs = %d runs, %v, want %d", len(runs.Runs), err, len(end.ids))
+	if err != nil || len(runs.Runs) != len(end.IDs) {
+		w.t.Errorf("Runs = %d runs, %v, want %d", len(runs.Runs), err, len(end.IDs))
 	}
 }
 

@@ -180,7 +180,7 @@ func TestImportRulesRefuseWhatTheyShould(t *testing.T) {
 		{"store/mem", "storetest", false},
 		{"ledger", "worker", false},
 		{"llm/openai", "llm", true},
-		{"llm/openai", "llm/anthropic", false},
+		{"llm/openai", "llm/ollama", false},
 		{"agent", "llm/openai", false},
 		{"worker", "schedule", true},
 		{"worker", "gateway", false},

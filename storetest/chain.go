@@ -18,33 +18,37 @@ import (
 // start is the time of the first record of every chain.
 var start = time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)
 
-// chain makes the commits of one run by hand. Their records are a valid hash
-// chain; what they say is nothing a store looks at.
-type chain struct {
-	t    *testing.T
-	info bide.RunInfo
+// Chain makes the commits of one run by hand, for the suite and for the tests
+// that a store has of its own. Their records are a valid hash chain; what they
+// say is nothing a store looks at.
+type Chain struct {
+	// Info is the run's row after the last commit. What is changed in it goes
+	// into the next one.
+	Info bide.RunInfo
+	t    testing.TB
 }
 
-func newChain(t *testing.T, id string) *chain {
-	return &chain{t: t, info: bide.RunInfo{ID: id, Workflow: "wf", Version: "1", Definition: "d", Status: bide.StatusRunning, CreatedAt: start}}
+// NewChain begins a run that no store has yet.
+func NewChain(t testing.TB, id string) *Chain {
+	return &Chain{t: t, Info: bide.RunInfo{ID: id, Workflow: "wf", Version: "1", Definition: "d", Status: bide.StatusRunning, CreatedAt: start}}
 }
 
-// next makes the commit of a number of records after the last one.
-func (c *chain) next(records int) *bide.Commit {
+// Next makes the commit of a number of records after the last one.
+func (c *Chain) Next(records int) *bide.Commit {
 	data := make([]string, records)
 	for i := range data {
-		data[i] = `"` + c.info.ID + `"`
+		data[i] = `"` + c.Info.ID + `"`
 	}
-	return c.nextWith(data...)
+	return c.NextWith(data...)
 }
 
-// nextWith makes the commit of one record for every JSON text in data.
-func (c *chain) nextWith(data ...string) *bide.Commit {
+// NextWith makes the commit of one record for every JSON text in data.
+func (c *Chain) NextWith(data ...string) *bide.Commit {
 	c.t.Helper()
-	out := &bide.Commit{RunID: c.info.ID, Expect: c.info.Position()}
+	out := &bide.Commit{RunID: c.Info.ID, Expect: c.Info.Position()}
 	for _, d := range data {
-		at := start.Add(time.Duration(c.info.Seq) * time.Second)
-		head, err := json.Marshal(bide.Record{Seq: c.info.Seq + 1, Prev: c.info.Head, At: at, Kind: bide.KindRunPaused})
+		at := start.Add(time.Duration(c.Info.Seq) * time.Second)
+		head, err := json.Marshal(bide.Record{Seq: c.Info.Seq + 1, Prev: c.Info.Head, At: at, Kind: bide.KindRunPaused})
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -53,9 +57,9 @@ func (c *chain) nextWith(data ...string) *bide.Commit {
 			c.t.Fatal(err)
 		}
 		out.Records = append(out.Records, rec)
-		c.info.Seq, c.info.Head, c.info.UpdatedAt = rec.Seq, rec.Hash, at
+		c.Info.Seq, c.Info.Head, c.Info.UpdatedAt = rec.Seq, rec.Hash, at
 	}
-	out.Info = c.info
+	out.Info = c.Info
 	return out
 }
 

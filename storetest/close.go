@@ -10,12 +10,12 @@ import (
 )
 
 func closed(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	must(t, s, c.next(1))
+	c := NewChain(t, "run")
+	must(t, s, c.Next(1))
 	if err := s.Close(); err != nil {
 		t.Fatalf("Close = %v", err)
 	}
-	wantError(t, "Commit", s.Commit(t.Context(), c.next(1)), bide.ErrStoreClosed)
+	wantError(t, "Commit", s.Commit(t.Context(), c.Next(1)), bide.ErrStoreClosed)
 	_, err := s.Load(t.Context(), "run", bide.Position{})
 	wantError(t, "Load", err, bide.ErrStoreClosed)
 	_, err = s.Records(t.Context(), "run", 1, 1)
@@ -42,9 +42,9 @@ func commitUntilClosed(t *testing.T, s bide.Store) map[string]bide.Position {
 		all.Go(func() {
 			begun := sync.OnceFunc(started.Done)
 			defer begun()
-			c := newChain(t, fmt.Sprintf("run-%d", i))
+			c := NewChain(t, fmt.Sprintf("run-%d", i))
 			for {
-				commit := c.next(1)
+				commit := c.Next(1)
 				err := s.Commit(t.Context(), commit)
 				begun()
 				switch {
@@ -73,9 +73,9 @@ func commitUntilClosed(t *testing.T, s bide.Store) map[string]bide.Position {
 func reopened(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	a, b := newChain(t, "a"), newChain(t, "b")
-	a.info.Labels = map[string]string{"team": "x"}
-	first, second, other := a.next(3), a.next(2), b.next(1)
+	a, b := NewChain(t, "a"), NewChain(t, "b")
+	a.Info.Labels = map[string]string{"team": "x"}
+	first, second, other := a.Next(3), a.Next(2), b.Next(1)
 	first.Opened = []bide.Wait{{ID: "a.1", Kind: bide.WaitQuestion, CreatedAt: start}, {ID: "a.2", Kind: bide.WaitJob, Key: "k", CreatedAt: start}}
 	second.Closed = []string{"a.1"}
 	second.Snapshot = []byte(`{"n":1}`)
@@ -98,7 +98,7 @@ func reopened(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
 			wantError(t, "Commit of an earlier commit", s.Commit(t.Context(), first), bide.ErrConflict)
 		}
 	}
-	must(t, s, a.next(1), b.next(1))
+	must(t, s, a.Next(1), b.Next(1))
 	if err := s.Close(); err != nil {
 		t.Errorf("Close = %v", err)
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 func commitIsThere(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	first, second := c.next(3), c.next(2)
+	c := NewChain(t, "run")
+	first, second := c.Next(3), c.Next(2)
 	second.Command = &bide.CommandRecord{ID: "cmd", Fingerprint: bide.Hash{1, 2, 3}, Seq: 5}
 	second.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
 	must(t, s, first, second)
@@ -30,18 +30,18 @@ func commitIsThere(t *testing.T, s bide.Store) {
 }
 
 func conflictChangesNothing(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	first := c.next(2)
+	c := NewChain(t, "run")
+	first := c.Next(2)
 	first.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
 	must(t, s, first)
 	before := contents(t, s)
 	at := first.Info.Position()
 
 	spoil := func(expect bide.Position) *bide.Commit {
-		other := newChain(t, "run")
-		other.info.Seq, other.info.Head = expect.Seq, expect.Head
-		other.info.Status, other.info.Node = bide.StatusFailed, "elsewhere"
-		bad := other.nextWith(`"another"`)
+		other := NewChain(t, "run")
+		other.Info.Seq, other.Info.Head = expect.Seq, expect.Head
+		other.Info.Status, other.Info.Node = bide.StatusFailed, "elsewhere"
+		bad := other.NextWith(`"another"`)
 		bad.Closed = []string{"run.1"}
 		bad.Opened = []bide.Wait{{ID: "run.2", Kind: bide.WaitJob, CreatedAt: start}}
 		bad.Command = &bide.CommandRecord{ID: "cmd", Seq: bad.Info.Seq}
@@ -66,12 +66,12 @@ func conflictChangesNothing(t *testing.T, s bide.Store) {
 	missing.RunID, missing.Info.ID = "missing", "missing"
 	wantError(t, "Commit to a run that does not exist", s.Commit(t.Context(), missing), bide.ErrConflict)
 	same(t, "the store after a conflict", contents(t, s), before)
-	must(t, s, c.next(1))
+	must(t, s, c.Next(1))
 }
 
 func sentAgain(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	first := c.next(2)
+	c := NewChain(t, "run")
+	first := c.Next(2)
 	first.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
 	first.Command = &bide.CommandRecord{ID: "start", Seq: 2}
 	must(t, s, first)
@@ -79,7 +79,7 @@ func sentAgain(t *testing.T, s bide.Store) {
 	must(t, s, first, first)
 	same(t, "the store after the first commit was sent again", contents(t, s), before)
 
-	second := c.next(2)
+	second := c.Next(2)
 	second.Closed = []string{"run.1"}
 	second.Opened = []bide.Wait{{ID: "run.2", Kind: bide.WaitJob, CreatedAt: start}}
 	second.Snapshot = []byte(`{"a":1}`)
@@ -90,8 +90,8 @@ func sentAgain(t *testing.T, s bide.Store) {
 }
 
 func earlierSentAgain(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	first, second, third := c.next(1), c.next(1), c.next(1)
+	c := NewChain(t, "run")
+	first, second, third := c.Next(1), c.Next(1), c.Next(1)
 	must(t, s, first, second, third)
 	before := contents(t, s)
 	wantError(t, "Commit of the first commit again", s.Commit(t.Context(), first), bide.ErrConflict)
@@ -110,7 +110,7 @@ func recordsKeepEveryByte(t *testing.T, s bide.Store) {
 		`""`,
 		`null`,
 	}
-	commit := newChain(t, "run").nextWith(texts...)
+	commit := NewChain(t, "run").NextWith(texts...)
 	must(t, s, commit)
 	got, err := s.Records(t.Context(), "run", 1, 100)
 	if err != nil {
@@ -124,10 +124,10 @@ func recordsKeepEveryByte(t *testing.T, s bide.Store) {
 }
 
 func largeRecord(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	large := c.nextWith(`"`+strings.Repeat("0123456789", 500_000)+`"`, `"small"`)
+	c := NewChain(t, "run")
+	large := c.NextWith(`"`+strings.Repeat("0123456789", 500_000)+`"`, `"small"`)
 	large.Snapshot = []byte(strings.Repeat("snapshot", 500_000))
-	after := c.next(1)
+	after := c.Next(1)
 	must(t, s, large, after)
 	got, err := s.Records(t.Context(), "run", 1, 10)
 	if err != nil {
@@ -142,9 +142,9 @@ func largeRecord(t *testing.T, s bide.Store) {
 }
 
 func callerOwnsCommit(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	c.info.Labels = map[string]string{"team": "a"}
-	commit := c.next(2)
+	c := NewChain(t, "run")
+	c.Info.Labels = map[string]string{"team": "a"}
+	commit := c.Next(2)
 	commit.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}, {ID: "run.2", Kind: bide.WaitJob, CreatedAt: start}}
 	commit.Command = &bide.CommandRecord{ID: "cmd", Seq: 2}
 	must(t, s, commit)
@@ -161,9 +161,9 @@ func callerOwnsCommit(t *testing.T, s bide.Store) {
 }
 
 func callerOwnsResults(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	c.info.Labels = map[string]string{"team": "a"}
-	commit := c.next(2)
+	c := NewChain(t, "run")
+	c.Info.Labels = map[string]string{"team": "a"}
+	commit := c.Next(2)
 	commit.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
 	must(t, s, commit)
 	before, spoilt := contents(t, s), contents(t, s)
@@ -182,16 +182,16 @@ func oneWinner(t *testing.T, s bide.Store) {
 	const rivals = 8
 	for round := range 10 {
 		id := fmt.Sprintf("run-%d", round)
-		base := newChain(t, id)
+		base := NewChain(t, id)
 		if round%2 == 1 { // else they start the run
-			must(t, s, base.next(1))
+			must(t, s, base.Next(1))
 		}
 		commits := make([]*bide.Commit, rivals)
 		errs := make([]error, rivals)
 		var all sync.WaitGroup
 		for i := range rivals {
 			mine := *base
-			commits[i] = mine.nextWith(fmt.Sprintf(`"rival %d"`, i))
+			commits[i] = mine.NextWith(fmt.Sprintf(`"rival %d"`, i))
 			all.Go(func() { errs[i] = s.Commit(t.Context(), commits[i]) })
 		}
 		all.Wait()
@@ -224,9 +224,9 @@ func manyRuns(t *testing.T, s bide.Store) {
 	want := make([][][]byte, runs)
 	for i := range runs {
 		all.Go(func() {
-			c := newChain(t, fmt.Sprintf("run-%02d", i))
+			c := NewChain(t, fmt.Sprintf("run-%02d", i))
 			for range commits {
-				commit := c.next(2)
+				commit := c.Next(2)
 				want[i] = append(want[i], raws(commit)...)
 				if err := s.Commit(t.Context(), commit); err != nil {
 					t.Errorf("Commit(%s) = %v", commit.RunID, err)
@@ -245,9 +245,9 @@ func manyRuns(t *testing.T, s bide.Store) {
 }
 
 func cancelledContext(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	must(t, s, c.next(1))
-	commit := c.next(1)
+	c := NewChain(t, "run")
+	must(t, s, c.Next(1))
+	commit := c.Next(1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	check := func(what string, err error) {

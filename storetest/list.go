@@ -11,15 +11,15 @@ import (
 )
 
 func runsEveryField(t *testing.T, s bide.Store) {
-	full := newChain(t, "full")
-	full.info = bide.RunInfo{
+	full := NewChain(t, "full")
+	full.Info = bide.RunInfo{
 		ID: "full", Workflow: "orders", Version: "2.1", Definition: "0123abcd", Status: bide.StatusFailed, Node: "pay", Step: 7,
 		Key: "order \"42\"", Session: "sössion", Actor: "anna", Parent: "parent", Labels: map[string]string{"a": "1", "b<": "\"&\u2028"},
 		CreatedAt: start, EndedAt: start.Add(time.Microsecond), WakeAt: start.Add(time.Hour),
 	}
-	bare := newChain(t, "bare")
-	bare.info.CreatedAt = start.Add(-time.Second)
-	first, last, other := full.next(1), full.next(2), bare.next(1)
+	bare := NewChain(t, "bare")
+	bare.Info.CreatedAt = start.Add(-time.Second)
+	first, last, other := full.Next(1), full.Next(2), bare.Next(1)
 	must(t, s, first, last, other)
 	got, err := s.Runs(t.Context(), bide.RunQuery{})
 	if err != nil {
@@ -41,12 +41,12 @@ func runsAt(t *testing.T, s bide.Store, seconds map[string]int, change func(*bid
 	t.Helper()
 	out := map[string]bide.RunInfo{}
 	for id, sec := range seconds {
-		c := newChain(t, id)
-		c.info.CreatedAt = start.Add(time.Duration(sec) * time.Second)
+		c := NewChain(t, id)
+		c.Info.CreatedAt = start.Add(time.Duration(sec) * time.Second)
 		if change != nil {
-			change(&c.info)
+			change(&c.Info)
 		}
-		commit := c.next(1)
+		commit := c.Next(1)
 		must(t, s, commit)
 		out[id] = commit.Info
 	}
@@ -101,17 +101,17 @@ func runsSelect(t *testing.T, s bide.Store) {
 }
 
 func runsFollow(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	must(t, s, newChain(t, "other").next(1))
+	c := NewChain(t, "run")
+	must(t, s, NewChain(t, "other").Next(1))
 	all := []bide.Status{bide.StatusRunning, bide.StatusWaiting, bide.StatusPaused, bide.StatusFailed, bide.StatusCancelled, bide.StatusCompleted}
 	for i, status := range all {
 		for _, wake := range []time.Time{start.Add(time.Duration(i) * time.Hour), {}} {
-			c.info.Status, c.info.WakeAt, c.info.Step = status, wake, c.info.Step+1
-			c.info.EndedAt = time.Time{}
+			c.Info.Status, c.Info.WakeAt, c.Info.Step = status, wake, c.Info.Step+1
+			c.Info.EndedAt = time.Time{}
 			if status.Final() {
-				c.info.EndedAt = start
+				c.Info.EndedAt = start
 			}
-			commit := c.next(1)
+			commit := c.Next(1)
 			must(t, s, commit)
 			for _, other := range all {
 				page, err := s.Runs(t.Context(), bide.RunQuery{Status: other})
@@ -163,8 +163,8 @@ func runsLimit(t *testing.T, s bide.Store) {
 	var all sync.WaitGroup
 	for i := range runs {
 		all.Go(func() {
-			c := newChain(t, fmt.Sprintf("run-%04d", i))
-			if err := s.Commit(t.Context(), c.next(1)); err != nil {
+			c := NewChain(t, fmt.Sprintf("run-%04d", i))
+			if err := s.Commit(t.Context(), c.Next(1)); err != nil {
 				t.Errorf("Commit = %v", err)
 			}
 		})
@@ -179,8 +179,8 @@ func runsLimit(t *testing.T, s bide.Store) {
 }
 
 func waitsEveryField(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	commit := c.next(1)
+	c := NewChain(t, "run")
+	commit := c.Next(1)
 	commit.Opened = []bide.Wait{
 		{ID: "run.1", Kind: bide.WaitForm, Key: "k<>&", Node: "ask", Step: 3, Effect: 2, Message: "How many?\n<b>\u2028", Choices: []string{"a", "b&c"}, FreeText: true,
 			Schema: bide.JSON(`{"type":"object","z":1,"a":1.0}`), Details: bide.JSON(`["<",9007199254740993]`), CreatedAt: start,
@@ -222,30 +222,30 @@ func wantWaits(t *testing.T, s bide.Store, q bide.WaitQuery, want ...string) {
 
 func waitsOrder(t *testing.T, s bide.Store) {
 	wantWaits(t, s, bide.WaitQuery{})
-	a, b := newChain(t, "a"), newChain(t, "b")
+	a, b := NewChain(t, "a"), NewChain(t, "b")
 	wait := func(id string, sec int) bide.Wait {
 		return bide.Wait{ID: id, Kind: bide.WaitQuestion, CreatedAt: start.Add(time.Duration(sec) * time.Second)}
 	}
-	opened := a.next(1)
+	opened := a.Next(1)
 	opened.Opened = []bide.Wait{wait("a.1", 3), wait("a.2", 1), wait("a.3", 1)}
 	must(t, s, opened)
-	opened = b.next(1)
+	opened = b.Next(1)
 	opened.Opened = []bide.Wait{wait("b.1", 1), wait("b.2", 9)}
 	must(t, s, opened)
 	wantWaits(t, s, bide.WaitQuery{}, "a.2", "a.3", "b.1", "a.1", "b.2")
 
-	changed := a.next(1)
+	changed := a.Next(1)
 	changed.Closed, changed.Opened = []string{"a.3", "a.1"}, []bide.Wait{wait("a.4", 5)}
 	must(t, s, changed)
 	wantWaits(t, s, bide.WaitQuery{}, "a.2", "b.1", "a.4", "b.2")
-	ended := b.next(1)
+	ended := b.Next(1)
 	ended.Closed = []string{"b.1", "b.2"}
 	must(t, s, ended)
 	wantWaits(t, s, bide.WaitQuery{}, "a.2", "a.4")
 }
 
 func waitsSelect(t *testing.T, s bide.Store) {
-	commit := newChain(t, "run").next(1)
+	commit := NewChain(t, "run").Next(1)
 	for i, w := range []struct {
 		kind bide.WaitKind
 		key  string
@@ -262,7 +262,7 @@ func waitsSelect(t *testing.T, s bide.Store) {
 }
 
 func invalidCursor(t *testing.T, s bide.Store) {
-	must(t, s, newChain(t, "run").next(1))
+	must(t, s, NewChain(t, "run").Next(1))
 	for _, cursor := range []string{"x", "_", "2030-01-02_run", "2030-01-02T03:04:05Z", "'; DROP TABLE runs; --"} {
 		_, err := s.Runs(t.Context(), bide.RunQuery{Cursor: cursor})
 		wantError(t, fmt.Sprintf("Runs from cursor %q", cursor), err, bide.ErrInvalidInput)

@@ -9,7 +9,7 @@ import (
 )
 
 func notFound(t *testing.T, s bide.Store) {
-	must(t, s, newChain(t, "run").next(1))
+	must(t, s, NewChain(t, "run").Next(1))
 	_, err := s.Load(t.Context(), "missing", bide.Position{})
 	wantError(t, "Load of a run that does not exist", err, bide.ErrNotFound)
 	_, err = s.Load(t.Context(), "missing", bide.Position{Seq: 1})
@@ -31,7 +31,7 @@ func notFound(t *testing.T, s bide.Store) {
 }
 
 func loadSnapshot(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
+	c := NewChain(t, "run")
 	load := func(want *bide.Stored) {
 		t.Helper()
 		got, err := s.Load(t.Context(), "run", bide.Position{})
@@ -43,26 +43,26 @@ func loadSnapshot(t *testing.T, s bide.Store) {
 		}
 		same(t, "the run", got, want)
 	}
-	first := c.next(2)
+	first := c.Next(2)
 	must(t, s, first)
 	load(&bide.Stored{Position: first.Info.Position(), Records: raws(first)})
-	second := c.next(2)
+	second := c.Next(2)
 	second.Snapshot = []byte(`{"at":4}`)
 	must(t, s, second)
 	load(&bide.Stored{Position: second.Info.Position(), Snapshot: []byte(`{"at":4}`), SnapshotSeq: 4})
-	third := c.next(1)
+	third := c.Next(1)
 	must(t, s, third)
 	load(&bide.Stored{Position: third.Info.Position(), Snapshot: []byte(`{"at":4}`), SnapshotSeq: 4, Records: raws(third)})
-	fourth := c.next(1)
+	fourth := c.Next(1)
 	fourth.Snapshot = []byte("\x00\xff not text")
-	fifth := c.next(3)
+	fifth := c.Next(3)
 	must(t, s, fourth, fifth)
 	load(&bide.Stored{Position: fifth.Info.Position(), Snapshot: []byte("\x00\xff not text"), SnapshotSeq: 6, Records: raws(fifth)})
 }
 
 func loadHave(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	first, second, third := c.next(2), c.next(1), c.next(2)
+	c := NewChain(t, "run")
+	first, second, third := c.Next(2), c.Next(1), c.Next(2)
 	second.Snapshot = []byte(`{"at":3}`)
 	must(t, s, first, second, third)
 	at := third.Info.Position()
@@ -85,14 +85,14 @@ func loadHave(t *testing.T, s bide.Store) {
 }
 
 func loadConsistent(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
-	must(t, s, c.next(1))
+	c := NewChain(t, "run")
+	must(t, s, c.Next(1))
 	done := make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
 		defer close(done)
 		for i := range 200 {
-			commit := c.next(1 + i%3)
+			commit := c.Next(1 + i%3)
 			if i%10 == 0 {
 				commit.Snapshot = fmt.Appendf(nil, "%d", commit.Info.Seq)
 			}
@@ -142,14 +142,14 @@ func checkLoaded(got *bide.Stored, err error) error {
 }
 
 func recordsPages(t *testing.T, s bide.Store) {
-	c := newChain(t, "run")
+	c := NewChain(t, "run")
 	var all [][]byte
 	for range 5 {
-		commit := c.next(2)
+		commit := c.Next(2)
 		commit.Snapshot = []byte("{}")
 		must(t, s, commit)
 		all = append(all, raws(commit)...)
-		must(t, s, newChain(t, fmt.Sprintf("other-%d", len(all))).next(3))
+		must(t, s, NewChain(t, fmt.Sprintf("other-%d", len(all))).Next(3))
 	}
 	for _, test := range []struct {
 		from  int64
@@ -169,14 +169,14 @@ func recordsPages(t *testing.T, s bide.Store) {
 func commandsPerRun(t *testing.T, s bide.Store) {
 	want := map[string]*bide.CommandRecord{}
 	for i, run := range []string{"a", "b"} {
-		c := newChain(t, run)
+		c := NewChain(t, run)
 		for j, id := range []string{"start", "pause it", "ünpause"} {
-			commit := c.next(1 + i)
+			commit := c.Next(1 + i)
 			commit.Command = &bide.CommandRecord{ID: id, Fingerprint: bide.Hash{byte(i), byte(j)}, Seq: commit.Info.Seq}
 			must(t, s, commit)
 			want[run+"/"+id] = commit.Command
 		}
-		must(t, s, c.next(2))
+		must(t, s, c.Next(2))
 	}
 	for _, run := range []string{"a", "b"} {
 		for _, id := range []string{"start", "pause it", "ünpause"} {

@@ -20,8 +20,8 @@ func main() {
 	store := must(sqlite.Open(ctx, "bide.db", nil))
 	defer store.Close()
 	rt := must(bide.New(store, nil))
-	refund := bide.Workflow{ID: "refund", Version: "1", Entry: "ask", Nodes: bide.Nodes{"ask": ask}}
-	run := must(rt.Start(ctx, refund, nil, &bide.StartOptions{Key: "order-42"}))
+	approval := bide.Workflow{ID: "approval", Version: "1", Entry: "ask", Nodes: bide.Nodes{"ask": ask}}
+	run := must(rt.Start(ctx, approval, nil, &bide.StartOptions{Key: "order-42"}))
 	run = must(rt.Tick(ctx, run.ID)) // the question is open; the process could end here
 	for _, wait := range run.Waits {
 		must(rt.Resume(ctx, run.ID, wait.ID, "approve"))

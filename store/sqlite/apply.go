@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/ncruces/go-sqlite3"
@@ -91,7 +92,7 @@ func (s *statements) apply(e *entry) (outcome, err error) {
 }
 
 func (s *statements) find(runID string) (p place, err error) {
-	defer func() { err = errors.Join(err, s.findRun.Reset()) }()
+	defer func() { err = cmp.Or(err, s.findRun.Reset()) }()
 	found, err := with(s.findRun).text(runID).step()
 	if !found || err != nil {
 		return p, err

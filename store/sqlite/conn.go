@@ -1,9 +1,9 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -58,7 +58,7 @@ func (s *Store) dial(flags sqlite3.OpenFlag) (*sqlite3.Conn, error) {
 		return nil, s.explain("open", err)
 	}
 	if err := conn.BusyTimeout(s.opts.BusyTimeout); err != nil {
-		return nil, errors.Join(s.explain("open", err), conn.Close())
+		return nil, cmp.Or(s.explain("open", err), conn.Close())
 	}
 	return conn, nil
 }
@@ -79,7 +79,7 @@ func (s *Store) openFirst(ctx context.Context) (conn *sqlite3.Conn, err error) {
 	defer func() {
 		conn.SetInterrupt(context.Background())
 		if err != nil {
-			err = errors.Join(err, conn.Close())
+			err = cmp.Or(err, conn.Close())
 		}
 	}()
 	conn.SetInterrupt(ctx)
@@ -156,7 +156,7 @@ func (s *Store) migrate(conn *sqlite3.Conn, steps []string) (version int, err er
 	defer func() {
 		if err != nil && !conn.GetAutocommit() {
 			conn.SetInterrupt(context.Background())
-			err = errors.Join(err, conn.Exec("ROLLBACK"))
+			err = cmp.Or(err, conn.Exec("ROLLBACK"))
 		}
 	}()
 	if version, err = s.identify(conn, len(steps)); err != nil { // another process may have been first
@@ -184,5 +184,5 @@ func scalar(conn *sqlite3.Conn, sql string) (n int64, err error) {
 	if stmt.Step() {
 		n = stmt.ColumnInt64(0)
 	}
-	return n, errors.Join(stmt.Err(), stmt.Close())
+	return n, cmp.Or(stmt.Err(), stmt.Close())
 }

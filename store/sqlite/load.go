@@ -2,8 +2,8 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -26,7 +26,7 @@ func (s *Store) view(ctx context.Context, runID string, f func(r *reader, runNo 
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, q.stmt.Reset()) }()
+		defer func() { err = cmp.Or(err, q.stmt.Reset()) }()
 		found, err := q.text(runID).step()
 		if err != nil {
 			return err

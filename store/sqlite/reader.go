@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -100,7 +101,7 @@ func (s *Store) openReader() (*reader, error) {
 		return nil, err
 	}
 	if err := conn.Exec("PRAGMA query_only = on; PRAGMA cache_size = -8192; PRAGMA temp_store = memory"); err != nil {
-		return nil, errors.Join(s.explain("open", err), conn.Close())
+		return nil, cmp.Or(s.explain("open", err), conn.Close())
 	}
 	return &reader{conn: conn, stmts: map[string]*sqlite3.Stmt{}}, nil
 }

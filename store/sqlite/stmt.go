@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -83,7 +84,7 @@ func (c *call) rows(each func(*sqlite3.Stmt) error) error {
 	for err == nil && c.stmt.Step() {
 		err = each(c.stmt)
 	}
-	return errors.Join(err, c.stmt.Reset())
+	return cmp.Or(err, c.stmt.Reset())
 }
 
 // columnTime reads an instant written by call.time.

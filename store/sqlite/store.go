@@ -10,6 +10,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	}
 	w := &writer{store: s, conn: conn}
 	if err := w.prepare(); err != nil {
-		return nil, errors.Join(s.explain("prepare", err), w.close())
+		return nil, cmp.Or(s.explain("open", err), w.close())
 	}
 	go func() {
 		defer close(s.done)

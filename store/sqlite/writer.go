@@ -92,7 +92,7 @@ func (w *writer) transaction(batch []*entry) (err error) {
 // failed undoes the transaction, and gives up a connection that may be spoilt.
 func (w *writer) failed(err error) error {
 	if !w.conn.GetAutocommit() {
-		err = errors.Join(err, w.rollback.Exec())
+		_ = w.rollback.Exec() // if it fails, the connection is given up, and the transaction with it
 	}
 	if reach(err) == scopeConn || !w.conn.GetAutocommit() {
 		w.drop()

@@ -1,0 +1,20 @@
+module github.com/bide-dev/bide/benchmarks
+
+go 1.26.0
+
+replace github.com/bide-dev/bide => ../
+
+require (
+	github.com/bide-dev/bide v0.0.0
+	github.com/ncruces/go-sqlite3 v0.36.0
+)
+
+require (
+	github.com/go-json-experiment/json v1.27.2 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/ncruces/go-sqlite3-wasm/v6 v6.4.35401 // indirect
+	github.com/ncruces/julianday v1.0.0 // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)

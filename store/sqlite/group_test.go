@@ -1,0 +1,178 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/store/sqlite"
+	"github.com/bide-dev/bide/store/sqlite/faultvfs"
+)
+
+// together makes commits share one transaction: it holds up the flush of one
+// commit until all the others wait, in order. It returns their outcomes.
+func together(t *testing.T, s *sqlite.Store, fs *faultvfs.FS, commits []*bide.Commit) []error {
+	t.Helper()
+	entered, release := held(fs)
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := s.Commit(t.Context(), chain(t, "the first").Next(1)); err != nil {
+			t.Errorf("Commit = %v", err)
+		}
+	})
+	<-entered
+	errs := make([]error, len(commits))
+	for i, c := range commits {
+		all.Go(func() { errs[i] = s.Commit(t.Context(), c) })
+		queued(s, i+1)
+	}
+	release()
+	all.Wait()
+	return errs
+}
+
+func TestCommitsThatWaitShareOneFlush(t *testing.T) {
+	s, fs, _ := openFaulty(t, sqlite.Options{})
+	commits := make([]*bide.Commit, 200)
+	for i := range commits {
+		commits[i] = chain(t, fmt.Sprintf("run-%d", i)).Next(2)
+	}
+	before := fs.Syncs()
+	for _, err := range together(t, s, fs, commits) {
+		if err != nil {
+			t.Errorf("Commit = %v", err)
+		}
+	}
+	if n := fs.Syncs() - before; n > 4 { // the log is new: its header takes one as well
+		t.Errorf("201 commits took %d flushes, want at most 4", n)
+	}
+	for _, c := range commits {
+		wantPosition(t, s, c.RunID, c.Info.Position())
+	}
+}
+
+func TestALargeGroupIsSplit(t *testing.T) {
+	s, fs, _ := openFaulty(t, sqlite.Options{})
+	big := `"` + strings.Repeat("x", 400_000) + `"`
+	var commits []*bide.Commit
+	for i := range 20 {
+		commits = append(commits, chain(t, fmt.Sprintf("big-%d", i)).NextWith(big))
+	}
+	for i := range 600 {
+		commits = append(commits, chain(t, fmt.Sprintf("run-%d", i)).Next(1))
+	}
+	before := fs.Syncs()
+	for _, err := range together(t, s, fs, commits) {
+		if err != nil {
+			t.Errorf("Commit = %v", err)
+		}
+	}
+	if n := fs.Syncs() - before; n < 12 || n > 30 {
+		t.Errorf("8 MB in 620 commits took %d flushes, want 12 to 30", n)
+	}
+}
+
+func TestEveryAcknowledgedCommitIsFlushed(t *testing.T) {
+	for _, test := range []struct {
+		durability sqlite.Durability
+		atLeast    int64
+	}{{"", 50}, {sqlite.DurabilityFull, 50}, {sqlite.DurabilityNormal, 0}} {
+		s, fs, _ := openFaulty(t, sqlite.Options{Durability: test.durability})
+		c := chain(t, "run")
+		must(t, s, c.Next(1))
+		before := fs.Syncs()
+		for range 50 {
+			must(t, s, c.Next(1))
+		}
+		n := fs.Syncs() - before
+		if n < test.atLeast || test.atLeast == 0 && n > 0 {
+			t.Errorf("with durability %q, 50 commits took %d flushes, want at least %d", test.durability, n, test.atLeast)
+		}
+	}
+}
+
+func TestAStaleCommitDoesNotDisturbItsGroup(t *testing.T) {
+	s, fs, _ := openFaulty(t, sqlite.Options{})
+	c := chain(t, "run")
+	must(t, s, c.Next(1))
+	stale := *c
+	bad, again := stale.NextWith(`"stale"`), c.Next(1)
+	must(t, s, again)
+	newRun, taken := chain(t, "new").Next(1), chain(t, "run").Next(3)
+	good := c.Next(2)
+	errs := together(t, s, fs, []*bide.Commit{newRun, bad, taken, good})
+	for i, want := range []error{nil, bide.ErrConflict, bide.ErrConflict, nil} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("commit %d of the group = %v, want %v", i, errs[i], want)
+		}
+	}
+	wantPosition(t, s, "run", good.Info.Position())
+	wantPosition(t, s, "new", newRun.Info.Position())
+}
+
+func TestCommitsOfOneRunInAGroupFollowEachOther(t *testing.T) {
+	s, fs, _ := openFaulty(t, sqlite.Options{})
+	c := chain(t, "run")
+	first, second, third := c.Next(1), c.Next(2), c.Next(1)
+	errs := together(t, s, fs, []*bide.Commit{first, second, second, third, first})
+	for i, want := range []error{nil, nil, nil, nil, bide.ErrConflict} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("commit %d of the group = %v, want %v", i, errs[i], want)
+		}
+	}
+	wantPosition(t, s, "run", third.Info.Position())
+}
+
+func TestACommitThatCannotBeStoredDoesNotDisturbItsGroup(t *testing.T) {
+	s, fs, _ := openFaulty(t, sqlite.Options{})
+	before, bad, after := chain(t, "before").Next(1), chain(t, "bad").Next(1), chain(t, "after").Next(1)
+	wait := bide.Wait{ID: "bad.1", Kind: bide.WaitJob}
+	bad.Opened = []bide.Wait{wait, wait} // the same twice
+	errs := together(t, s, fs, []*bide.Commit{before, bad, after})
+	if errs[0] != nil || errs[1] == nil || errs[2] != nil {
+		t.Errorf("the outcomes are %v, want an error for the second alone", errs)
+	}
+	wantPosition(t, s, "before", before.Info.Position())
+	wantPosition(t, s, "bad", bide.Position{})
+	wantPosition(t, s, "after", after.Info.Position())
+}
+
+func TestACommitThatIsTooLargeIsRefused(t *testing.T) {
+	s := open(t, dbPath(t), nil)
+	large := chain(t, "large").Next(1)
+	large.Snapshot = make([]byte, 65<<20)
+	wantCode := bide.CodeInvalidInput
+	if err := s.Commit(t.Context(), large); code(err) != wantCode {
+		t.Errorf("Commit of 65 MiB = %v, want code %s", err, wantCode)
+	}
+	large.Snapshot = large.Snapshot[:60<<20]
+	must(t, s, large, chain(t, "small").Next(1))
+	stored, err := s.Load(t.Context(), "large", bide.Position{})
+	if err != nil || len(stored.Snapshot) != 60<<20 {
+		t.Errorf("Load of 60 MiB = %v", err)
+	}
+}
+
+func TestACancelledCallerDoesNotWait(t *testing.T) {
+	s, fs, _ := openFaulty(t, sqlite.Options{})
+	entered, release := held(fs)
+	ctx, cancel := context.WithCancel(t.Context())
+	commit := chain(t, "run").Next(1)
+	commit.Info.Labels = map[string]string{"a": "b"}
+	done := make(chan error)
+	go func() { done <- s.Commit(ctx, commit) }()
+	<-entered
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Commit = %v, want context.Canceled", err)
+	}
+	again := *commit
+	commit.Info.Labels["a"], commit.Records, commit.RunID = "changed", nil, "" // it is the caller's again
+	release()
+	must(t, s, &again)
+	wantPosition(t, s, "run", again.Info.Position())
+}

@@ -15,6 +15,7 @@ const (
 	CodeNotFound        Code = "not_found"
 	CodeExists          Code = "exists"
 	CodeConflict        Code = "conflict"
+	CodeFenced          Code = "fenced"
 	CodeKeyReused       Code = "key_reused"
 	CodeCommandReused   Code = "command_reused"
 	CodeAlreadyDecided  Code = "already_decided"
@@ -43,6 +44,9 @@ var (
 	// position. The runtime reloads and tries again, so callers see it only when a
 	// run changes without end under them.
 	ErrConflict = &Error{Code: CodeConflict}
+	// ErrFenced is returned by Store.Commit when the run was claimed by another
+	// worker since: whoever made the commit must stop driving the run.
+	ErrFenced = &Error{Code: CodeFenced}
 	// ErrKeyReused is returned by Start when the key already names a run with another input.
 	ErrKeyReused = &Error{Code: CodeKeyReused}
 	// ErrCommandReused is returned when a command id was used before for something else.

@@ -44,8 +44,10 @@ type RunInfo struct {
 	EndedAt    time.Time         `json:"ended_at,omitzero"`
 	// WakeAt is when the next timer, retry or deadline is due; zero when none is.
 	WakeAt time.Time `json:"wake_at,omitzero"`
-	Seq    int64     `json:"seq"`  // number of ledger records
-	Head   Hash      `json:"head"` // hash of the last one
+	// SetAside is why no worker takes the run; a store sets it in listings.
+	SetAside string `json:"set_aside,omitempty"`
+	Seq      int64  `json:"seq"`  // number of ledger records
+	Head     Hash   `json:"head"` // hash of the last one
 }
 
 // Position is the run's place in its ledger.

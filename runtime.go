@@ -216,3 +216,11 @@ func final(err error) bool {
 	var e *Error
 	return errors.As(err, &e)
 }
+
+// Must returns v, or panics when err is not nil: for the set-up of programs and for examples.
+func Must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

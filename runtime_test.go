@@ -70,6 +70,12 @@ func TestTwoRuntimesOverOneStoreSeeEachOther(t *testing.T) {
 	if got := must[*bide.Run](t)(b.Get(ctx, run.ID)); got.Status != bide.StatusCompleted {
 		t.Errorf("Get of the other runtime = %s, want completed", got.Status)
 	}
+	keyed := &bide.StartOptions{Key: "k"}
+	run = must[*bide.Run](t)(a.Start(ctx, wf, nil, keyed))
+	must[*bide.Run](t)(b.Cancel(ctx, run.ID))
+	if got := must[*bide.Run](t)(a.Start(ctx, wf, nil, keyed)); got.Status != bide.StatusCancelled {
+		t.Errorf("Start of a run that another runtime cancelled = %s, want cancelled", got.Status)
+	}
 }
 
 func TestACommandIsAppliedOnceAndEverySenderGetsTheSameResult(t *testing.T) {
@@ -550,7 +556,5 @@ func TestNodeFailuresNameTheNodeAndItsStack(t *testing.T) {
 }
 
 func panickingNode(*bide.Run) (bide.StepPlan, error) {
-	var m map[string]int
-	m["x"] = 1
-	return bide.StepPlan{}, nil
+	panic("a bug in a node")
 }

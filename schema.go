@@ -69,8 +69,13 @@ func collectFaults(e *jsonschema.ValidationError, p *message.Printer, out *[]Fau
 		return
 	}
 	path := ""
-	if len(e.InstanceLocation) > 0 {
-		path = "/" + strings.Join(e.InstanceLocation, "/")
+	for _, name := range e.InstanceLocation {
+		path += pointer(name)
 	}
 	*out = append(*out, Fault{path, e.ErrorKind.LocalizedString(p)})
+}
+
+// pointer is one step of a JSON pointer (RFC 6901).
+func pointer(name string) string {
+	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }

@@ -16,9 +16,10 @@ import (
 type Store interface {
 	// Commit makes everything in c durable, or nothing. When it returns nil, the
 	// commit survives the death of the process and, at the default level, loss of power (K2).
-	// It fails with ErrConflict, changing nothing, when the run is not at c.Expect.
 	// It returns nil, changing nothing, when c is already the last commit of the
-	// run: sending a commit again after an unknown outcome is safe.
+	// run: sending a commit again after an unknown outcome is safe. Otherwise it fails,
+	// changing nothing, with ErrConflict when the run is not at c.Expect or a message in
+	// c.Took is gone, and with ErrFenced when c.Fence is not zero and not the run's.
 	Commit(ctx context.Context, c *Commit) error
 
 	// Load returns what is needed to rebuild a run's state: its position, its
@@ -45,11 +46,12 @@ type Store interface {
 }
 
 // Commit is everything one transition of a run must persist, as one value (K1).
+// One without RunID and Records only sends messages.
 type Commit struct {
 	RunID string
 	// Expect is the position the records follow; zero means that the run must not exist.
 	Expect Position
-	// Records continue the chain from Expect. There is at least one.
+	// Records continue the chain from Expect. There is at least one, when RunID is set.
 	Records []Record
 	// Info is the run's row after the last record; Info.Seq and Info.Head are its position.
 	Info RunInfo
@@ -59,6 +61,18 @@ type Commit struct {
 	Closed []string
 	// Command is the command that caused the commit, when it has an id.
 	Command *CommandRecord
+	// Starts are the first commits of child runs (K20). One whose run is there
+	// already changes nothing and fails nothing.
+	Starts []*Commit
+	// Send puts messages into mailboxes. One whose id was ever sent to the same
+	// mailbox before is left out.
+	Send []Message
+	// Took names the messages that the records took out of mailboxes.
+	Took []string
+	// MailSeen is Stored.MailSeq of the load that the commit builds on.
+	MailSeen int64
+	// Fence, when not zero, is the claim under which the commit is made (K23).
+	Fence int64
 	// Snapshot, when not nil, is the run's state after the last record. It
 	// replaces the one before and only saves work: the records alone give the same state.
 	Snapshot []byte
@@ -79,12 +93,45 @@ type Stored struct {
 	Snapshot    []byte   // nil when there is none or the caller did not need it
 	SnapshotSeq int64    // 0 without snapshot
 	Records     [][]byte // stored text, in order, up to Position
+	// Mail are the messages not yet taken, in the order in which they were
+	// sent: those to this run, and those to a mailbox that one of its open waits is on (Message.Key).
+	// There may be more than are given; there are at least the first 100 of each mailbox.
+	Mail []Message
+	// MailSeq counts the times that the run was told of mail.
+	MailSeq int64
+	// Fence is the number of the run's last claim; 0 before the first.
+	Fence int64
+}
+
+// Message is something sent to a mailbox. Each has one taker, and is kept until then.
+//
+// A store tells a run of mail, by raising its Stored.MailSeq, when a message
+// is sent to it, and when one is sent to a key that matches one of its open waits. A
+// wait's key matches when it equals the message's, or ends in ":*" and the message's begins
+// with what is before the star.
+type Message struct {
+	// ID tells the message from all others in its mailbox; sent twice, it counts once.
+	ID string `json:"id"`
+	// To is the run whose mailbox it is for; empty for the mailbox of Key.
+	To string `json:"to,omitempty"`
+	// Key is what it is about: an event's key "evt:<scope>:<scope id>:<name>",
+	// "run:<id>" for the end of a child, "cancel:<id>" for the cancellation of a run.
+	Key     string    `json:"key"`
+	Payload JSON      `json:"payload,omitempty"`
+	At      time.Time `json:"at"`
+	// Copies makes it a broadcast: instead of being kept for one taker, it is put
+	// at once into the mailbox of every run that has an open wait on its key, once
+	// per wait, with the wait's id after a slash added to its own.
+	Copies bool `json:"copies,omitempty"`
 }
 
 // RunQuery selects runs. Zero fields do not restrict.
 type RunQuery struct {
 	Status   Status
 	Workflow string
+	Session  string
+	Parent   string
+	SetAside bool // only those set aside
 	// WakeBefore selects waiting and running runs with a timer due at or before it, earliest
 	// first instead of newest first.
 	WakeBefore time.Time

@@ -34,7 +34,7 @@ func oneCommand(cmd []Command) (Command, error) {
 	}
 	for _, f := range [...]struct{ name, value string }{{"command id", c.ID}, {"actor", c.Actor}, {"reason", c.Reason}} {
 		if err := checkText(f.value); err != nil {
-			return c, Errorf(CodeInvalidInput, "the %s %w", f.name, err)
+			return c, Errorf(CodeInvalidInput, "the %s cannot be used: %w", f.name, err)
 		}
 	}
 	return c, nil
@@ -83,10 +83,11 @@ func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *Star
 	defer rt.release(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.run == nil {
+	fresh := s.run != nil
+	if !fresh {
 		s.run = &Run{}
 	}
-	if err := s.transition(ctx, false, sp.cause, func(m *machine) error { return sp.begin(ctx, rt, m) }); err != nil {
+	if err := s.transition(ctx, fresh, sp.cause, func(m *machine) error { return sp.begin(ctx, rt, m) }); err != nil {
 		return nil, err
 	}
 	return s.run.view(), nil
@@ -122,7 +123,7 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	}
 	raw, err := encode(input)
 	if err != nil {
-		return nil, Errorf(CodeInvalidInput, "the input of workflow %q is %w", wf.ID, err)
+		return nil, Errorf(CodeInvalidInput, "the input of workflow %q cannot be used: %w", wf.ID, err)
 	}
 	if len(raw) > rt.opts.Limits.ValueBytes {
 		return nil, Errorf(CodeInvalidInput, "the input has %d bytes, more than the limit of %d; pass a reference to it", len(raw), rt.opts.Limits.ValueBytes)
@@ -151,18 +152,18 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	}
 	for _, text := range []string{o.Key, o.Session, o.Parent} {
 		if err := checkText(text); err != nil {
-			return nil, Errorf(CodeInvalidInput, "%q %w", text, err)
+			return nil, Errorf(CodeInvalidInput, "the key, session or parent %q cannot be used: %w", text, err)
 		}
 	}
 	if _, err := encode(o.Labels); err != nil {
-		return nil, Errorf(CodeInvalidInput, "the labels are %w", err)
+		return nil, Errorf(CodeInvalidInput, "the labels cannot be used: %w", err)
 	}
 	return sp, nil
 }
 
 func checkRunID(id string) error {
 	if err := checkName(id); err != nil {
-		return Errorf(CodeInvalidInput, "run id %w", err)
+		return Errorf(CodeInvalidInput, "the run id cannot be used: %w", err)
 	}
 	for _, c := range id {
 		if c == '.' {
@@ -267,7 +268,7 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 func (rt *Runtime) Resume(ctx context.Context, runID, waitID string, answer any, cmd ...Command) (*Run, error) {
 	raw, err := encode(answer)
 	if err != nil {
-		return nil, (&Error{Code: CodeInvalidAnswer, Message: "the answer to wait " + waitID + " is", Err: err, Wait: waitID}).onRun(runID)
+		return nil, (&Error{Code: CodeInvalidAnswer, Message: "the answer to wait " + waitID + " cannot be used", Err: err, Wait: waitID}).onRun(runID)
 	}
 	var decided *Decision
 	run, err := rt.command(ctx, runID, "resume", cmd, append([]byte(waitID+"\x00"), raw...), func(m *machine) error {

@@ -171,9 +171,9 @@ func checkMembers(answer JSON, known map[string]string, rule func(map[string]JSO
 	for name, val := range parts(answer) {
 		first, ok := known[name]
 		if !ok {
-			faults = append(faults, Fault{"/" + name, "is not known here"})
+			faults = append(faults, Fault{pointer(name), "is not known here"})
 		} else if first != "" && val[0] != first[0] {
-			faults = append(faults, Fault{"/" + name, "is " + kindName(val) + ", not a string"})
+			faults = append(faults, Fault{pointer(name), "is " + kindName(val) + ", not a string"})
 		}
 		has[name] = val
 	}

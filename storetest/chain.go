@@ -25,12 +25,11 @@ type Chain struct {
 	// Info is the run's row after the last commit. What is changed in it goes
 	// into the next one.
 	Info bide.RunInfo
-	t    testing.TB
 }
 
 // NewChain begins a run that no store has yet.
-func NewChain(t testing.TB, id string) *Chain {
-	return &Chain{t: t, Info: bide.RunInfo{ID: id, Workflow: "wf", Version: "1", Definition: "d", Status: bide.StatusRunning, CreatedAt: start}}
+func NewChain(id string) *Chain {
+	return &Chain{Info: bide.RunInfo{ID: id, Workflow: "wf", Version: "1", Definition: "d", Status: bide.StatusRunning, CreatedAt: start}}
 }
 
 // Next makes the commit of a number of records after the last one.
@@ -42,19 +41,19 @@ func (c *Chain) Next(records int) *bide.Commit {
 	return c.NextWith(data...)
 }
 
-// NextWith makes the commit of one record for every JSON text in data.
+// NextWith makes the commit of one record for every JSON text in data. It
+// panics when one is not JSON.
 func (c *Chain) NextWith(data ...string) *bide.Commit {
-	c.t.Helper()
 	out := &bide.Commit{RunID: c.Info.ID, Expect: c.Info.Position()}
 	for _, d := range data {
 		at := start.Add(time.Duration(c.Info.Seq) * time.Second)
 		head, err := json.Marshal(bide.Record{Seq: c.Info.Seq + 1, Prev: c.Info.Head, At: at, Kind: bide.KindRunPaused})
 		if err != nil {
-			c.t.Fatal(err)
+			panic(err)
 		}
 		rec, err := bide.ParseRecord(fmt.Appendf(nil, `%s,"data":%s}`, head[:len(head)-1], d))
 		if err != nil {
-			c.t.Fatal(err)
+			panic(err)
 		}
 		out.Records = append(out.Records, rec)
 		c.Info.Seq, c.Info.Head, c.Info.UpdatedAt = rec.Seq, rec.Hash, at

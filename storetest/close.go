@@ -10,7 +10,7 @@ import (
 )
 
 func closed(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	must(t, s, c.Next(1))
 	if err := s.Close(); err != nil {
 		t.Fatalf("Close = %v", err)
@@ -42,7 +42,7 @@ func commitUntilClosed(t *testing.T, s bide.Store) map[string]bide.Position {
 		all.Go(func() {
 			begun := sync.OnceFunc(started.Done)
 			defer begun()
-			c := NewChain(t, fmt.Sprintf("run-%d", i))
+			c := NewChain(fmt.Sprintf("run-%d", i))
 			for {
 				commit := c.Next(1)
 				err := s.Commit(t.Context(), commit)
@@ -73,7 +73,7 @@ func commitUntilClosed(t *testing.T, s bide.Store) map[string]bide.Position {
 func reopened(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	a, b := NewChain(t, "a"), NewChain(t, "b")
+	a, b := NewChain("a"), NewChain("b")
 	a.Info.Labels = map[string]string{"team": "x"}
 	first, second, other := a.Next(3), a.Next(2), b.Next(1)
 	first.Opened = []bide.Wait{{ID: "a.1", Kind: bide.WaitQuestion, CreatedAt: start}, {ID: "a.2", Kind: bide.WaitJob, Key: "k", CreatedAt: start}}

@@ -12,7 +12,7 @@ import (
 )
 
 func commitIsThere(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	first, second := c.Next(3), c.Next(2)
 	second.Command = &bide.CommandRecord{ID: "cmd", Fingerprint: bide.Hash{1, 2, 3}, Seq: 5}
 	second.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
@@ -30,7 +30,7 @@ func commitIsThere(t *testing.T, s bide.Store) {
 }
 
 func conflictChangesNothing(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	first := c.Next(2)
 	first.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
 	must(t, s, first)
@@ -38,7 +38,7 @@ func conflictChangesNothing(t *testing.T, s bide.Store) {
 	at := first.Info.Position()
 
 	spoil := func(expect bide.Position) *bide.Commit {
-		other := NewChain(t, "run")
+		other := NewChain("run")
 		other.Info.Seq, other.Info.Head = expect.Seq, expect.Head
 		other.Info.Status, other.Info.Node = bide.StatusFailed, "elsewhere"
 		bad := other.NextWith(`"another"`)
@@ -70,7 +70,7 @@ func conflictChangesNothing(t *testing.T, s bide.Store) {
 }
 
 func sentAgain(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	first := c.Next(2)
 	first.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
 	first.Command = &bide.CommandRecord{ID: "start", Seq: 2}
@@ -90,7 +90,7 @@ func sentAgain(t *testing.T, s bide.Store) {
 }
 
 func earlierSentAgain(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	first, second, third := c.Next(1), c.Next(1), c.Next(1)
 	must(t, s, first, second, third)
 	before := contents(t, s)
@@ -110,7 +110,7 @@ func recordsKeepEveryByte(t *testing.T, s bide.Store) {
 		`""`,
 		`null`,
 	}
-	commit := NewChain(t, "run").NextWith(texts...)
+	commit := NewChain("run").NextWith(texts...)
 	must(t, s, commit)
 	got, err := s.Records(t.Context(), "run", 1, 100)
 	if err != nil {
@@ -124,7 +124,7 @@ func recordsKeepEveryByte(t *testing.T, s bide.Store) {
 }
 
 func largeRecord(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	large := c.NextWith(`"`+strings.Repeat("0123456789", 500_000)+`"`, `"small"`)
 	large.Snapshot = []byte(strings.Repeat("snapshot", 500_000))
 	after := c.Next(1)
@@ -142,7 +142,7 @@ func largeRecord(t *testing.T, s bide.Store) {
 }
 
 func callerOwnsCommit(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	c.Info.Labels = map[string]string{"team": "a"}
 	commit := c.Next(2)
 	commit.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}, {ID: "run.2", Kind: bide.WaitJob, CreatedAt: start}}
@@ -161,7 +161,7 @@ func callerOwnsCommit(t *testing.T, s bide.Store) {
 }
 
 func callerOwnsResults(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	c.Info.Labels = map[string]string{"team": "a"}
 	commit := c.Next(2)
 	commit.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
@@ -182,7 +182,7 @@ func oneWinner(t *testing.T, s bide.Store) {
 	const rivals = 8
 	for round := range 10 {
 		id := fmt.Sprintf("run-%d", round)
-		base := NewChain(t, id)
+		base := NewChain(id)
 		if round%2 == 1 { // else they start the run
 			must(t, s, base.Next(1))
 		}
@@ -224,7 +224,7 @@ func manyRuns(t *testing.T, s bide.Store) {
 	want := make([][][]byte, runs)
 	for i := range runs {
 		all.Go(func() {
-			c := NewChain(t, fmt.Sprintf("run-%02d", i))
+			c := NewChain(fmt.Sprintf("run-%02d", i))
 			for range commits {
 				commit := c.Next(2)
 				want[i] = append(want[i], raws(commit)...)
@@ -245,7 +245,7 @@ func manyRuns(t *testing.T, s bide.Store) {
 }
 
 func cancelledContext(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	must(t, s, c.Next(1))
 	commit := c.Next(1)
 	ctx, cancel := context.WithCancel(t.Context())

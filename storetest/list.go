@@ -11,13 +11,13 @@ import (
 )
 
 func runsEveryField(t *testing.T, s bide.Store) {
-	full := NewChain(t, "full")
+	full := NewChain("full")
 	full.Info = bide.RunInfo{
 		ID: "full", Workflow: "orders", Version: "2.1", Definition: "0123abcd", Status: bide.StatusFailed, Node: "pay", Step: 7,
 		Key: "order \"42\"", Session: "sössion", Actor: "anna", Parent: "parent", Labels: map[string]string{"a": "1", "b<": "\"&\u2028"},
 		CreatedAt: start, EndedAt: start.Add(time.Microsecond), WakeAt: start.Add(time.Hour),
 	}
-	bare := NewChain(t, "bare")
+	bare := NewChain("bare")
 	bare.Info.CreatedAt = start.Add(-time.Second)
 	first, last, other := full.Next(1), full.Next(2), bare.Next(1)
 	must(t, s, first, last, other)
@@ -41,7 +41,7 @@ func runsAt(t *testing.T, s bide.Store, seconds map[string]int, change func(*bid
 	t.Helper()
 	out := map[string]bide.RunInfo{}
 	for id, sec := range seconds {
-		c := NewChain(t, id)
+		c := NewChain(id)
 		c.Info.CreatedAt = start.Add(time.Duration(sec) * time.Second)
 		if change != nil {
 			change(&c.Info)
@@ -101,8 +101,8 @@ func runsSelect(t *testing.T, s bide.Store) {
 }
 
 func runsFollow(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
-	must(t, s, NewChain(t, "other").Next(1))
+	c := NewChain("run")
+	must(t, s, NewChain("other").Next(1))
 	all := []bide.Status{bide.StatusRunning, bide.StatusWaiting, bide.StatusPaused, bide.StatusFailed, bide.StatusCancelled, bide.StatusCompleted}
 	for i, status := range all {
 		for _, wake := range []time.Time{start.Add(time.Duration(i) * time.Hour), {}} {
@@ -163,7 +163,7 @@ func runsLimit(t *testing.T, s bide.Store) {
 	var all sync.WaitGroup
 	for i := range runs {
 		all.Go(func() {
-			c := NewChain(t, fmt.Sprintf("run-%04d", i))
+			c := NewChain(fmt.Sprintf("run-%04d", i))
 			if err := s.Commit(t.Context(), c.Next(1)); err != nil {
 				t.Errorf("Commit = %v", err)
 			}
@@ -179,7 +179,7 @@ func runsLimit(t *testing.T, s bide.Store) {
 }
 
 func waitsEveryField(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	commit := c.Next(1)
 	commit.Opened = []bide.Wait{
 		{ID: "run.1", Kind: bide.WaitForm, Key: "k<>&", Node: "ask", Step: 3, Effect: 2, Message: "How many?\n<b>\u2028", Choices: []string{"a", "b&c"}, FreeText: true,
@@ -222,7 +222,7 @@ func wantWaits(t *testing.T, s bide.Store, q bide.WaitQuery, want ...string) {
 
 func waitsOrder(t *testing.T, s bide.Store) {
 	wantWaits(t, s, bide.WaitQuery{})
-	a, b := NewChain(t, "a"), NewChain(t, "b")
+	a, b := NewChain("a"), NewChain("b")
 	wait := func(id string, sec int) bide.Wait {
 		return bide.Wait{ID: id, Kind: bide.WaitQuestion, CreatedAt: start.Add(time.Duration(sec) * time.Second)}
 	}
@@ -245,7 +245,7 @@ func waitsOrder(t *testing.T, s bide.Store) {
 }
 
 func waitsSelect(t *testing.T, s bide.Store) {
-	commit := NewChain(t, "run").Next(1)
+	commit := NewChain("run").Next(1)
 	for i, w := range []struct {
 		kind bide.WaitKind
 		key  string
@@ -262,7 +262,7 @@ func waitsSelect(t *testing.T, s bide.Store) {
 }
 
 func invalidCursor(t *testing.T, s bide.Store) {
-	must(t, s, NewChain(t, "run").Next(1))
+	must(t, s, NewChain("run").Next(1))
 	for _, cursor := range []string{"x", "_", "2030-01-02_run", "2030-01-02T03:04:05Z", "'; DROP TABLE runs; --"} {
 		_, err := s.Runs(t.Context(), bide.RunQuery{Cursor: cursor})
 		wantError(t, fmt.Sprintf("Runs from cursor %q", cursor), err, bide.ErrInvalidInput)

@@ -9,7 +9,7 @@ import (
 )
 
 func notFound(t *testing.T, s bide.Store) {
-	must(t, s, NewChain(t, "run").Next(1))
+	must(t, s, NewChain("run").Next(1))
 	_, err := s.Load(t.Context(), "missing", bide.Position{})
 	wantError(t, "Load of a run that does not exist", err, bide.ErrNotFound)
 	_, err = s.Load(t.Context(), "missing", bide.Position{Seq: 1})
@@ -31,7 +31,7 @@ func notFound(t *testing.T, s bide.Store) {
 }
 
 func loadSnapshot(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	load := func(want *bide.Stored) {
 		t.Helper()
 		got, err := s.Load(t.Context(), "run", bide.Position{})
@@ -61,7 +61,7 @@ func loadSnapshot(t *testing.T, s bide.Store) {
 }
 
 func loadHave(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	first, second, third := c.Next(2), c.Next(1), c.Next(2)
 	second.Snapshot = []byte(`{"at":3}`)
 	must(t, s, first, second, third)
@@ -85,7 +85,7 @@ func loadHave(t *testing.T, s bide.Store) {
 }
 
 func loadConsistent(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	must(t, s, c.Next(1))
 	done := make(chan struct{})
 	var all sync.WaitGroup
@@ -142,14 +142,14 @@ func checkLoaded(got *bide.Stored, err error) error {
 }
 
 func recordsPages(t *testing.T, s bide.Store) {
-	c := NewChain(t, "run")
+	c := NewChain("run")
 	var all [][]byte
 	for range 5 {
 		commit := c.Next(2)
 		commit.Snapshot = []byte("{}")
 		must(t, s, commit)
 		all = append(all, raws(commit)...)
-		must(t, s, NewChain(t, fmt.Sprintf("other-%d", len(all))).Next(3))
+		must(t, s, NewChain(fmt.Sprintf("other-%d", len(all))).Next(3))
 	}
 	for _, test := range []struct {
 		from  int64
@@ -169,7 +169,7 @@ func recordsPages(t *testing.T, s bide.Store) {
 func commandsPerRun(t *testing.T, s bide.Store) {
 	want := map[string]*bide.CommandRecord{}
 	for i, run := range []string{"a", "b"} {
-		c := NewChain(t, run)
+		c := NewChain(run)
 		for j, id := range []string{"start", "pause it", "ünpause"} {
 			commit := c.Next(1 + i)
 			commit.Command = &bide.CommandRecord{ID: id, Fingerprint: bide.Hash{byte(i), byte(j)}, Seq: commit.Info.Seq}

@@ -5,8 +5,10 @@ package mem
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/bide-dev/bide"
 )
@@ -15,10 +17,15 @@ import (
 type Store struct {
 	mu     sync.RWMutex
 	runs   map[string]*run
+	mail   mailbox
+	alive  map[string]time.Time // by owner: until when
 	closed bool
 }
 
-var _ bide.Store = (*Store)(nil)
+var (
+	_ bide.Store  = (*Store)(nil)
+	_ bide.Claims = (*Store)(nil)
+)
 
 type run struct {
 	info     bide.RunInfo
@@ -27,10 +34,13 @@ type run struct {
 	snapSeq  int64
 	waits    []bide.Wait
 	commands map[string]bide.CommandRecord
+	claim
 }
 
 // New returns an empty store.
-func New() *Store { return &Store{runs: map[string]*run{}} }
+func New() *Store {
+	return &Store{runs: map[string]*run{}, mail: mailbox{known: map[string]bool{}}, alive: map[string]time.Time{}}
+}
 
 // Commit implements bide.Store.
 func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
@@ -42,19 +52,58 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if s.closed {
 		return bide.ErrStoreClosed
 	}
-	r := s.runs[c.RunID]
-	if r == nil {
-		r = &run{commands: map[string]bide.CommandRecord{}}
+	if c.RunID != "" {
+		r := s.runs[c.RunID]
+		if r == nil {
+			r = newRun()
+		}
+		if r.info.Position() == c.Info.Position() {
+			return nil // sent again
+		}
+		if err := s.refuse(r, c); err != nil {
+			return err
+		}
+		s.runs[c.RunID] = r
+		r.apply(c)
 	}
-	switch r.info.Position() {
-	case c.Info.Position():
-		return nil // sent again
-	case c.Expect:
-	default:
+	for _, id := range c.Took {
+		s.mail.take(id)
+	}
+	for _, start := range c.Starts {
+		if s.runs[start.RunID] == nil {
+			r := newRun()
+			s.runs[start.RunID] = r
+			r.apply(start)
+		}
+	}
+	for _, m := range c.Send {
+		s.send(m)
+	}
+	return nil
+}
+
+// refuse says why a commit cannot be applied to a run.
+func (s *Store) refuse(r *run, c *bide.Commit) error {
+	if r.info.Position() != c.Expect {
 		return bide.Errorf(bide.CodeConflict, "run %s is at record %d, not %d", c.RunID, r.info.Seq, c.Expect.Seq)
 	}
-	s.runs[c.RunID] = r
-	r.info = c.Info
+	if c.Fence != 0 && c.Fence != r.fence {
+		return bide.Errorf(bide.CodeFenced, "run %s was claimed by %s since", c.RunID, r.owner)
+	}
+	for _, id := range c.Took {
+		if !s.mail.has(id) {
+			return bide.Errorf(bide.CodeConflict, "message %s was taken by another run", id)
+		}
+	}
+	return nil
+}
+
+func newRun() *run { return &run{commands: map[string]bide.CommandRecord{}} }
+
+func (r *run) apply(c *bide.Commit) {
+	setAside := r.info.SetAside
+	r.info = copyInfo(c.Info)
+	r.info.SetAside = setAside
 	for _, rec := range c.Records {
 		r.records = append(r.records, rec.Raw)
 	}
@@ -66,7 +115,10 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if c.Command != nil {
 		r.commands[c.Command.ID] = *c.Command
 	}
-	return nil
+	r.mailSeen = max(r.mailSeen, c.MailSeen)
+	if c.Info.Status != bide.StatusRunning {
+		r.owner = ""
+	}
 }
 
 // view gives f a run under the lock.
@@ -98,6 +150,7 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (out
 		if after < int64(len(r.records)) {
 			out.Records = slices.Clone(r.records[after:])
 		}
+		out.Mail, out.MailSeq, out.Fence = s.mail.of(runID, r.waits), r.mailSeq, r.fence
 		return nil
 	})
 	return out, err
@@ -144,8 +197,9 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	err := s.each(ctx, func(r *run) {
 		i := r.info
 		if (q.Status == "" || i.Status == q.Status) && (q.Workflow == "" || i.Workflow == q.Workflow) &&
+			(q.Session == "" || i.Session == q.Session) && (q.Parent == "" || i.Parent == q.Parent) && (!q.SetAside || i.SetAside != "") &&
 			(!due || !i.WakeAt.IsZero() && !i.WakeAt.After(q.WakeBefore)) {
-			all = append(all, i)
+			all = append(all, copyInfo(i))
 		}
 	})
 	if err != nil {
@@ -171,6 +225,12 @@ func (s *Store) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, er
 	key := func(w bide.Wait) bide.Cursor { return bide.Cursor{At: w.CreatedAt, ID: w.ID} }
 	rows, next, err := page(all, key, 1, q.Cursor, q.Limit)
 	return &bide.WaitPage{Waits: rows, Next: next}, err
+}
+
+// copyInfo makes a copy that shares nothing that anybody may change.
+func copyInfo(i bide.RunInfo) bide.RunInfo {
+	i.Labels = maps.Clone(i.Labels)
+	return i
 }
 
 func (s *Store) each(ctx context.Context, f func(*run)) error {

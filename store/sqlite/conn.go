@@ -44,10 +44,7 @@ func (s *Store) uri() string {
 	if !strings.HasPrefix(path, "/") { // a drive letter
 		path = "/" + path
 	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: path}
-	if s.opts.VFS != "" {
-		u.RawQuery = url.Values{"vfs": {s.opts.VFS}}.Encode()
-	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"vfs": {s.disk}}.Encode()}
 	return u.String()
 }
 
@@ -63,9 +60,8 @@ func (s *Store) dial(flags sqlite3.OpenFlag) (*sqlite3.Conn, error) {
 	return conn, nil
 }
 
-// openFirst opens the store's first connection, the writer's: it checks that
-// the file is a bide store, creates it when it is empty, and brings it to the current layout.
-func (s *Store) openFirst(ctx context.Context) (conn *sqlite3.Conn, err error) {
+// openFirst opens the store's first connection, the writer's.
+func (s *Store) openFirst(ctx context.Context) (*sqlite3.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -73,39 +69,44 @@ func (s *Store) openFirst(ctx context.Context) (conn *sqlite3.Conn, err error) {
 	if s.opts.ReadOnly {
 		flags = sqlite3.OPEN_READONLY
 	}
-	if conn, err = s.dial(flags); err != nil {
+	conn, err := s.dial(flags)
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		conn.SetInterrupt(context.Background())
-		if err != nil {
-			err = cmp.Or(err, conn.Close())
-		}
-	}()
 	conn.SetInterrupt(ctx)
+	err = s.bringUp(conn)
+	conn.SetInterrupt(context.Background())
+	if err != nil {
+		return nil, cmp.Or(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// bringUp checks that the file is a bide store, or empty, and brings it to the
+// current layout.
+func (s *Store) bringUp(conn *sqlite3.Conn) error {
 	steps, err := migrations()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	version, err := s.identify(conn, len(steps))
-	if err != nil {
-		return nil, err
-	}
-	if s.opts.ReadOnly {
-		if version < len(steps) {
-			return nil, bide.Errorf(bide.CodeStoreReadOnly, "the store %s has layout %d and must be brought to %d; open it once without ReadOnly", s.path, version, len(steps))
-		}
-		return conn, nil
+	switch {
+	case err != nil:
+		return err
+	case s.opts.ReadOnly && version < len(steps):
+		return bide.Errorf(bide.CodeStoreReadOnly, "the store %s has layout %d and must be brought to %d; open it once without ReadOnly", s.path, version, len(steps))
+	case s.opts.ReadOnly:
+		return nil
 	}
 	if err := s.tune(conn); err != nil {
-		return nil, s.explain("open", err)
+		return s.explain("open", err)
 	}
 	for version < len(steps) {
 		if version, err = s.migrate(conn, steps); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return conn, nil
+	return nil
 }
 
 // identify returns the version of the file's layout, 0 when the file is empty.
@@ -137,14 +138,17 @@ func (s *Store) identify(conn *sqlite3.Conn, known int) (version int, err error)
 	return int(v), nil
 }
 
-// tune sets what holds for the writer's connection.
+// tune sets what holds for the writer's connection. The checkpoint flushes what
+// a process left in the log when it died: it may be there without having reached
+// the disk, and a commit that is sent again must not be acknowledged on its strength.
 func (s *Store) tune(conn *sqlite3.Conn) error {
 	pragmas := fmt.Sprintf(`
 		PRAGMA journal_mode = wal;
 		PRAGMA synchronous = %s;
 		PRAGMA wal_autocheckpoint = %d;
 		PRAGMA cache_size = -32768;
-		PRAGMA temp_store = memory;`, s.opts.Durability, s.opts.CheckpointPages)
+		PRAGMA temp_store = memory;
+		PRAGMA wal_checkpoint(passive);`, s.opts.Durability, s.opts.CheckpointPages)
 	return conn.Exec(pragmas)
 }
 

@@ -3,46 +3,24 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/bide-dev/bide"
 )
 
-// scope is how far the cause of an error reaches.
-type scope int
-
-const (
-	scopeCommit scope = iota // one commit cannot be stored; others can
-	scopeStore               // nothing can be stored now
-	scopeConn                // as scopeStore, and the connection may be spoilt
-)
-
-// reach tells whether an error concerns one commit or the whole store.
-func reach(err error) scope {
-	if errors.Is(err, errOutOfMemory) {
-		return scopeCommit
-	}
+// concernsAll tells whether an error is the whole store's, or one commit's alone.
+func concernsAll(err error) bool {
 	switch code(err) {
-	case sqlite3.BUSY, sqlite3.LOCKED, sqlite3.FULL, sqlite3.READONLY, sqlite3.PERM:
-		return scopeStore
-	case sqlite3.IOERR, sqlite3.CORRUPT, sqlite3.NOTADB, sqlite3.CANTOPEN, sqlite3.PROTOCOL, sqlite3.INTERNAL:
-		return scopeConn
+	case sqlite3.BUSY, sqlite3.LOCKED, sqlite3.FULL, sqlite3.READONLY, sqlite3.PERM, sqlite3.IOERR,
+		sqlite3.CORRUPT, sqlite3.NOTADB, sqlite3.CANTOPEN, sqlite3.PROTOCOL, sqlite3.INTERNAL:
+		return true
 	}
-	return scopeCommit
+	return false
 }
 
-// code returns the SQLite code in err, or 0; an error of the system that says more
-// than the code does comes first.
-func code(err error) sqlite3.ErrorCode {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return sqlite3.FULL
-	case errors.Is(err, syscall.EROFS):
-		return sqlite3.READONLY
-	}
-	var c sqlite3.ErrorCode
+// code returns the SQLite code in err, or 0.
+func code(err error) (c sqlite3.ErrorCode) {
 	errors.As(err, &c)
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/store/sqlite"
 	"github.com/bide-dev/bide/store/sqlite/faultvfs"
+	"github.com/bide-dev/bide/storetest"
 )
 
 // together makes commits share one transaction: it holds up the flush of one
@@ -20,7 +21,7 @@ func together(t *testing.T, s *sqlite.Store, fs *faultvfs.FS, commits []*bide.Co
 	entered, release := held(fs)
 	var all sync.WaitGroup
 	all.Go(func() {
-		if err := s.Commit(t.Context(), chain(t, "the first").Next(1)); err != nil {
+		if err := s.Commit(t.Context(), storetest.NewChain("the first").Next(1)); err != nil {
 			t.Errorf("Commit = %v", err)
 		}
 	})
@@ -39,7 +40,7 @@ func TestCommitsThatWaitShareOneFlush(t *testing.T) {
 	s, fs, _ := openFaulty(t, sqlite.Options{})
 	commits := make([]*bide.Commit, 200)
 	for i := range commits {
-		commits[i] = chain(t, fmt.Sprintf("run-%d", i)).Next(2)
+		commits[i] = storetest.NewChain(fmt.Sprintf("run-%d", i)).Next(2)
 	}
 	before := fs.Syncs()
 	for _, err := range together(t, s, fs, commits) {
@@ -60,10 +61,10 @@ func TestALargeGroupIsSplit(t *testing.T) {
 	big := `"` + strings.Repeat("x", 400_000) + `"`
 	var commits []*bide.Commit
 	for i := range 20 {
-		commits = append(commits, chain(t, fmt.Sprintf("big-%d", i)).NextWith(big))
+		commits = append(commits, storetest.NewChain(fmt.Sprintf("big-%d", i)).NextWith(big))
 	}
 	for i := range 600 {
-		commits = append(commits, chain(t, fmt.Sprintf("run-%d", i)).Next(1))
+		commits = append(commits, storetest.NewChain(fmt.Sprintf("run-%d", i)).Next(1))
 	}
 	before := fs.Syncs()
 	for _, err := range together(t, s, fs, commits) {
@@ -82,7 +83,7 @@ func TestEveryAcknowledgedCommitIsFlushed(t *testing.T) {
 		atLeast    int64
 	}{{"", 50}, {sqlite.DurabilityFull, 50}, {sqlite.DurabilityNormal, 0}} {
 		s, fs, _ := openFaulty(t, sqlite.Options{Durability: test.durability})
-		c := chain(t, "run")
+		c := storetest.NewChain("run")
 		must(t, s, c.Next(1))
 		before := fs.Syncs()
 		for range 50 {
@@ -97,12 +98,12 @@ func TestEveryAcknowledgedCommitIsFlushed(t *testing.T) {
 
 func TestAStaleCommitDoesNotDisturbItsGroup(t *testing.T) {
 	s, fs, _ := openFaulty(t, sqlite.Options{})
-	c := chain(t, "run")
+	c := storetest.NewChain("run")
 	must(t, s, c.Next(1))
 	stale := *c
 	bad, again := stale.NextWith(`"stale"`), c.Next(1)
 	must(t, s, again)
-	newRun, taken := chain(t, "new").Next(1), chain(t, "run").Next(3)
+	newRun, taken := storetest.NewChain("new").Next(1), storetest.NewChain("run").Next(3)
 	good := c.Next(2)
 	errs := together(t, s, fs, []*bide.Commit{newRun, bad, taken, good})
 	for i, want := range []error{nil, bide.ErrConflict, bide.ErrConflict, nil} {
@@ -116,7 +117,7 @@ func TestAStaleCommitDoesNotDisturbItsGroup(t *testing.T) {
 
 func TestCommitsOfOneRunInAGroupFollowEachOther(t *testing.T) {
 	s, fs, _ := openFaulty(t, sqlite.Options{})
-	c := chain(t, "run")
+	c := storetest.NewChain("run")
 	first, second, third := c.Next(1), c.Next(2), c.Next(1)
 	errs := together(t, s, fs, []*bide.Commit{first, second, second, third, first})
 	for i, want := range []error{nil, nil, nil, nil, bide.ErrConflict} {
@@ -129,7 +130,7 @@ func TestCommitsOfOneRunInAGroupFollowEachOther(t *testing.T) {
 
 func TestACommitThatCannotBeStoredDoesNotDisturbItsGroup(t *testing.T) {
 	s, fs, _ := openFaulty(t, sqlite.Options{})
-	before, bad, after := chain(t, "before").Next(1), chain(t, "bad").Next(1), chain(t, "after").Next(1)
+	before, bad, after := storetest.NewChain("before").Next(1), storetest.NewChain("bad").Next(1), storetest.NewChain("after").Next(1)
 	wait := bide.Wait{ID: "bad.1", Kind: bide.WaitJob}
 	bad.Opened = []bide.Wait{wait, wait} // the same twice
 	errs := together(t, s, fs, []*bide.Commit{before, bad, after})
@@ -143,14 +144,14 @@ func TestACommitThatCannotBeStoredDoesNotDisturbItsGroup(t *testing.T) {
 
 func TestACommitThatIsTooLargeIsRefused(t *testing.T) {
 	s := open(t, dbPath(t), nil)
-	large := chain(t, "large").Next(1)
+	large := storetest.NewChain("large").Next(1)
 	large.Snapshot = make([]byte, 65<<20)
 	wantCode := bide.CodeInvalidInput
 	if err := s.Commit(t.Context(), large); code(err) != wantCode {
 		t.Errorf("Commit of 65 MiB = %v, want code %s", err, wantCode)
 	}
 	large.Snapshot = large.Snapshot[:60<<20]
-	must(t, s, large, chain(t, "small").Next(1))
+	must(t, s, large, storetest.NewChain("small").Next(1))
 	stored, err := s.Load(t.Context(), "large", bide.Position{})
 	if err != nil || len(stored.Snapshot) != 60<<20 {
 		t.Errorf("Load of 60 MiB = %v", err)
@@ -161,7 +162,7 @@ func TestACancelledCallerDoesNotWait(t *testing.T) {
 	s, fs, _ := openFaulty(t, sqlite.Options{})
 	entered, release := held(fs)
 	ctx, cancel := context.WithCancel(t.Context())
-	commit := chain(t, "run").Next(1)
+	commit := storetest.NewChain("run").Next(1)
 	commit.Info.Labels = map[string]string{"a": "b"}
 	done := make(chan error)
 	go func() { done <- s.Commit(ctx, commit) }()

@@ -12,7 +12,6 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/store/sqlite"
 	"github.com/bide-dev/bide/store/sqlite/faultvfs"
-	"github.com/bide-dev/bide/storetest"
 )
 
 // open opens a store; the test or its end closes it.
@@ -59,6 +58,19 @@ func run(t testing.TB, conn *sqlite3.Conn, sql string) {
 	t.Helper()
 	if err := conn.Exec(sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// runOn runs SQL as another application that opens and closes the file.
+func runOn(t testing.TB, path, sql string) {
+	t.Helper()
+	conn, err := sqlite3.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, conn, sql)
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -146,5 +158,3 @@ func held(fs *faultvfs.FS) (entered <-chan struct{}, release func()) {
 	})
 	return in, func() { close(out) }
 }
-
-func chain(t testing.TB, id string) *storetest.Chain { return storetest.NewChain(t, id) }

@@ -145,7 +145,7 @@ func (s *Store) read(ctx context.Context, doing string, f func(*reader) error) (
 	}()
 	r.conn.SetInterrupt(ctx)
 	err = f(r)
-	spoilt = err != nil && reach(err) == scopeConn
+	spoilt = false
 	var own *bide.Error
 	switch {
 	case err == nil, errors.As(err, &own):

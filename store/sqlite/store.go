@@ -17,8 +17,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/ncruces/go-sqlite3"
-
 	"github.com/bide-dev/bide"
 )
 
@@ -81,6 +79,7 @@ func (o *Options) withDefaults() (Options, error) {
 // Store keeps runs in a SQLite file.
 type Store struct {
 	path    string
+	disk    string // the name of the virtual file system
 	opts    Options
 	queue   *queue
 	readers *pool
@@ -107,7 +106,11 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, fmt.Errorf("path of the store: %w", err)
 	}
-	s := &Store{path: path, opts: o, queue: newQueue(), done: make(chan struct{})}
+	disk, err := registerDisk(o.VFS)
+	if err != nil {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "open %s: %w", path, err)
+	}
+	s := &Store{path: path, disk: disk, opts: o, queue: newQueue(), done: make(chan struct{})}
 	s.readers = newPool(o.Readers, func() (*reader, error) { return s.openReader() })
 	conn, err := s.openFirst(ctx)
 	if err != nil {
@@ -130,9 +133,6 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if err := ctx.Err(); err != nil {
 		return err
-	}
-	if s.opts.ReadOnly {
-		return s.explain("commit", sqlite3.READONLY)
 	}
 	e, err := newEntry(c)
 	if err != nil {

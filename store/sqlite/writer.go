@@ -12,7 +12,7 @@ import (
 // writer is the committer: the one goroutine that writes, and its connection.
 type writer struct {
 	store *Store
-	conn  *sqlite3.Conn // nil after a failure that may have spoilt it
+	conn  *sqlite3.Conn // nil after it was given up
 
 	begin, commit, rollback *sqlite3.Stmt
 	statements              // of one commit
@@ -36,7 +36,7 @@ func (w *writer) work(q *queue) {
 			return
 		}
 		err := w.transaction(batch)
-		if err != nil && reach(err) == scopeCommit && len(batch) > 1 {
+		if err != nil && !concernsAll(err) && len(batch) > 1 {
 			w.oneByOne(batch)
 			continue
 		}
@@ -89,18 +89,19 @@ func (w *writer) transaction(batch []*entry) (err error) {
 	return nil
 }
 
-// failed undoes the transaction, and gives up a connection that may be spoilt.
+// failed undoes the transaction. The connection stays: to it, what a failed
+// flush left in the log is not there, while a new one might find it.
 func (w *writer) failed(err error) error {
 	if !w.conn.GetAutocommit() {
-		_ = w.rollback.Exec() // if it fails, the connection is given up, and the transaction with it
+		_ = w.rollback.Exec()
 	}
-	if reach(err) == scopeConn || !w.conn.GetAutocommit() {
+	if !w.conn.GetAutocommit() {
 		w.drop()
 	}
 	return err
 }
 
-// connect opens a new connection after a failure.
+// connect opens a new connection when the last one was given up.
 func (w *writer) connect() error {
 	if w.conn != nil {
 		return nil

@@ -15,6 +15,8 @@ import (
 
 	"github.com/ncruces/go-sqlite3/util/vfsutil"
 	"github.com/ncruces/go-sqlite3/vfs"
+
+	"github.com/bide-dev/bide/store/sqlite/internal/osfile"
 )
 
 // Op is a kind of call on a file.
@@ -114,7 +116,7 @@ func (fs *FS) wrap(f vfs.File, name string, flags vfs.OpenFlag, err error) (vfs.
 	if err != nil || flags&(vfs.OPEN_MAIN_DB|vfs.OPEN_WAL) == 0 {
 		return f, flags, err
 	}
-	return &file{File: f, fs: fs, name: strings.Clone(name)}, flags, nil
+	return &file{File: osfile.File{File: f}, fs: fs, name: strings.Clone(name)}, flags, nil
 }
 
 // Delete implements vfs.VFS.

@@ -1,0 +1,53 @@
+package bide
+
+import (
+	"context"
+	"time"
+)
+
+// Claims is what a store offers to workers, besides Store: who may drive which
+// run (K23, K24). A worker owns a run by a claim, whose number, the fence, only
+// grows; it owns it as long as it says in time that it is alive.
+//
+// A claim ends by itself with the commit that leaves its run with another
+// status than running.
+type Claims interface {
+	// Claim gives the owner up to q.Limit runs that can proceed and nobody
+	// drives, those that can since longest first, and raises the fence of each. A
+	// run can proceed when it is not set aside and it is running; or waiting with a
+	// timer due at q.Now; or waiting and told of mail since what was seen last (Commit.MailSeen, Release).
+	Claim(ctx context.Context, q ClaimQuery) ([]Claim, error)
+	// Heartbeat says that the owner is alive until a time. An owner that never
+	// said so, or whose time is over, drives nothing.
+	Heartbeat(ctx context.Context, owner string, until time.Time) error
+	// Release ends claims of the owner, so that others can claim the runs at
+	// once: of the runs named, or of all when there are none. Mail that a run was
+	// told of before the claim counts as seen from then on.
+	Release(ctx context.Context, owner string, runIDs []string) error
+	// SetAside keeps a run from being claimed, for a reason that is listed with
+	// it (RunInfo.SetAside); an empty reason lets it be claimed again. It fails with ErrNotFound.
+	SetAside(ctx context.Context, runID, reason string) error
+	// NextWake returns the time of the earliest timer of all runs that wait, due
+	// or not, or zero.
+	NextWake(ctx context.Context) (time.Time, error)
+}
+
+// ClaimQuery says what a worker can take.
+type ClaimQuery struct {
+	Owner string
+	Now   time.Time
+	Limit int // at most this many; at least 1
+	// Workflows are the ids and versions that the owner has. Runs of others are left alone.
+	Workflows []WorkflowVersion
+	// Sole says that no other worker lives, so that what others own can be had at once.
+	Sole bool
+}
+
+// WorkflowVersion names a workflow.
+type WorkflowVersion struct{ ID, Version string }
+
+// Claim is a run that a worker may drive.
+type Claim struct {
+	RunID string
+	Fence int64
+}

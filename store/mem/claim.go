@@ -1,0 +1,124 @@
+package mem
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/bide-dev/bide"
+)
+
+// claim is who drives a run, and what may make it proceed.
+type claim struct {
+	owner             string
+	fence             int64
+	mailSeq, mailSeen int64
+	claimMail         int64 // mailSeq at the claim: what the load after it is sure to see
+}
+
+// Claim implements bide.Claims.
+func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, bide.ErrStoreClosed
+	}
+	type candidate struct {
+		run   *run
+		since time.Time
+	}
+	var found []candidate
+	for _, r := range s.runs {
+		i := &r.info
+		if i.SetAside != "" || !s.free(r, q) || !slices.Contains(q.Workflows, bide.WorkflowVersion{ID: i.Workflow, Version: i.Version}) {
+			continue
+		}
+		switch {
+		case i.Status == bide.StatusRunning:
+			found = append(found, candidate{r, i.UpdatedAt})
+		case i.Status == bide.StatusWaiting && !i.WakeAt.IsZero() && !i.WakeAt.After(q.Now):
+			found = append(found, candidate{r, i.WakeAt})
+		case i.Status == bide.StatusWaiting && r.mailSeq > r.mailSeen:
+			found = append(found, candidate{r, i.UpdatedAt})
+		}
+	}
+	slices.SortFunc(found, func(a, b candidate) int {
+		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.run.info.ID, b.run.info.ID))
+	})
+	var out []bide.Claim
+	for _, c := range found[:min(len(found), max(q.Limit, 1))] {
+		c.run.owner = q.Owner
+		c.run.fence++
+		c.run.claimMail = c.run.mailSeq
+		out = append(out, bide.Claim{RunID: c.run.info.ID, Fence: c.run.fence})
+	}
+	return out, nil
+}
+
+// free reports whether nobody drives a run.
+func (s *Store) free(r *run, q bide.ClaimQuery) bool {
+	if r.owner == "" {
+		return true
+	}
+	if r.owner == q.Owner {
+		return false
+	}
+	return q.Sole || !s.alive[r.owner].After(q.Now)
+}
+
+// Heartbeat implements bide.Claims.
+func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alive[owner] = until
+	return nil
+}
+
+// Release implements bide.Claims.
+func (s *Store) Release(ctx context.Context, owner string, runIDs []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, r := range s.runs {
+		if r.owner == owner && (len(runIDs) == 0 || slices.Contains(runIDs, id)) {
+			r.owner = ""
+			r.mailSeen = max(r.mailSeen, r.claimMail)
+		}
+	}
+	return nil
+}
+
+// SetAside implements bide.Claims.
+func (s *Store) SetAside(ctx context.Context, runID, reason string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.runs[runID]
+	if r == nil {
+		return &bide.Error{Code: bide.CodeNotFound, Message: "there is no run " + runID, Run: runID}
+	}
+	r.info.SetAside = reason
+	return nil
+}
+
+// NextWake implements bide.Claims.
+func (s *Store) NextWake(ctx context.Context) (next time.Time, err error) {
+	err = s.each(ctx, func(r *run) {
+		at := r.info.WakeAt
+		if r.info.Status == bide.StatusWaiting && r.info.SetAside == "" && !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	})
+	return next, err
+}

@@ -61,9 +61,10 @@ const (
 	TypeWaitEvent = "wait_event"
 	TypeJob       = "job"
 	TypeQuery     = "query_vars"
+	TypeStartRun  = "start_run"
 )
 
-var builtin = map[string]bool{TypeAsk: true, TypeTell: true, TypeWaitUntil: true, TypeWaitEvent: true, TypeJob: true, TypeQuery: true}
+var builtin = map[string]bool{TypeAsk: true, TypeTell: true, TypeWaitUntil: true, TypeWaitEvent: true, TypeJob: true, TypeQuery: true, TypeStartRun: true}
 
 // Call asks the handler registered for typ to work on payload.
 func Call(typ string, payload any) Effect {
@@ -101,6 +102,7 @@ type waitSpec struct {
 	Until    string   `json:"until,omitempty"`
 	For      Duration `json:"for,omitempty"`
 	Key      string   `json:"key,omitempty"`
+	Scope    Scope    `json:"scope,omitempty"`
 	Details  JSON     `json:"details,omitempty"`
 	Timeout  Duration `json:"timeout,omitempty"`
 	Default  JSON     `json:"default,omitempty"`
@@ -168,16 +170,6 @@ func SleepFor(d time.Duration) Effect {
 		err = fmt.Errorf("the duration %s is negative", d)
 	}
 	return waitSpec{For: Duration(d)}.effect(TypeWaitUntil, err)
-}
-
-// WaitEvent waits for the event name sent to this run. Its result is the
-// event's payload.
-func WaitEvent(name string) Effect {
-	var err error
-	if name == "" {
-		err = fmt.Errorf("the event has no name")
-	}
-	return waitSpec{Key: name}.effect(TypeWaitEvent, err)
 }
 
 // Job waits for work that somebody else does and completes by the wait's id,

@@ -116,7 +116,7 @@ func (r *Run) started(rec *Record, d *RunStarted) error {
 		ID: d.RunID, Workflow: d.Workflow, Version: d.Version, Definition: d.Definition, Status: StatusRunning,
 		Key: d.Key, Session: d.Session, Actor: rec.Actor, Parent: d.Parent, Labels: d.Labels, CreatedAt: rec.At,
 	}
-	r.Deadline, r.MaxSteps = d.Deadline, d.MaxSteps
+	r.Deadline, r.MaxSteps, r.Detached, r.Depth = d.Deadline, d.MaxSteps, d.Detached, d.Depth
 	r.Exit = &Exit{Node: d.Entry}
 	return r.Vars.apply(Write{Op: OpSet, Path: "input", Value: d.Input})
 }
@@ -231,7 +231,7 @@ func (r *Run) waitResolved(rec *Record, d *WaitResolved) error {
 	if w == nil {
 		return fmt.Errorf("wait %s is not open", d.WaitID)
 	}
-	out, err := w.resolve(d.By, d.Answer, rec.Actor)
+	out, err := w.resolve(d, rec.Actor)
 	if err != nil {
 		return err
 	}
@@ -253,8 +253,12 @@ func (r *Run) waitResolved(rec *Record, d *WaitResolved) error {
 }
 
 // resolve derives the effect's outcome from the way its wait was closed.
-func (w *Wait) resolve(by ResolvedBy, answer JSON, actor string) (outcome, error) {
-	switch {
+func (w *Wait) resolve(d *WaitResolved, actor string) (outcome, error) {
+	switch by := d.By; {
+	case by == ByEvent:
+		return received(d.Answer, d.Message, "")
+	case by == ByChild:
+		return childOutcome(d.Answer)
 	case by == ByTimer:
 		return outcome{result: JSON(`{"until":"` + formatTime(w.Until) + `"}`)}, nil
 	case by == ByDeadline && w.Default == nil:
@@ -262,7 +266,7 @@ func (w *Wait) resolve(by ResolvedBy, answer JSON, actor string) (outcome, error
 	case by == ByDeadline:
 		return w.outcome(w.Default, "", true)
 	}
-	return w.outcome(answer, actor, false)
+	return w.outcome(d.Answer, actor, false)
 }
 
 // settle ends the step once all of its effects have ended.

@@ -14,7 +14,9 @@ import (
 // random number come in with the input (K5).
 type machine struct {
 	run    *Run
-	wf     *Workflow // nil for inputs that call no node
+	wf     *Workflow                          // nil for inputs that call no node
+	find   func(id, version string) *Workflow // for children; an empty version means the newest
+	mail   []Message                          // for the run, not yet taken
 	lim    *Limits
 	now    time.Time
 	random float64 // in [0,1), for the jitter of a retry
@@ -26,6 +28,12 @@ type machine struct {
 	out       []Record
 	outBytes  int
 	announced map[attemptID]bool // attempts announced by records in out
+	fence     int64              // the claim under which the run is driven
+	looked    bool               // every message that could be taken was
+	taken     map[string]bool    // messages taken by records in out or before
+	took      []string
+	send      []Message
+	starts    []*Commit
 }
 
 // attemptID names one attempt of one effect of a run.
@@ -37,7 +45,7 @@ type attemptID struct {
 
 func newMachine(r *Run, wf *Workflow, lim *Limits, now time.Time, random float64, cause Cause) *machine {
 	return &machine{run: r, wf: wf, lim: lim, now: now, random: random, cause: cause,
-		from: r.Position(), announced: map[attemptID]bool{}}
+		from: r.Position(), announced: map[attemptID]bool{}, taken: map[string]bool{}}
 }
 
 // emit appends a record and applies it at once, by the same code that folds stored records.
@@ -53,11 +61,20 @@ func (m *machine) emit(kind Kind, step int64, node string, data any) error {
 		}
 	}
 	rec.seal()
+	waits, wasFinal := m.run.Waits, m.run.Status.Final()
+	if kind == KindRunCompleted || kind == KindRunFailed || kind == KindRunCancelled {
+		for i := range waits {
+			m.cancelChild(&waits[i])
+		}
+	}
 	if err := m.run.apply(&rec, data); err != nil {
 		return err
 	}
 	m.out = append(m.out, rec)
 	m.outBytes += len(rec.Raw)
+	if m.run.Status.Final() && !wasFinal {
+		return m.ended()
+	}
 	return nil
 }
 
@@ -71,9 +88,9 @@ func (m *machine) commit() *Commit {
 	c := &Commit{
 		RunID: m.run.ID, Expect: m.from, Records: m.out, Info: m.run.RunInfo,
 		Opened: m.run.opened, Closed: m.run.closed, Command: m.command,
+		Starts: m.starts, Send: m.send, Took: m.took, Fence: m.fence,
 	}
 	m.run.opened, m.run.closed = nil, nil
-	m.from, m.out, m.outBytes = m.run.Position(), nil, 0
 	return c
 }
 
@@ -88,9 +105,13 @@ const maxPending = 1 << 20
 func (m *machine) advance(live func(attemptID) bool, budget int) (start []attemptID, used int, more bool, err error) {
 	r := m.run
 	for {
+		if err := m.takeMail(); err != nil {
+			return nil, used, false, err
+		}
 		if r.Status.Final() || r.Paused != nil {
 			return m.toStart(), used, false, nil
 		}
+		m.looked = true
 		if !r.Deadline.IsZero() && !m.now.Before(r.Deadline) {
 			err := m.here(KindRunFailed, &RunFailed{Failure{Code: FailureTimeout, Message: "the run's deadline passed", Step: r.Step, Node: r.Node}})
 			return nil, used, false, err
@@ -147,6 +168,7 @@ func (m *machine) fireDue() error {
 		case !w.Until.IsZero():
 			err = m.here(KindWaitResolved, &WaitResolved{WaitID: w.ID, By: ByTimer})
 		default:
+			m.cancelChild(&w)
 			err = m.here(KindWaitResolved, &WaitResolved{WaitID: w.ID, By: ByDeadline})
 		}
 		if err != nil {
@@ -223,6 +245,9 @@ func (m *machine) inDoubt(i int) error {
 // beginBuiltin carries out a built-in effect: a result at once, or a wait.
 func (m *machine) beginBuiltin(i int) error {
 	r, e := m.run, &m.run.Effects[i]
+	if e.Type == TypeStartRun {
+		return m.beginChild(i)
+	}
 	var s waitSpec
 	if err := decodeOwn(e.Payload, &s); err != nil {
 		return err
@@ -253,12 +278,19 @@ func (m *machine) beginBuiltin(i int) error {
 			}
 		}
 	case TypeWaitEvent:
-		w.Kind, w.Key = WaitForEvent, "evt:run:"+r.ID+":"+s.Key
+		key, err := r.eventKey(s.Scope, s.Key)
+		if err != nil {
+			return m.failAttempt(i, &Failure{Code: FailureNode, Permanent: true, Message: err.Error()}, 0, nil)
+		}
+		w.Kind, w.Key = WaitForEvent, key
 	case TypeJob:
 		w.Kind, w.Key = WaitJob, s.Key
 	}
 	w.ExpiresAt = m.deadline(e, s.Timeout)
 	if err := m.here(KindWaitOpened, w); err != nil {
+		return err
+	}
+	if err := m.takeMail(); err != nil {
 		return err
 	}
 	return m.fireDue()
@@ -426,6 +458,19 @@ func checkBuiltin(e *Effect) error {
 				return fmt.Errorf("the default answer: %s", faults[0])
 			}
 		}
+	case TypeWaitEvent:
+		return checkEvent(s.Scope, s.Key, true)
+	case TypeStartRun:
+		var c childSpec
+		if err := decodeOwn(e.Payload, &c); err != nil {
+			return err
+		}
+		if c.Workflow == "" || c.Input == nil {
+			return errors.New("a child needs a workflow and an input")
+		}
+		if _, err := encode(c.Labels); err != nil {
+			return err
+		}
 	case TypeWaitUntil:
 		if s.Until != "" {
 			_, err := parseTime(s.Until)
@@ -555,9 +600,6 @@ func truncate(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-// defaultLost is how often a crash may interrupt an effect before a person is asked.
-const defaultLost = 10
-
 // Limits bound what one run can use (K15).
 type Limits struct {
 	// Steps is how many steps a run may make; the next fails it with code limit_exceeded. Defaults to 100,000.
@@ -568,6 +610,8 @@ type Limits struct {
 	Effects int
 	// Concurrency is how many attempts of one step run at once. Defaults to 64.
 	Concurrency int
+	// Depth is how many levels of children may be below a run. Defaults to 16.
+	Depth int
 	// Lost is how many crashes in the middle of one effect are repeated before
 	// an attention wait asks a person. Defaults to 10.
 	Lost int
@@ -586,6 +630,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.ValueBytes, 8<<20)
 	set(&l.Effects, 1000)
 	set(&l.Concurrency, 64)
-	set(&l.Lost, defaultLost)
+	set(&l.Depth, 16)
+	set(&l.Lost, 10)
 	return l
 }

@@ -87,6 +87,8 @@ type (
 		Key        string            `json:"key,omitempty"`
 		Session    string            `json:"session,omitempty"`
 		Parent     string            `json:"parent,omitempty"`
+		Detached   bool              `json:"detached,omitempty"` // the parent does not wait for its end
+		Depth      int               `json:"depth,omitempty"`    // levels below the first run
 		Labels     map[string]string `json:"labels,omitempty"`
 		Deadline   time.Time         `json:"deadline,omitzero"`
 		MaxSteps   int64             `json:"max_steps"`
@@ -141,9 +143,10 @@ type (
 	}
 	// WaitResolved closes a wait.
 	WaitResolved struct {
-		WaitID string     `json:"wait_id"`
-		By     ResolvedBy `json:"by"`
-		Answer JSON       `json:"answer,omitempty"`
+		WaitID  string      `json:"wait_id"`
+		By      ResolvedBy  `json:"by"`
+		Answer  JSON        `json:"answer,omitempty"`
+		Message *MessageRef `json:"message,omitempty"` // that brought the answer
 	}
 	// RunCompleted is the end with an output.
 	RunCompleted struct {
@@ -155,6 +158,13 @@ type (
 	}
 )
 
+// MessageRef names a message that was taken.
+type MessageRef struct {
+	ID  string    `json:"id"`
+	Key string    `json:"key"`
+	At  time.Time `json:"at"`
+}
+
 // ResolvedBy is what closed a wait.
 type ResolvedBy string
 
@@ -162,6 +172,8 @@ type ResolvedBy string
 const (
 	ByAnswer   ResolvedBy = "answer"
 	ByTimer    ResolvedBy = "timer"
+	ByEvent    ResolvedBy = "event"
+	ByChild    ResolvedBy = "child"
 	ByDeadline ResolvedBy = "deadline" // with the default answer, or else as a timeout
 )
 

@@ -68,8 +68,10 @@ type Run struct {
 	// Caught is the failure that led to the current node, when that is an error
 	// or timeout node.
 	Caught   *Failure  `json:"caught,omitempty"`
-	Deadline time.Time `json:"deadline,omitzero"` // of the whole run
-	MaxSteps int64     `json:"max_steps"`         // limit on Step
+	Deadline time.Time `json:"deadline,omitzero"`  // of the whole run
+	MaxSteps int64     `json:"max_steps"`          // limit on Step
+	Detached bool      `json:"detached,omitempty"` // its parent does not wait for its end
+	Depth    int       `json:"depth,omitempty"`    // levels below the first run
 	// Exit is where the run goes next once the current step has ended; nil while it is open.
 	Exit *Exit `json:"exit,omitempty"`
 	// Plan holds the exits of the open step.
@@ -98,6 +100,13 @@ func (r *Run) Wait(id string) *Wait {
 		}
 	}
 	return nil
+}
+
+// listens reports whether the run waits and a message could end that.
+func (r *Run) listens() bool {
+	return r.Status == StatusWaiting && slices.ContainsFunc(r.Waits, func(w Wait) bool {
+		return w.Kind == WaitForEvent || w.Kind == WaitChild
+	})
 }
 
 // EffectState is where one effect of the current step stands.
@@ -145,19 +154,22 @@ type Failure struct {
 
 // Codes of failures. Handlers may use their own with Failed.
 const (
-	FailurePlanned   = "planned"        // the plan said so
-	FailureHandler   = "handler_error"  // a handler returned an error
-	FailurePanic     = "panic"          // a node or handler panicked
-	FailureNode      = "node_error"     // a node returned an error or a plan that cannot be carried out
-	FailureNotJSON   = "not_json"       // a result cannot be written as JSON
-	FailureWrite     = "invalid_write"  // a result does not fit its place in vars
-	FailureTooLarge  = "too_large"      // a result is above the limit
-	FailureNoHandler = "no_handler"     // no handler is registered for the effect's type
-	FailureTimeout   = "timeout"        // an attempt, effect, wait or run ran out of time
-	FailureLimit     = "limit_exceeded" // a limit on the run was reached
-	FailureDecided   = "decided"        // a person said that the effect failed
-	FailureJob       = "job_failed"     // an external job reported failure
-	FailureOutput    = "output_missing" // there is no value at the path of the output
+	FailurePlanned        = "planned"         // the plan said so
+	FailureHandler        = "handler_error"   // a handler returned an error
+	FailurePanic          = "panic"           // a node or handler panicked
+	FailureNode           = "node_error"      // a node returned an error or a plan that cannot be carried out
+	FailureNotJSON        = "not_json"        // a result cannot be written as JSON
+	FailureWrite          = "invalid_write"   // a result does not fit its place in vars
+	FailureTooLarge       = "too_large"       // a result is above the limit
+	FailureNoHandler      = "no_handler"      // no handler is registered for the effect's type
+	FailureTimeout        = "timeout"         // an attempt, effect, wait or run ran out of time
+	FailureLimit          = "limit_exceeded"  // a limit on the run was reached
+	FailureDecided        = "decided"         // a person said that the effect failed
+	FailureJob            = "job_failed"      // an external job reported failure
+	FailureNoWorkflow     = "no_workflow"     // the workflow of a child is not registered
+	FailureChild          = "child_failed"    // a child run failed
+	FailureChildCancelled = "child_cancelled" // a child run was cancelled
+	FailureOutput         = "output_missing"  // there is no value at the path of the output
 )
 
 // Error makes a Failure an error.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,6 +23,7 @@ type Runtime struct {
 
 	mu        sync.Mutex
 	workflows map[string]map[string]*Workflow
+	newest    map[string]string // by workflow id: the version registered last
 	handlers  map[string]Handler
 	sessions  map[string]*session
 	idle      *list.List // of *session without users, least recently used first
@@ -50,6 +53,9 @@ type Options struct {
 	NewID func() string
 	// Random returns a number in [0,1) for the jitter of retries. Defaults to math/rand.
 	Random func() float64
+	// OnCommit is called after each commit that this runtime made, with what it
+	// did, and by Send with just the run it was for (or none). It must return at once. Defaults to nothing.
+	OnCommit func(runID string, c *Commit)
 	// Logger receives what happens besides the ledger. Defaults to none.
 	Logger *slog.Logger
 }
@@ -92,7 +98,7 @@ func New(store Store, opts *Options) (*Runtime, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Runtime{
-		store: store, opts: o, workflows: map[string]map[string]*Workflow{}, handlers: map[string]Handler{},
+		store: store, opts: o, workflows: map[string]map[string]*Workflow{}, newest: map[string]string{}, handlers: map[string]Handler{},
 		sessions: map[string]*session{}, idle: list.New(),
 	}, nil
 }
@@ -112,6 +118,7 @@ func (rt *Runtime) Register(workflows ...Workflow) error {
 				rt.workflows[wf.ID] = map[string]*Workflow{}
 			}
 			rt.workflows[wf.ID][wf.Version] = &wf
+			rt.newest[wf.ID] = wf.Version
 		}
 		rt.mu.Unlock()
 		if known != nil && known.Definition() != wf.Definition() {
@@ -144,6 +151,41 @@ func (rt *Runtime) workflow(id, version string) (*Workflow, error) {
 		return wf, nil
 	}
 	return nil, Errorf(CodeUnknownWorkflow, "workflow %q version %q is not registered with this runtime; register it and tick again", id, version)
+}
+
+// find returns a registered workflow, or nil; without version, the one registered last.
+func (rt *Runtime) find(id, version string) *Workflow {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if version == "" {
+		version = rt.newest[id]
+	}
+	return rt.workflows[id][version]
+}
+
+// Workflows lists what is registered.
+func (rt *Runtime) Workflows() (out []WorkflowVersion) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(rt.workflows)) {
+		for _, version := range slices.Sorted(maps.Keys(rt.workflows[id])) {
+			out = append(out, WorkflowVersion{id, version})
+		}
+	}
+	return out
+}
+
+// committed and woken tell Options.OnCommit of news.
+func (rt *Runtime) committed(c *Commit) {
+	if rt.opts.OnCommit != nil {
+		rt.opts.OnCommit(c.RunID, c)
+	}
+}
+
+func (rt *Runtime) woken(runID string) {
+	if rt.opts.OnCommit != nil {
+		rt.opts.OnCommit(runID, nil)
+	}
 }
 
 func (rt *Runtime) handler(typ string) Handler {

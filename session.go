@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -19,10 +20,13 @@ type session struct {
 	ticking chan struct{} // holds one token while a Tick is at work
 	changed chan struct{} // told after a commit, for the Tick at work
 
-	mu     sync.Mutex // guards the rest; held while a transition is committed
-	run    *Run       // nil: to be loaded
-	bytes  int        // of the records since the last snapshot
-	snapAt int        // value of bytes from which a snapshot is considered
+	mu      sync.Mutex // guards the rest; held while a transition is committed
+	run     *Run       // nil: to be loaded
+	mail    []Message  // that the run could take as of the last load
+	mailSeq int64      // Stored.MailSeq of that load
+	fence   int64      // the claim under which this process drives the run; 0 without one
+	bytes   int        // of the records since the last snapshot
+	snapAt  int        // value of bytes from which a snapshot is considered
 }
 
 func newSession(rt *Runtime, id string) *session {
@@ -36,6 +40,7 @@ func (s *session) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.mail, s.mailSeq = stored.Mail, stored.MailSeq
 		if stored.Position == s.run.Position() || s.extend(stored) == nil {
 			return nil
 		}
@@ -44,6 +49,7 @@ func (s *session) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.mail, s.mailSeq = stored.Mail, stored.MailSeq
 	s.run, s.bytes, s.snapAt = &Run{}, 0, s.rt.opts.SnapshotBytes
 	if stored.Snapshot != nil {
 		if err := decodeOwn(stored.Snapshot, s.run); err != nil {
@@ -93,6 +99,7 @@ func (s *session) transition(ctx context.Context, fresh bool, cause Cause, do fu
 			}
 		}
 		m := newMachine(s.run, nil, &s.rt.opts.Limits, s.rt.now(), s.rt.opts.Random(), cause)
+		m.find, m.mail = s.rt.find, s.mail
 		if err := do(m); err != nil {
 			if len(m.out) > 0 || m.run.Seq == 0 {
 				s.run = nil
@@ -114,11 +121,16 @@ func (s *session) persist(ctx context.Context, m *machine) error {
 	}
 	s.bytes += m.outBytes
 	c := m.commit()
+	if m.looked {
+		c.MailSeen = s.mailSeq
+	}
 	s.snapshot(c)
 	if err := s.rt.commit(ctx, c); err != nil {
 		s.run = nil
 		return err
 	}
+	s.mail = slices.DeleteFunc(s.mail, func(msg Message) bool { return m.taken[msg.ID] })
+	s.rt.committed(c)
 	select {
 	case s.changed <- struct{}{}:
 	default:

@@ -20,10 +20,16 @@ import (
 // returns the run with ctx's error. A failed effect or node is not an error of
 // Tick: look at Run.Status and Run.Error.
 func (rt *Runtime) Tick(ctx context.Context, runID string) (*Run, error) {
-	return rt.tick(ctx, runID, nil)
+	return rt.tick(ctx, runID, nil, 0)
 }
 
-func (rt *Runtime) tick(ctx context.Context, runID string, start *startSpec) (*Run, error) {
+// TickClaimed is Tick for a worker that owns the run by a claim (K23). It fails
+// with ErrFenced once another worker has claimed the run.
+func (rt *Runtime) TickClaimed(ctx context.Context, c Claim) (*Run, error) {
+	return rt.tick(ctx, c.RunID, nil, c.Fence)
+}
+
+func (rt *Runtime) tick(ctx context.Context, runID string, start *startSpec, fence int64) (*Run, error) {
 	s := rt.open(runID)
 	defer rt.release(s)
 	select {
@@ -32,7 +38,7 @@ func (rt *Runtime) tick(ctx context.Context, runID string, start *startSpec) (*R
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	d := &driver{rt: rt, s: s, start: start, flights: map[attemptID]*flight{}, results: make(chan *result), alarm: make(chan struct{}, 1), budget: rt.opts.TickSteps}
+	d := &driver{rt: rt, s: s, start: start, fence: fence, flights: map[attemptID]*flight{}, results: make(chan *result), alarm: make(chan struct{}, 1), budget: rt.opts.TickSteps}
 	return d.drive(ctx)
 }
 
@@ -41,6 +47,7 @@ type driver struct {
 	rt      *Runtime
 	s       *session
 	start   *startSpec
+	fence   int64
 	budget  int
 	flights map[attemptID]*flight
 	results chan *result
@@ -59,6 +66,7 @@ type flight struct {
 func (d *driver) drive(ctx context.Context) (*Run, error) {
 	var ended []*result
 	refresh := d.start == nil
+	looked := int64(-1) // the record after which mail was last looked for
 	for {
 		view, start, more, err := d.step(ctx, ended, refresh)
 		if err != nil {
@@ -72,6 +80,10 @@ func (d *driver) drive(ctx context.Context) (*Run, error) {
 		}
 		switch {
 		case more && ctx.Err() == nil:
+			continue
+		case len(d.flights) == 0 && ctx.Err() == nil && view.listens() && looked != view.Seq:
+			// What was sent before the wait was there is found by looking again.
+			looked, refresh = view.Seq, true
 			continue
 		case len(d.flights) == 0:
 			return view, context.Cause(ctx)
@@ -104,6 +116,7 @@ func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (view 
 			}
 			m.cause = Cause{}
 		}
+		m.fence = d.fence
 		if m.wf, err = d.rt.workflow(m.run.Workflow, m.run.Version); err != nil {
 			return err
 		}

@@ -169,7 +169,7 @@ func stageWorkflows() []bide.Workflow {
 		do("nan", bide.Call("nan", nil).As("result")),
 		do("garbled", bide.Call("garbled", nil).As("result")),
 		do("kaput", bide.Call("kaput", nil).As("result")),
-		do("event", bide.WaitEvent("paid").As("result")),
+		do("event", bide.WaitEvent("paid", nil).As("result")),
 		do("job", bide.Job("render", map[string]int{"pages": 3}).As("result")),
 		do("big", bide.Call("echo", json.Number("9007199254740993")).As("result")),
 		do("unknown", bide.Call("nobody_does_this", nil)),

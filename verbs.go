@@ -99,7 +99,7 @@ func (rt *Runtime) Run(ctx context.Context, wf Workflow, input any, opts *StartO
 	if err != nil {
 		return nil, err
 	}
-	return rt.tick(ctx, sp.data.RunID, sp)
+	return rt.tick(ctx, sp.data.RunID, sp, 0)
 }
 
 // startSpec is a start that is ready to be made.

@@ -20,6 +20,7 @@ const (
 	WaitJob       WaitKind = "job"       // somebody else's work
 	WaitRetry     WaitKind = "retry"     // the time of the next attempt
 	WaitAttention WaitKind = "attention" // a person's word on an effect whose outcome is unknown
+	WaitChild     WaitKind = "child"     // the end of a child run
 	WaitCustom    WaitKind = "custom"    // opened by a handler; any JSON resolves it
 )
 
@@ -118,6 +119,8 @@ func (w *Wait) check(answer JSON) []Fault {
 	switch w.Kind {
 	case WaitTimer, WaitRetry:
 		return []Fault{{"", fmt.Sprintf("a %s is not answered; it fires at %s", w.Kind, formatTime(w.Until))}}
+	case WaitChild:
+		return []Fault{{"", "a child is not answered; cancel it or wait for its end"}}
 	case WaitQuestion:
 		var s string
 		if err := decodeOwn(answer, &s); err != nil {
@@ -207,6 +210,8 @@ func (w *Wait) outcome(answer JSON, actor string, expired bool) (outcome, error)
 		}
 		raw, err := encodeOwn(a)
 		return outcome{result: raw}, err
+	case WaitForEvent:
+		return received(answer, nil, actor)
 	case WaitForm:
 		raw, err := encodeOwn(Answer{Data: answer, By: actor, Expired: expired})
 		return outcome{result: raw}, err

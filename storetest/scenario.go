@@ -94,6 +94,9 @@ func (c *client) play(store *mortal) (end *ending) {
 			}
 			end = nil
 		}
+		if c.t.Failed() {
+			return
+		}
 		// Handlers end with their process.
 		if err := rt.Close(context.Background()); err != nil {
 			c.t.Error(err)

@@ -82,7 +82,7 @@ func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) er
 }
 
 // Release implements bide.Claims.
-func (s *Store) Release(ctx context.Context, owner string, runIDs []string) error {
+func (s *Store) Release(ctx context.Context, owner string, runIDs []string, quiet bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -91,7 +91,9 @@ func (s *Store) Release(ctx context.Context, owner string, runIDs []string) erro
 	for id, r := range s.runs {
 		if r.owner == owner && (len(runIDs) == 0 || slices.Contains(runIDs, id)) {
 			r.owner = ""
-			r.mailSeen = max(r.mailSeen, r.claimMail)
+			if quiet {
+				r.mailSeen = max(r.mailSeen, r.claimMail)
+			}
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/store/sqlite"
+	"github.com/bide-dev/bide/store/sqlite/faultvfs"
 )
 
 // BenchmarkCommit measures steps per second: a commit of two records of 400
@@ -20,7 +21,9 @@ import (
 func BenchmarkCommit(b *testing.B) {
 	for _, runs := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprintf("runs=%d", runs), func(b *testing.B) {
-			s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"), nil)
+			fs := faultvfs.Register()
+			defer fs.Unregister()
+			s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"), &sqlite.Options{VFS: fs.Name()})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -48,6 +51,7 @@ func BenchmarkCommit(b *testing.B) {
 			}
 			all.Wait()
 			b.StopTimer()
+			b.ReportMetric(float64(b.N)/float64(fs.Syncs()), "steps/flush")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "steps/s")
 		})
 	}

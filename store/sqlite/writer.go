@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -43,6 +44,7 @@ func (w *writer) work(q *queue) {
 		for _, e := range batch {
 			w.answer(e, err)
 		}
+		runtime.Gosched() // callers that have more to commit come along with the next transaction
 	}
 }
 

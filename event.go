@@ -1,0 +1,215 @@
+package bide
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Scope is who an event is for (K19).
+type Scope string
+
+// The scopes of events. An event for a run or a session is kept until one wait
+// takes it; one for a workflow or for all reaches every wait that is open when it is sent.
+const (
+	ScopeRun      Scope = "run"
+	ScopeSession  Scope = "session"
+	ScopeWorkflow Scope = "workflow"
+	ScopeGlobal   Scope = "global"
+)
+
+// EventKey is the key of an event, and of the waits for it: "evt:<scope>:<scope
+// id>:<name>". The name "*" in a wait's key matches any event of the scope.
+func EventKey(scope Scope, scopeID, name string) string {
+	return "evt:" + string(scope) + ":" + scopeID + ":" + name
+}
+
+// Event is something that happened, sent to whoever waits for it.
+type Event struct {
+	// ID makes sending idempotent: an id is delivered once to a scope. Defaults to a fresh one.
+	ID    string
+	Scope Scope // Defaults to ScopeRun.
+	// ScopeID is the run, session or workflow; empty for ScopeGlobal.
+	ScopeID string
+	Name    string // letters, digits and ._-
+	Payload any    // any JSON value
+}
+
+// ReceivedEvent is the result of waiting for an event.
+type ReceivedEvent struct {
+	ID      string    `json:"id,omitempty"`
+	Name    string    `json:"name,omitempty"`
+	Payload JSON      `json:"payload"`
+	At      time.Time `json:"at,omitzero"`
+	By      string    `json:"by,omitempty"` // the actor, when a person resolved the wait by hand
+}
+
+// EventOptions refines WaitEvent. Nil means an event for this run, without deadline.
+type EventOptions struct {
+	// Scope is where to listen: this run, its session, its workflow, or all. Defaults to ScopeRun.
+	Scope Scope
+	// Timeout is how long to wait; then the effect fails with code timeout, which OnTimeout can catch. Zero means forever.
+	Timeout Duration
+}
+
+// WaitEvent waits for an event by name; "*" takes any. Its result is a ReceivedEvent.
+func WaitEvent(name string, opts *EventOptions) Effect {
+	if opts == nil {
+		opts = &EventOptions{}
+	}
+	spec := waitSpec{Key: name, Scope: opts.Scope, Timeout: opts.Timeout}
+	return spec.effect(TypeWaitEvent, checkEvent(opts.Scope, name, true))
+}
+
+func checkEvent(scope Scope, name string, star bool) error {
+	switch scope {
+	case "", ScopeRun, ScopeSession, ScopeWorkflow, ScopeGlobal:
+	default:
+		return fmt.Errorf("the scope %q is none of run, session, workflow and global", scope)
+	}
+	if star && name == "*" {
+		return nil
+	}
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("the name of the event %w", err)
+	}
+	return nil
+}
+
+// eventKey is the key that a wait of this run listens on.
+func (r *Run) eventKey(scope Scope, name string) (string, error) {
+	switch scope {
+	case ScopeSession:
+		if r.Session == "" {
+			return "", fmt.Errorf("the run waits for an event of its session, but has none")
+		}
+		return EventKey(scope, r.Session, name), nil
+	case ScopeWorkflow:
+		return EventKey(scope, r.Workflow, name), nil
+	case ScopeGlobal:
+		return EventKey(scope, "", name), nil
+	}
+	return EventKey(ScopeRun, r.ID, name), nil
+}
+
+// Send delivers an event (K19). Sent again with the same id, it is delivered
+// once. It fails with ErrInvalidInput when a field cannot be used, and, for a run, with
+// ErrNotFound when there is none and ErrWrongStatus when it has ended.
+func (rt *Runtime) Send(ctx context.Context, e Event) error {
+	m, err := rt.message(ctx, e)
+	if err != nil {
+		return err
+	}
+	if err := rt.commit(ctx, &Commit{Send: []Message{m}}); err != nil {
+		return err
+	}
+	rt.woken(m.To)
+	return nil
+}
+
+func (rt *Runtime) message(ctx context.Context, e Event) (m Message, err error) {
+	if e.Scope == "" {
+		e.Scope = ScopeRun
+	}
+	if err := checkEvent(e.Scope, e.Name, false); err != nil {
+		return m, Errorf(CodeInvalidInput, "the event cannot be sent: %w", err)
+	}
+	if (e.ScopeID == "") != (e.Scope == ScopeGlobal) || strings.ContainsAny(e.ScopeID, ":*") {
+		return m, Errorf(CodeInvalidInput, "the event cannot be sent: %q is not the id of a %s", e.ScopeID, e.Scope)
+	}
+	payload, err := encode(e.Payload)
+	if err != nil {
+		return m, Errorf(CodeInvalidInput, "the payload of event %q cannot be used: %w", e.Name, err)
+	}
+	if len(payload) > rt.opts.Limits.ValueBytes {
+		return m, Errorf(CodeInvalidInput, "the payload of event %q has %d bytes, more than the limit of %d", e.Name, len(payload), rt.opts.Limits.ValueBytes)
+	}
+	if err := checkText(e.ID); err != nil {
+		return m, Errorf(CodeInvalidInput, "the id of event %q cannot be used: %w", e.Name, err)
+	}
+	if e.ID == "" {
+		e.ID = rt.opts.NewID()
+	}
+	m = Message{ID: e.ID, Key: EventKey(e.Scope, e.ScopeID, e.Name), Payload: payload, At: rt.now()}
+	switch e.Scope {
+	case ScopeRun:
+		run, err := rt.Get(ctx, e.ScopeID)
+		if err != nil {
+			return m, err
+		}
+		if run.Status.Final() {
+			return m, Errorf(CodeWrongStatus, "cannot send event %q to run %s: it is %s", e.Name, run.ID, run.Status).onRun(run.ID)
+		}
+		m.To = e.ScopeID
+	case ScopeWorkflow, ScopeGlobal:
+		m.Copies = true
+	}
+	return m, nil
+}
+
+// keyMatches reports whether a wait's key matches a message's.
+func keyMatches(waitKey, key string) bool {
+	if prefix, ok := strings.CutSuffix(waitKey, ":*"); ok {
+		return strings.HasPrefix(key, prefix+":")
+	}
+	return waitKey != "" && waitKey == key
+}
+
+// takeMail resolves waits with the messages that match them, in the order of
+// sending, and does as a parent says.
+func (m *machine) takeMail() error {
+	r := m.run
+	for _, msg := range m.mail {
+		if m.taken[msg.ID] || r.Status.Final() {
+			continue
+		}
+		if msg.Key == "cancel:"+r.ID {
+			m.take(msg)
+			cause := m.cause
+			m.cause = Cause{Reason: "its parent " + r.Parent + " ended"}
+			err := m.here(KindRunCancelled, nil)
+			m.cause = cause
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if r.Paused != nil {
+			continue
+		}
+		for i := range r.Waits {
+			w := &r.Waits[i]
+			if !keyMatches(w.Key, msg.Key) || w.Kind != WaitForEvent && w.Kind != WaitChild {
+				continue
+			}
+			by := ByEvent
+			if w.Kind == WaitChild {
+				by = ByChild
+			}
+			m.take(msg)
+			ref := &MessageRef{ID: msg.ID, Key: msg.Key, At: msg.At}
+			if err := m.here(KindWaitResolved, &WaitResolved{WaitID: w.ID, By: by, Answer: msg.Payload, Message: ref}); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return nil
+}
+
+func (m *machine) take(msg Message) {
+	m.taken[msg.ID] = true
+	m.took = append(m.took, msg.ID)
+}
+
+// received is the result of an event wait.
+func received(answer JSON, ref *MessageRef, actor string) (outcome, error) {
+	e := ReceivedEvent{Payload: answer, By: actor}
+	if ref != nil {
+		_, name, _ := cutLast(ref.Key, ':')
+		e.ID, e.Name, e.At = ref.ID, name, ref.At
+	}
+	raw, err := encodeOwn(e)
+	return outcome{result: raw}, err
+}

@@ -1,0 +1,153 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/store/mem"
+	"github.com/bide-dev/bide/storetest"
+)
+
+// faultEnv tells the test binary to run the suite on a store with a fault.
+const faultEnv = "BIDE_STORETEST_FAULT"
+
+// faults are stores that break the contract in one way, and a test of the suite that must notice.
+var faults = map[string]struct {
+	store    func(bide.Store) bide.Store
+	noticing string
+}{
+	"accepts what conflicts": {
+		func(s bide.Store) bide.Store {
+			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
+				err := s.Commit(ctx, c)
+				if errors.Is(err, bide.ErrConflict) {
+					return nil
+				}
+				return err
+			}}
+		}, "TestSuite/a_commit_at_the_wrong_position_conflicts",
+	},
+	"refuses what is sent again": {
+		func(s bide.Store) bide.Store {
+			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
+				if at, err := s.Load(ctx, c.RunID, bide.Position{}); err == nil && at.Position == c.Info.Position() {
+					return bide.ErrConflict
+				}
+				return s.Commit(ctx, c)
+			}}
+		}, "TestSuite/the_last_commit_sent_again",
+	},
+	"leaves waits open": {
+		func(s bide.Store) bide.Store {
+			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
+				d := *c
+				d.Closed = nil
+				return s.Commit(ctx, &d)
+			}}
+		}, "TestSuite/Waits_lists_open_waits",
+	},
+	"forgets commands": {
+		func(s bide.Store) bide.Store {
+			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
+				d := *c
+				d.Command = nil
+				return s.Commit(ctx, &d)
+			}}
+		}, "TestCrash/commit_",
+	},
+	"acknowledges what it drops": {
+		func(s bide.Store) bide.Store {
+			n := 0
+			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
+				if n++; n == 6 {
+					return nil
+				}
+				return s.Commit(ctx, c)
+			}}
+		}, "TestCrash/",
+	},
+	"starts every page anew": {
+		func(s bide.Store) bide.Store {
+			return changed{Store: s, runs: func(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
+				if _, err := bide.ParseCursor(q.Cursor); err != nil {
+					return nil, err
+				}
+				next := q.Cursor == ""
+				q.Cursor = ""
+				page, err := s.Runs(ctx, q)
+				if err == nil && !next {
+					page.Next = ""
+				}
+				return page, err
+			}}
+		}, "TestSuite/Runs_lists_the_newest_first",
+	},
+	"loads a snapshot for those who have more": {
+		func(s bide.Store) bide.Store {
+			return changed{Store: s, load: func(ctx context.Context, id string, _ bide.Position) (*bide.Stored, error) {
+				return s.Load(ctx, id, bide.Position{})
+			}}
+		}, "TestSuite/Load_gives_only_what_the_caller_does_not_have",
+	},
+}
+
+// changed is a store of which some methods do something else.
+type changed struct {
+	bide.Store
+	commit func(context.Context, *bide.Commit) error
+	runs   func(context.Context, bide.RunQuery) (*bide.RunPage, error)
+	load   func(context.Context, string, bide.Position) (*bide.Stored, error)
+}
+
+func (c changed) Commit(ctx context.Context, x *bide.Commit) error {
+	if c.commit == nil {
+		return c.Store.Commit(ctx, x)
+	}
+	return c.commit(ctx, x)
+}
+
+func (c changed) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
+	if c.runs == nil {
+		return c.Store.Runs(ctx, q)
+	}
+	return c.runs(ctx, q)
+}
+
+func (c changed) Load(ctx context.Context, id string, have bide.Position) (*bide.Stored, error) {
+	if c.load == nil {
+		return c.Store.Load(ctx, id, have)
+	}
+	return c.load(ctx, id, have)
+}
+
+// TestSuite and TestCrash are run by TestFaultsAreNoticed in a process of their own.
+func TestSuite(t *testing.T) { storetest.Run(t, faulty(t)) }
+
+func TestCrash(t *testing.T) { storetest.Crash(t, faulty(t)) }
+
+func faulty(t *testing.T) func(*testing.T) bide.Store {
+	f, ok := faults[os.Getenv(faultEnv)]
+	if !ok {
+		t.Skip("run by TestFaultsAreNoticed")
+	}
+	return func(*testing.T) bide.Store { return f.store(mem.New()) }
+}
+
+func TestFaultsAreNoticed(t *testing.T) {
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			suite, _, _ := strings.Cut(fault.noticing, "/")
+			cmd := exec.Command(os.Args[0], "-test.run=^"+suite+"$", "-test.timeout=60s")
+			cmd.Env = append(os.Environ(), faultEnv+"="+name)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "--- FAIL: "+fault.noticing) {
+				t.Errorf("the suite ended with %v, want a failure of %s:\n%s", err, fault.noticing, out)
+			}
+		})
+	}
+}

@@ -9,8 +9,11 @@ import (
 // run (K23, K24). A worker owns a run by a claim, whose number, the fence, only
 // grows; it owns it as long as it says in time that it is alive.
 //
-// A claim ends by itself with the commit that leaves its run with another
-// status than running.
+// A claim ends by itself with the commit made under it (Commit.Fence) that leaves
+// the run with another status than running, and goes on with a later one made under it
+// that leaves it running again. A commit that is made without a claim and turns
+// a run that is not running into one that is leaves it to be claimed by anybody; other
+// commits without a claim change nothing about it.
 type Claims interface {
 	// Claim gives the owner up to q.Limit runs that can proceed and nobody
 	// drives, those that can since longest first, and raises the fence of each. A

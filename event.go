@@ -101,11 +101,7 @@ func (rt *Runtime) Send(ctx context.Context, e Event) error {
 	if err != nil {
 		return err
 	}
-	if err := rt.commit(ctx, &Commit{Send: []Message{m}}); err != nil {
-		return err
-	}
-	rt.woken(m.To)
-	return nil
+	return rt.commit(ctx, &Commit{Send: []Message{m}})
 }
 
 func (rt *Runtime) message(ctx context.Context, e Event) (m Message, err error) {

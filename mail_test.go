@@ -149,8 +149,8 @@ func family(child bide.NodeFunc, opts *bide.ChildOptions) (parent, kid bide.Work
 	return parent, kid
 }
 
-// drive ticks every run that can proceed until none can, as a worker would.
-func drive(t *testing.T, rt *bide.Runtime, store *mem.Store) {
+// driveAll ticks every run that can proceed until none can, as a worker would.
+func driveAll(t *testing.T, rt *bide.Runtime, store *mem.Store) {
 	t.Helper()
 	for range 1000 {
 		claims := must[[]bide.Claim](t)(store.Claim(ctx, bide.ClaimQuery{Owner: "w", Now: time.Now(), Limit: 10, Workflows: rt.Workflows()}))
@@ -158,7 +158,7 @@ func drive(t *testing.T, rt *bide.Runtime, store *mem.Store) {
 			return
 		}
 		for _, c := range claims {
-			must[*bide.Run](t)(rt.TickClaimed(ctx, c))
+			must[*bide.Run](t)(rt.TickClaimed(ctx, c, nil))
 			if err := store.Release(ctx, "w", []string{c.RunID}, true); err != nil {
 				t.Fatal(err)
 			}
@@ -184,7 +184,7 @@ func TestEveryEndOfAChildReachesItsParent(t *testing.T) {
 			store := mem.New()
 			rt := newRuntime(t, store, nil, kid)
 			run := must[*bide.Run](t)(rt.Start(ctx, parent, nil, nil))
-			drive(t, rt, store)
+			driveAll(t, rt, store)
 			run = must[*bide.Run](t)(rt.Get(ctx, run.ID))
 			if got := fmt.Sprint(run.Error, string(run.Output)); run.Status != tc.status || !strings.Contains(got, tc.text) {
 				t.Errorf("parent = %s %s, want %s with %s", run.Status, got, tc.status, tc.text)
@@ -205,14 +205,14 @@ func TestCancellingAParentCancelsItsChildAndTheOtherWayRound(t *testing.T) {
 			store := mem.New()
 			rt := newRuntime(t, store, nil, kid)
 			run := must[*bide.Run](t)(rt.Start(ctx, parent, nil, nil))
-			drive(t, rt, store)
+			driveAll(t, rt, store)
 			kids := must[*bide.RunPage](t)(rt.Runs(ctx, bide.RunQuery{Parent: run.ID})).Runs
 			if len(kids) != 1 || kids[0].Status != bide.StatusWaiting {
 				t.Fatalf("children = %+v, want one that waits", kids)
 			}
 			target := map[string]string{"parent": run.ID, "kid": kids[0].ID}[who]
 			must[*bide.Run](t)(rt.Cancel(ctx, target))
-			drive(t, rt, store)
+			driveAll(t, rt, store)
 			run = must[*bide.Run](t)(rt.Get(ctx, run.ID))
 			child := must[*bide.Run](t)(rt.Get(ctx, kids[0].ID))
 			want := map[string]bide.Status{"parent": bide.StatusCancelled, "kid": bide.StatusFailed}[who]
@@ -228,7 +228,7 @@ func TestADetachedChildGoesOnByItself(t *testing.T) {
 	store := mem.New()
 	rt := newRuntime(t, store, nil, kid)
 	run := must[*bide.Run](t)(rt.Start(ctx, parent, nil, nil))
-	drive(t, rt, store)
+	driveAll(t, rt, store)
 	run = must[*bide.Run](t)(rt.Get(ctx, run.ID))
 	child, err := bide.Get[bide.ChildResult](run.Vars, "child")
 	if err != nil || run.Status != bide.StatusCompleted {
@@ -245,7 +245,7 @@ func TestChildrenBelowChildrenEndAtTheLimit(t *testing.T) {
 	store := mem.New()
 	rt := newRuntime(t, store, &bide.Options{Limits: bide.Limits{Depth: 3}}, self)
 	run := must[*bide.Run](t)(rt.Start(ctx, self, nil, nil))
-	drive(t, rt, store)
+	driveAll(t, rt, store)
 	run = must[*bide.Run](t)(rt.Get(ctx, run.ID))
 	all := must[*bide.RunPage](t)(rt.Runs(ctx, bide.RunQuery{})).Runs
 	if run.Status != bide.StatusFailed || len(all) != 4 {
@@ -265,7 +265,7 @@ func TestACrashWhileAChildIsStartedStartsItOnce(t *testing.T) {
 				for range 20 {
 					claims, _ := store.Claim(ctx, bide.ClaimQuery{Owner: "w", Now: time.Now(), Limit: 1, Workflows: rt.Workflows(), Sole: true})
 					for _, c := range claims {
-						if _, err := rt.TickClaimed(ctx, c); err != nil {
+						if _, err := rt.TickClaimed(ctx, c, nil); err != nil {
 							return
 						}
 					}
@@ -276,7 +276,7 @@ func TestACrashWhileAChildIsStartedStartsItOnce(t *testing.T) {
 			}
 			rt = newRuntime(t, store, nil, parent, kid)
 			must[*bide.Run](t)(rt.Start(ctx, parent, nil, &bide.StartOptions{RunID: "p"}))
-			drive(t, rt, store)
+			driveAll(t, rt, store)
 			all := must[*bide.RunPage](t)(rt.Runs(ctx, bide.RunQuery{})).Runs
 			if len(all) != 2 || all[0].Status != bide.StatusCompleted || all[1].Status != bide.StatusCompleted {
 				t.Errorf("death at commit %d (applied %v): %+v, want two completed runs", n, applied, all)
@@ -300,7 +300,7 @@ func TestAStaleWorkersCommitIsRefused(t *testing.T) {
 	first := must[[]bide.Claim](t)(store.Claim(ctx, query))
 	failed := make(chan error)
 	go func() {
-		_, err := rt.TickClaimed(ctx, first[0])
+		_, err := rt.TickClaimed(ctx, first[0], nil)
 		failed <- err
 	}()
 	<-entered

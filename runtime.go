@@ -26,7 +26,8 @@ type Runtime struct {
 	newest    map[string]string // by workflow id: the version registered last
 	handlers  map[string]Handler
 	sessions  map[string]*session
-	idle      *list.List // of *session without users, least recently used first
+	idle      *list.List      // of *session without users, least recently used first
+	observers []*func(Notice) // replaced, never changed
 	strays    sync.WaitGroup
 }
 
@@ -53,9 +54,6 @@ type Options struct {
 	NewID func() string
 	// Random returns a number in [0,1) for the jitter of retries. Defaults to math/rand.
 	Random func() float64
-	// OnCommit is called after each commit that this runtime made, with what it
-	// did, and by Send with just the run it was for (or none). It must return at once. Defaults to nothing.
-	OnCommit func(runID string, c *Commit)
 	// Logger receives what happens besides the ledger. Defaults to none.
 	Logger *slog.Logger
 }
@@ -175,16 +173,34 @@ func (rt *Runtime) Workflows() (out []WorkflowVersion) {
 	return out
 }
 
-// committed and woken tell Options.OnCommit of news.
-func (rt *Runtime) committed(c *Commit) {
-	if rt.opts.OnCommit != nil {
-		rt.opts.OnCommit(c.RunID, c)
+// Notice is news of a store that a runtime made.
+type Notice struct {
+	// Commit is what was made durable. It belongs to everybody: do not change it.
+	Commit *Commit
+	// Took is how long the store needed.
+	Took time.Duration
+}
+
+// Observe calls f after every commit that this runtime makes, until stop is
+// called. f must return at once and call nothing of the runtime.
+func (rt *Runtime) Observe(f func(Notice)) (stop func()) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	o := &f
+	rt.observers = append(slices.Clone(rt.observers), o)
+	return func() {
+		rt.mu.Lock()
+		defer rt.mu.Unlock()
+		rt.observers = slices.DeleteFunc(slices.Clone(rt.observers), func(p *func(Notice)) bool { return p == o })
 	}
 }
 
-func (rt *Runtime) woken(runID string) {
-	if rt.opts.OnCommit != nil {
-		rt.opts.OnCommit(runID, nil)
+func (rt *Runtime) tell(n Notice) {
+	rt.mu.Lock()
+	observers := rt.observers
+	rt.mu.Unlock()
+	for _, f := range observers {
+		(*f)(n)
 	}
 }
 
@@ -243,9 +259,13 @@ func (rt *Runtime) release(s *session) {
 // commit sends a commit, and again when its outcome is unknown: the store
 // applies it once.
 func (rt *Runtime) commit(ctx context.Context, c *Commit) error {
+	start := rt.opts.Clock.Now()
 	var err error
 	for range 3 {
-		if err = rt.store.Commit(ctx, c); err == nil || final(err) || ctx.Err() != nil {
+		if err = rt.store.Commit(ctx, c); err == nil {
+			rt.tell(Notice{Commit: c, Took: rt.opts.Clock.Now().Sub(start)})
+		}
+		if err == nil || final(err) || ctx.Err() != nil {
 			return err
 		}
 		rt.opts.Logger.Warn("commit again", "run", c.RunID, "seq", c.Info.Seq, "err", err)

@@ -130,7 +130,6 @@ func (s *session) persist(ctx context.Context, m *machine) error {
 		return err
 	}
 	s.mail = slices.DeleteFunc(s.mail, func(msg Message) bool { return m.taken[msg.ID] })
-	s.rt.committed(c)
 	select {
 	case s.changed <- struct{}{}:
 	default:

@@ -20,16 +20,23 @@ import (
 // returns the run with ctx's error. A failed effect or node is not an error of
 // Tick: look at Run.Status and Run.Error.
 func (rt *Runtime) Tick(ctx context.Context, runID string) (*Run, error) {
-	return rt.tick(ctx, runID, nil, 0)
+	return rt.tick(ctx, runID, nil, drive{})
 }
 
 // TickClaimed is Tick for a worker that owns the run by a claim (K23). It fails
-// with ErrFenced once another worker has claimed the run.
-func (rt *Runtime) TickClaimed(ctx context.Context, c Claim) (*Run, error) {
-	return rt.tick(ctx, c.RunID, nil, c.Fence)
+// with ErrFenced once another worker has claimed the run. After drain is closed
+// it visits no further node: the effects at work end, and the run is left running.
+func (rt *Runtime) TickClaimed(ctx context.Context, c Claim, drain <-chan struct{}) (*Run, error) {
+	return rt.tick(ctx, c.RunID, nil, drive{fence: c.Fence, drain: drain})
 }
 
-func (rt *Runtime) tick(ctx context.Context, runID string, start *startSpec, fence int64) (*Run, error) {
+// drive says on whose behalf a Tick is made.
+type drive struct {
+	fence int64
+	drain <-chan struct{} // nil never ends it
+}
+
+func (rt *Runtime) tick(ctx context.Context, runID string, start *startSpec, by drive) (*Run, error) {
 	s := rt.open(runID)
 	defer rt.release(s)
 	select {
@@ -38,16 +45,16 @@ func (rt *Runtime) tick(ctx context.Context, runID string, start *startSpec, fen
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	d := &driver{rt: rt, s: s, start: start, fence: fence, flights: map[attemptID]*flight{}, results: make(chan *result), alarm: make(chan struct{}, 1), budget: rt.opts.TickSteps}
-	return d.drive(ctx)
+	d := &driver{rt: rt, s: s, start: start, drive: by, flights: map[attemptID]*flight{}, results: make(chan *result), alarm: make(chan struct{}, 1), budget: rt.opts.TickSteps}
+	return d.work(ctx)
 }
 
 // driver is one Tick at work.
 type driver struct {
-	rt      *Runtime
-	s       *session
-	start   *startSpec
-	fence   int64
+	rt    *Runtime
+	s     *session
+	start *startSpec
+	drive
 	budget  int
 	flights map[attemptID]*flight
 	results chan *result
@@ -63,7 +70,7 @@ type flight struct {
 	gone     chan struct{} // closed when nobody waits for it any more
 }
 
-func (d *driver) drive(ctx context.Context) (*Run, error) {
+func (d *driver) work(ctx context.Context) (*Run, error) {
 	var ended []*result
 	refresh := d.start == nil
 	looked := int64(-1) // the record after which mail was last looked for
@@ -98,6 +105,11 @@ func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (view 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stopping := ctx.Err() != nil
+	select {
+	case <-d.drain:
+		d.budget = 0
+	default:
+	}
 	ctx = context.WithoutCancel(ctx) // what happened is recorded even when the caller has gone
 	if d.start != nil {
 		refresh = s.run != nil

@@ -99,7 +99,7 @@ func (rt *Runtime) Run(ctx context.Context, wf Workflow, input any, opts *StartO
 	if err != nil {
 		return nil, err
 	}
-	return rt.tick(ctx, sp.data.RunID, sp, 0)
+	return rt.tick(ctx, sp.data.RunID, sp, drive{})
 }
 
 // startSpec is a start that is ready to be made.

@@ -11,7 +11,8 @@ import (
 
 // claim is who drives a run, and what may make it proceed.
 type claim struct {
-	owner             string
+	owner             string // of the last claim
+	owned             bool   // that claim has not ended
 	fence             int64
 	mailSeq, mailSeen int64
 	claimMail         int64 // mailSeq at the claim: what the load after it is sure to see
@@ -51,7 +52,7 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 	})
 	var out []bide.Claim
 	for _, c := range found[:min(len(found), max(q.Limit, 1))] {
-		c.run.owner = q.Owner
+		c.run.owner, c.run.owned = q.Owner, true
 		c.run.fence++
 		c.run.claimMail = c.run.mailSeq
 		out = append(out, bide.Claim{RunID: c.run.info.ID, Fence: c.run.fence})
@@ -61,7 +62,7 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 
 // free reports whether nobody drives a run.
 func (s *Store) free(r *run, q bide.ClaimQuery) bool {
-	if r.owner == "" {
+	if !r.owned {
 		return true
 	}
 	if r.owner == q.Owner {
@@ -89,8 +90,8 @@ func (s *Store) Release(ctx context.Context, owner string, runIDs []string, quie
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, r := range s.runs {
-		if r.owner == owner && (len(runIDs) == 0 || slices.Contains(runIDs, id)) {
-			r.owner = ""
+		if r.owned && r.owner == owner && (len(runIDs) == 0 || slices.Contains(runIDs, id)) {
+			r.owned = false
 			if quiet {
 				r.mailSeen = max(r.mailSeen, r.claimMail)
 			}

@@ -101,6 +101,12 @@ func (s *Store) refuse(r *run, c *bide.Commit) error {
 func newRun() *run { return &run{commands: map[string]bide.CommandRecord{}} }
 
 func (r *run) apply(c *bide.Commit) {
+	switch running := c.Info.Status == bide.StatusRunning; {
+	case c.Fence != 0:
+		r.owned = running
+	case running && r.info.Status != bide.StatusRunning:
+		r.owned = false
+	}
 	setAside := r.info.SetAside
 	r.info = copyInfo(c.Info)
 	r.info.SetAside = setAside
@@ -116,9 +122,6 @@ func (r *run) apply(c *bide.Commit) {
 		r.commands[c.Command.ID] = *c.Command
 	}
 	r.mailSeen = max(r.mailSeen, c.MailSeen)
-	if c.Info.Status != bide.StatusRunning {
-		r.owner = ""
-	}
 }
 
 // view gives f a run under the lock.

@@ -11,16 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/store/sqlite"
 	"github.com/bide-dev/bide/store/sqlite/faultvfs"
 )
 
 // BenchmarkCommit measures steps per second: a commit of two records of 400
-// bytes, from as many runs at once as the name says.
+// bytes, from as many runs at once as the name says, each of so many steps.
 func BenchmarkCommit(b *testing.B) {
-	for _, runs := range []int{1, 16, 64, 256} {
-		b.Run(fmt.Sprintf("runs=%d", runs), func(b *testing.B) {
+	for _, test := range []struct{ runs, steps int }{{1, 10}, {16, 10}, {64, 10}, {256, 10}, {64, 1000}} {
+		runs := test.runs
+		b.Run(fmt.Sprintf("runs=%d/steps=%d", runs, test.steps), func(b *testing.B) {
 			fs := faultvfs.Register()
 			defer fs.Unregister()
 			s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"), &sqlite.Options{VFS: fs.Name()})
@@ -37,10 +40,13 @@ func BenchmarkCommit(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			var all sync.WaitGroup
-			for i := range runs {
+			for range runs {
 				all.Go(func() {
-					c := benchCommit(fmt.Sprintf("run-%d-%d", b.N, i))
-					for left.Add(-1) >= 0 {
+					c := benchCommit(uuid.Must(uuid.NewV7()).String())
+					for n := 1; left.Add(-1) >= 0; n++ {
+						if n%test.steps == 0 {
+							c = benchCommit(uuid.Must(uuid.NewV7()).String())
+						}
 						c.advance()
 						if err := s.Commit(context.Background(), &c.Commit); err != nil {
 							b.Error(err)

@@ -54,7 +54,19 @@ func (e *entry) free() {
 	entries.Put(e)
 }
 
+// keeps refuses a commit with parts that this layout has no place for: to
+// acknowledge it would lose them.
+func keeps(c *bide.Commit) error {
+	if c.RunID == "" || len(c.Starts) > 0 || len(c.Send) > 0 || len(c.Took) > 0 || c.Fence != 0 {
+		return bide.Errorf(bide.CodeInvalidInput, "the commit of run %q has messages, child runs or a claim, which the SQLite store does not keep yet", c.RunID)
+	}
+	return nil
+}
+
 func newEntry(c *bide.Commit) (*entry, error) {
+	if err := keeps(c); err != nil {
+		return nil, err
+	}
 	e := entries.Get().(*entry)
 	e.runID, e.expect, e.info, e.snapshot = c.RunID, c.Expect, c.Info, c.Snapshot
 	e.info.Labels = nil

@@ -158,6 +158,24 @@ func TestACommitThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeKeptIsRefused(t *testing.T) {
+	s := open(t, dbPath(t), nil)
+	for name, change := range map[string]func(*bide.Commit){
+		"a message":       func(c *bide.Commit) { c.Send = []bide.Message{{ID: "m", To: "other"}} },
+		"a taken message": func(c *bide.Commit) { c.Took = []string{"m"} },
+		"a child":         func(c *bide.Commit) { c.Starts = []*bide.Commit{storetest.NewChain("child").Next(1)} },
+		"a claim":         func(c *bide.Commit) { c.Fence = 1 },
+		"no run":          func(c *bide.Commit) { c.RunID, c.Records = "", nil },
+	} {
+		commit := storetest.NewChain("run").Next(1)
+		change(commit)
+		if err := s.Commit(t.Context(), commit); code(err) != bide.CodeInvalidInput {
+			t.Errorf("Commit with %s = %v, want code %s", name, err, bide.CodeInvalidInput)
+		}
+		wantPosition(t, s, "run", bide.Position{})
+	}
+}
+
 func TestACancelledCallerDoesNotWait(t *testing.T) {
 	s, fs, _ := openFaulty(t, sqlite.Options{})
 	entered, release := held(fs)

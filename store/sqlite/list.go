@@ -43,6 +43,9 @@ const (
 
 // Runs implements bide.Store.
 func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
+	if q.Session != "" || q.Parent != "" || q.SetAside {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "the SQLite store does not list runs by session, parent or being set aside yet")
+	}
 	due := !q.WakeBefore.IsZero()
 	sql := sqlRuns
 	switch {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -44,7 +43,6 @@ func (w *writer) work(q *queue) {
 		for _, e := range batch {
 			w.answer(e, err)
 		}
-		runtime.Gosched() // callers that have more to commit come along with the next transaction
 	}
 }
 

@@ -1,0 +1,336 @@
+// Package worker drives many runs: it claims those that can proceed, ticks
+// them, fires timers when they are due, and takes over what dead workers left.
+// It must not know any concrete store, nor what workflows and effects do.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/bide-dev/bide"
+)
+
+// Options refines a worker. Nil means the defaults.
+type Options struct {
+	// ID names the worker in the store; no two that live may share it. Defaults to a fresh one.
+	ID string
+	// Runs is how many runs are driven at once. Defaults to 256.
+	Runs int
+	// Batch is how many runs are claimed at a time. Defaults to 32.
+	Batch int
+	// Lease is how long the worker's claims last beyond its last sign of life,
+	// which it gives three times in that time. Defaults to 30s.
+	Lease time.Duration
+	// Poll is how often to look for runs that other processes made claimable
+	// without a hint. Within the process nothing waits for it. Defaults to 1s.
+	Poll time.Duration
+	// Grace is how long a shutdown lets effects at work end. Defaults to 10s.
+	Grace time.Duration
+	// Sole says that no other worker is at work on the store, so that what a
+	// former process left is taken over at once instead of when its lease ends.
+	Sole bool
+	// Hints, when not nil, tells that another process made something claimable.
+	Hints <-chan struct{}
+	// Clock is the source of time. Defaults to the system's.
+	Clock bide.Clock
+	// Logger receives what goes wrong. Defaults to none.
+	Logger *slog.Logger
+}
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.ID == "" {
+		out.ID = uuid.Must(uuid.NewV7()).String()
+	}
+	for _, d := range []struct {
+		p *int
+		v int
+	}{{&out.Runs, 256}, {&out.Batch, 32}} {
+		if *d.p <= 0 {
+			*d.p = d.v
+		}
+	}
+	for _, d := range []struct {
+		p *time.Duration
+		v time.Duration
+	}{{&out.Lease, 30 * time.Second}, {&out.Poll, time.Second}, {&out.Grace, 10 * time.Second}} {
+		if *d.p <= 0 {
+			*d.p = d.v
+		}
+	}
+	if out.Clock == nil {
+		out.Clock = systemClock{}
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	return out
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+func (systemClock) AfterFunc(d time.Duration, f func()) func() bool {
+	return time.AfterFunc(d, f).Stop
+}
+
+// Worker drives the runs of one store with the workflows and handlers of one runtime.
+type Worker struct {
+	rt    *bide.Runtime
+	store bide.Claims
+	opts  Options
+
+	claimedAt time.Time     // time of the last claim; of Run's goroutine
+	wake      chan struct{} // holds a token when there may be something to claim
+	drain     chan struct{} // closed when no further node is to be visited
+
+	mu     sync.Mutex
+	active map[string]*drive // by run
+	next   time.Time         // the earliest timer known; zero when none is
+	counts counts
+}
+
+// drive is one run that is being driven.
+type drive struct {
+	claim bide.Claim
+	// ended says that the store has ended the claim, with the commit that left
+	// the run with another status than running.
+	ended bool
+}
+
+// New returns a worker. store must be the one that rt is over.
+func New(rt *bide.Runtime, store bide.Claims, opts *Options) (*Worker, error) {
+	if rt == nil || store == nil {
+		return nil, errors.New("a worker needs a runtime and its store")
+	}
+	return &Worker{rt: rt, store: store, opts: opts.withDefaults(),
+		wake: make(chan struct{}, 1), drain: make(chan struct{}), active: map[string]*drive{}}, nil
+}
+
+// Wake tells the worker that there may be something to claim.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run drives runs until ctx ends. Then it claims no more, lets the effects at
+// work end within the grace, hands its claims back, and returns nil. It returns
+// an error when it cannot tell the store that it is alive, at the beginning or for as long
+// as the lease. Call it once.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.heartbeat(ctx); err != nil {
+		return fmt.Errorf("worker %s: first sign of life: %w", w.opts.ID, err)
+	}
+	defer w.rt.Observe(w.observe)()
+	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopWork(nil)
+	var background, driving sync.WaitGroup
+	background.Go(func() { w.keepAlive(work, stopWork) })
+	for ctx.Err() == nil && work.Err() == nil {
+		if w.claimSome(ctx, work, &driving) {
+			continue
+		}
+		w.await(ctx, work)
+	}
+	close(w.drain)
+	stop := w.opts.Clock.AfterFunc(w.opts.Grace, func() { stopWork(errShutdown) })
+	driving.Wait()
+	stop()
+	lost := context.Cause(work)
+	stopWork(nil)
+	background.Wait()
+	err := w.store.Release(context.WithoutCancel(ctx), w.opts.ID, nil, false)
+	if lost != nil && !errors.Is(lost, errShutdown) {
+		err = errors.Join(lost, err)
+	}
+	return err
+}
+
+// errShutdown is why the contexts of handlers end at last.
+var errShutdown = errors.New("the worker shuts down")
+
+// claimSome claims a batch and drives it; it reports whether there may be more.
+func (w *Worker) claimSome(ctx, work context.Context, driving *sync.WaitGroup) (more bool) {
+	w.mu.Lock()
+	free := w.opts.Runs - len(w.active)
+	w.mu.Unlock()
+	if free <= 0 {
+		return false
+	}
+	limit := min(free, w.opts.Batch)
+	now := w.opts.Clock.Now().UTC()
+	w.claimedAt = now
+	claims, err := w.store.Claim(ctx, bide.ClaimQuery{Owner: w.opts.ID, Now: now, Limit: limit, Workflows: w.rt.Workflows(), Sole: w.opts.Sole})
+	if err != nil {
+		if ctx.Err() == nil {
+			w.counts.errors.Add(1)
+			w.opts.Logger.Error("claim runs", "worker", w.opts.ID, "err", err)
+		}
+		return false
+	}
+	for _, c := range claims {
+		d := &drive{claim: c}
+		w.mu.Lock()
+		w.active[c.RunID] = d
+		w.mu.Unlock()
+		w.counts.claimed.Add(1)
+		driving.Go(func() { w.drive(work, d) })
+	}
+	return len(claims) == limit && limit < free
+}
+
+// drive ticks a claimed run and gives it back.
+func (w *Worker) drive(ctx context.Context, d *drive) {
+	run, err := w.rt.TickClaimed(ctx, d.claim, w.drain)
+	w.mu.Lock()
+	if w.active[d.claim.RunID] == d {
+		delete(w.active, d.claim.RunID)
+	}
+	ended := d.ended
+	w.mu.Unlock()
+	defer w.Wake() // a place is free, and what was left may be claimable again
+	log := w.opts.Logger.With("worker", w.opts.ID, "run", d.claim.RunID)
+	switch {
+	case errors.Is(err, bide.ErrFenced):
+		log.Warn("another worker has claimed the run")
+		return
+	case errors.Is(err, bide.ErrCorrupt), errors.Is(err, bide.ErrConflict):
+		w.counts.setAside.Add(1)
+		log.Error("set aside", "err", err)
+		err = errors.Join(w.store.SetAside(context.WithoutCancel(ctx), d.claim.RunID, err.Error()), w.release(ctx, d, false))
+	case err != nil:
+		w.counts.errors.Add(1)
+		log.Error("tick", "err", err)
+		err = w.release(ctx, d, false)
+	case !ended:
+		err = w.release(ctx, d, run.Status != bide.StatusRunning)
+	}
+	if err != nil {
+		log.Error("give back", "err", err)
+	}
+}
+
+func (w *Worker) release(ctx context.Context, d *drive, quiet bool) error {
+	return w.store.Release(context.WithoutCancel(ctx), w.opts.ID, []string{d.claim.RunID}, quiet)
+}
+
+// observe hears of every commit of this process.
+func (w *Worker) observe(n bide.Notice) {
+	c := n.Commit
+	w.counts.commits.Add(1)
+	w.counts.commitTime.Add(int64(n.Took))
+	w.mu.Lock()
+	d := w.active[c.RunID]
+	mine := d != nil && c.Fence == d.claim.Fence
+	if mine {
+		d.ended = c.RunID != "" && c.Info.Status != bide.StatusRunning
+	}
+	sooner := !c.Info.WakeAt.IsZero() && (w.next.IsZero() || c.Info.WakeAt.Before(w.next))
+	w.mu.Unlock()
+	claimable := c.RunID != "" && !mine && c.Info.Status == bide.StatusRunning
+	if sooner || claimable || len(c.Send) > 0 || len(c.Starts) > 0 {
+		w.Wake()
+	}
+}
+
+// await blocks until there may be something to claim.
+func (w *Worker) await(ctx, work context.Context) {
+	next, err := w.store.NextWake(ctx)
+	if err != nil && ctx.Err() == nil {
+		w.counts.errors.Add(1)
+		w.opts.Logger.Error("next timer", "worker", w.opts.ID, "err", err)
+	}
+	w.mu.Lock()
+	w.next = next
+	w.mu.Unlock()
+	now := w.opts.Clock.Now()
+	sleep := w.opts.Poll
+	if next.After(w.claimedAt) { // else it was due at the last claim and is not for this worker
+		sleep = min(sleep, max(next.Sub(now), 0))
+	}
+	alarm := make(chan struct{}, 1)
+	stop := w.opts.Clock.AfterFunc(sleep, func() { alarm <- struct{}{} })
+	defer stop()
+	select {
+	case <-w.wake:
+	case <-w.opts.Hints:
+	case <-alarm:
+	case <-ctx.Done():
+	case <-work.Done():
+	}
+}
+
+// keepAlive gives signs of life. When the store has not heard one for as long as
+// the lease, others may have taken the runs: the work is stopped.
+func (w *Worker) keepAlive(ctx context.Context, stopWork context.CancelCauseFunc) {
+	last := w.opts.Clock.Now()
+	for {
+		beat := make(chan struct{}, 1)
+		stop := w.opts.Clock.AfterFunc(w.opts.Lease/3, func() { beat <- struct{}{} })
+		select {
+		case <-ctx.Done():
+			stop()
+			return
+		case <-beat:
+		}
+		now := w.opts.Clock.Now()
+		err := w.heartbeat(ctx)
+		switch {
+		case err == nil:
+			last = now
+		case ctx.Err() != nil:
+			return
+		case now.Sub(last) >= w.opts.Lease:
+			w.opts.Logger.Error("lease lost", "worker", w.opts.ID, "err", err)
+			stopWork(fmt.Errorf("the lease of worker %s ended: %w", w.opts.ID, err))
+			return
+		default:
+			w.opts.Logger.Warn("sign of life", "worker", w.opts.ID, "err", err)
+		}
+	}
+}
+
+func (w *Worker) heartbeat(ctx context.Context) error {
+	return w.store.Heartbeat(ctx, w.opts.ID, w.opts.Clock.Now().UTC().Add(w.opts.Lease))
+}
+
+// counts are the worker's counters.
+type counts struct {
+	claimed, setAside, errors, commits, commitTime atomic.Int64
+}
+
+// Stats is what a worker has done and is doing.
+type Stats struct {
+	ID       string        `json:"id"`
+	Driving  int           `json:"driving"`   // runs at the moment
+	Claimed  int64         `json:"claimed"`   // runs claimed so far, each time counted
+	SetAside int64         `json:"set_aside"` // runs set aside so far
+	Errors   int64         `json:"errors"`    // failed calls of the store so far
+	Commits  int64         `json:"commits"`   // commits of this process so far
+	Commit   time.Duration `json:"commit"`    // mean time of one
+	NextWake time.Time     `json:"next_wake,omitzero"`
+}
+
+// Stats returns the worker's counters as they are now.
+func (w *Worker) Stats() Stats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := Stats{ID: w.opts.ID, Driving: len(w.active), Claimed: w.counts.claimed.Load(), SetAside: w.counts.setAside.Load(),
+		Errors: w.counts.errors.Load(), Commits: w.counts.commits.Load(), NextWake: w.next}
+	if s.Commits > 0 {
+		s.Commit = time.Duration(w.counts.commitTime.Load() / s.Commits)
+	}
+	return s
+}

@@ -24,7 +24,6 @@ type session struct {
 	run     *Run       // nil: to be loaded
 	mail    []Message  // that the run could take as of the last load
 	mailSeq int64      // Stored.MailSeq of that load
-	fence   int64      // the claim under which this process drives the run; 0 without one
 	bytes   int        // of the records since the last snapshot
 	snapAt  int        // value of bytes from which a snapshot is considered
 }

@@ -20,8 +20,8 @@ func record(ctx context.Context, n, inFlight int) ([]*bide.Commit, error) {
 
 // raw writes the rows of commits straight to SQLite, so many commits in a
 // transaction, by one goroutine: what the engine allows.
-func raw(path string, commits []*bide.Commit, group int) (time.Duration, error) {
-	db, err := sqlite3.Open(path)
+func raw(path, fs string, commits []*bide.Commit, group int) (time.Duration, error) {
+	db, err := sqlite3.Open("file:" + path + "?vfs=" + fs)
 	if err != nil {
 		return 0, err
 	}

@@ -51,26 +51,31 @@ func StartRun(workflow string, input any, opts *ChildOptions) Effect {
 	return Effect{Type: TypeStartRun, Payload: raw, err: err}
 }
 
-// beginChild starts the child of effect i: its first commit travels with the
-// one that opens the wait for it. Its id follows from the parent's, so that it starts once.
+// beginChild starts the child of a StartRun.
 func (m *machine) beginChild(i int) error {
-	r, e := m.run, &m.run.Effects[i]
 	var spec childSpec
-	if err := decodeOwn(e.Payload, &spec); err != nil {
+	if err := decodeOwn(m.run.Effects[i].Payload, &spec); err != nil {
 		return err
 	}
-	wf := m.find(spec.Workflow, spec.Version)
+	return m.startChild(i, spec.Workflow, spec.Input, &spec.ChildOptions, 0)
+}
+
+// startChild starts a child of effect i: its first commit travels with the one
+// that opens the wait for it. Its id follows from the parent's, so that it starts once.
+func (m *machine) startChild(i int, workflow string, input JSON, opts *ChildOptions, item int) error {
+	r, e := m.run, &m.run.Effects[i]
+	wf := m.find(workflow, opts.Version)
 	switch {
 	case wf == nil:
 		return m.failAttempt(i, &Failure{Code: FailureNoWorkflow, Permanent: true,
-			Message: fmt.Sprintf("workflow %q version %q is not registered here", spec.Workflow, spec.Version)}, 0, nil)
+			Message: fmt.Sprintf("workflow %q version %q is not registered here", workflow, opts.Version)}, 0, nil)
 	case r.Depth+1 > m.lim.Depth:
 		return m.failAttempt(i, &Failure{Code: FailureLimit, Permanent: true,
 			Message: fmt.Sprintf("a child would be %d levels below the first run, more than the limit of %d", r.Depth+1, m.lim.Depth)}, 0, nil)
 	}
 	start := RunStarted{
 		RunID: derivedID("child", e.Key, strconv.FormatInt(r.WaitCount, 10)), Workflow: wf.ID, Version: wf.Version, Definition: wf.Definition(), Entry: wf.Entry,
-		Input: spec.Input, Session: spec.Session, Labels: spec.Labels, Parent: r.ID, Detached: spec.Detached, Depth: r.Depth + 1, MaxSteps: m.lim.Steps,
+		Input: input, Session: opts.Session, Labels: opts.Labels, Parent: r.ID, Detached: opts.Detached, Depth: r.Depth + 1, MaxSteps: m.lim.Steps,
 	}
 	if start.Session == "" {
 		start.Session = r.Session
@@ -78,22 +83,22 @@ func (m *machine) beginChild(i int) error {
 	if start.Labels == nil {
 		start.Labels = r.Labels
 	}
-	if spec.Timeout > 0 {
-		start.Deadline = truncate(m.now.Add(time.Duration(spec.Timeout)))
+	if opts.Timeout > 0 {
+		start.Deadline = truncate(m.now.Add(time.Duration(opts.Timeout)))
 	}
 	child := newMachine(&Run{}, nil, m.lim, m.now, 0, Cause{Actor: r.Actor})
 	if err := child.emit(KindRunStarted, 0, "", &start); err != nil {
 		return err
 	}
 	m.starts = append(m.starts, child.commit())
-	if spec.Detached {
+	if opts.Detached {
 		raw, err := encodeOwn(ChildResult{RunID: start.RunID, Status: StatusRunning})
 		if err != nil {
 			return err
 		}
 		return m.completeEffect(i, 0, raw, nil)
 	}
-	return m.here(KindWaitOpened, &Wait{ID: r.nextWaitID(), Kind: WaitChild, Key: childKey(start.RunID), Node: r.Node, Step: r.Step, Effect: i,
+	return m.here(KindWaitOpened, &Wait{ID: r.nextWaitID(), Kind: WaitChild, Key: childKey(start.RunID), Node: r.Node, Step: r.Step, Effect: i, Item: item,
 		Message: "run " + start.RunID + " of workflow " + wf.ID, CreatedAt: m.now, ExpiresAt: m.deadline(e, 0)})
 }
 

@@ -62,9 +62,10 @@ const (
 	TypeJob       = "job"
 	TypeQuery     = "query_vars"
 	TypeStartRun  = "start_run"
+	TypeFanOut    = "fan_out"
 )
 
-var builtin = map[string]bool{TypeAsk: true, TypeTell: true, TypeWaitUntil: true, TypeWaitEvent: true, TypeJob: true, TypeQuery: true, TypeStartRun: true}
+var builtin = map[string]bool{TypeAsk: true, TypeTell: true, TypeWaitUntil: true, TypeWaitEvent: true, TypeJob: true, TypeQuery: true, TypeStartRun: true, TypeFanOut: true}
 
 // Call asks the handler registered for typ to work on payload.
 func Call(typ string, payload any) Effect {

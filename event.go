@@ -3,6 +3,7 @@ package bide
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -184,11 +185,28 @@ func (m *machine) takeMail() error {
 				by = ByChild
 			}
 			m.take(msg)
-			ref := &MessageRef{ID: msg.ID, Key: msg.Key, At: msg.At}
-			if err := m.here(KindWaitResolved, &WaitResolved{WaitID: w.ID, By: by, Answer: msg.Payload, Message: ref}); err != nil {
+			if err := m.resolveByMessage(*w, &WaitResolved{WaitID: w.ID, By: by, Answer: msg.Payload, Message: &MessageRef{ID: msg.ID, Key: msg.Key, At: msg.At}}); err != nil {
 				return err
 			}
 			break
+		}
+	}
+	return nil
+}
+
+// resolveByMessage resolves a wait. Children that nobody waits for any more
+// after that, because enough others completed, are told to end.
+func (m *machine) resolveByMessage(w Wait, d *WaitResolved) error {
+	before := slices.Clone(m.run.Waits)
+	if err := m.here(KindWaitResolved, d); err != nil || w.Kind != WaitChild {
+		return err
+	}
+	if len(before) == len(m.run.Waits)+1 {
+		return nil
+	}
+	for i := range before {
+		if before[i].ID != w.ID && m.run.Wait(before[i].ID) == nil {
+			m.cancelChild(&before[i])
 		}
 	}
 	return nil

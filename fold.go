@@ -136,6 +136,11 @@ func (r *Run) planned(rec *Record, d *StepPlanned) error {
 	for i, e := range d.Plan.Effects {
 		s := &r.Effects[i]
 		*s = EffectState{Effect: e, Key: effectKey(r.ID, r.Step, i), Status: StatePending}
+		if e.Type == TypeFanOut {
+			if err := r.fanOut(s); err != nil {
+				return err
+			}
+		}
 		if !builtin[e.Type] && announced > 0 {
 			announced--
 			s.Status, s.Attempt, s.Spent, s.StartedAt = StateRunning, 1, 1, rec.At
@@ -208,6 +213,11 @@ func (r *Run) openWait(e *EffectState, w Wait) {
 	r.WaitCount++
 	r.Waits = append(r.Waits, w)
 	r.opened = append(r.opened, w)
+	if e.FanOut != nil {
+		e.FanOut.Started++
+		e.Status = StateWaiting
+		return
+	}
 	e.Status, e.Wait = StateWaiting, w.ID
 }
 
@@ -235,9 +245,12 @@ func (r *Run) waitResolved(rec *Record, d *WaitResolved) error {
 	if err != nil {
 		return err
 	}
-	effect := w.Effect
+	effect, item := w.Effect, w.Item
 	r.closeWait(d.WaitID)
 	return r.onEffect(effect, func(e *EffectState) error {
+		if e.FanOut != nil {
+			return r.childEnded(e, item, d.Answer, out)
+		}
 		e.Wait = ""
 		switch {
 		case out.again:

@@ -245,8 +245,11 @@ func (m *machine) inDoubt(i int) error {
 // beginBuiltin carries out a built-in effect: a result at once, or a wait.
 func (m *machine) beginBuiltin(i int) error {
 	r, e := m.run, &m.run.Effects[i]
-	if e.Type == TypeStartRun {
+	switch e.Type {
+	case TypeStartRun:
 		return m.beginChild(i)
+	case TypeFanOut:
+		return m.beginFanOut(i)
 	}
 	var s waitSpec
 	if err := decodeOwn(e.Payload, &s); err != nil {
@@ -380,7 +383,7 @@ func decide(wf *Workflow, node string, r *Run, now time.Time, lim *Limits) (*Ste
 		return nil, &Failure{Code: FailureNode, Message: err.Error()}
 	}
 	for i := range plan.Effects {
-		if err := checkBuiltin(&plan.Effects[i]); err != nil {
+		if err := checkBuiltin(&plan.Effects[i], lim); err != nil {
 			return nil, &Failure{Code: FailureNode, Message: fmt.Sprintf("node %q, effects[%d] (%s): %v", node, i, plan.Effects[i].Type, err)}
 		}
 	}
@@ -429,7 +432,7 @@ func panicStack() string {
 
 // checkBuiltin checks the payload of a built-in effect: what its constructor
 // could not know, and what a plan built by hand may hold.
-func checkBuiltin(e *Effect) error {
+func checkBuiltin(e *Effect, lim *Limits) error {
 	if !builtin[e.Type] {
 		return nil
 	}
@@ -460,6 +463,15 @@ func checkBuiltin(e *Effect) error {
 		}
 	case TypeWaitEvent:
 		return checkEvent(s.Scope, s.Key, true)
+	case TypeFanOut:
+		var f fanSpec
+		if err := decodeOwn(e.Payload, &f); err != nil {
+			return err
+		}
+		if e.Append {
+			return errors.New("the results of a fan-out are a list of their own; use As")
+		}
+		return f.check(lim)
 	case TypeStartRun:
 		var c childSpec
 		if err := decodeOwn(e.Payload, &c); err != nil {
@@ -612,6 +624,8 @@ type Limits struct {
 	Concurrency int
 	// Depth is how many levels of children may be below a run. Defaults to 16.
 	Depth int
+	// Children is how many runs one FanOut may start. Defaults to 100,000.
+	Children int
 	// Lost is how many crashes in the middle of one effect are repeated before
 	// an attention wait asks a person. Defaults to 10.
 	Lost int
@@ -631,6 +645,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Effects, 1000)
 	set(&l.Concurrency, 64)
 	set(&l.Depth, 16)
+	set(&l.Children, 100_000)
 	set(&l.Lost, 10)
 	return l
 }

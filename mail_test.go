@@ -319,3 +319,81 @@ func TestAStaleWorkersCommitIsRefused(t *testing.T) {
 		t.Errorf("the stale worker changed the store:\n%s", diff)
 	}
 }
+
+func squares() bide.Workflow {
+	return bide.Workflow{ID: "square", Version: "1", Entry: "act", Nodes: bide.Nodes{
+		"act": func(r *bide.Run) (bide.StepPlan, error) {
+			n, err := bide.Input[int](r)
+			if n < 0 {
+				return bide.Fail("negative"), err
+			}
+			return bide.Complete(n * n), err
+		},
+	}}
+}
+
+func fan(inputs []int, opts *bide.FanOutOptions) bide.Workflow {
+	return bide.Workflow{ID: "fan", Version: "1", Entry: "start", Nodes: bide.Nodes{
+		"start": func(*bide.Run) (bide.StepPlan, error) {
+			return bide.Do(bide.FanOut("square", inputs, opts).As("all")).ThenCompleteWith("all"), nil
+		},
+	}}
+}
+
+func TestFanOutJoinsItsChildren(t *testing.T) {
+	for name, tc := range map[string]struct {
+		inputs    []int
+		opts      *bide.FanOutOptions
+		status    bide.Status
+		completed int // among the results; -1: any
+		most      int // children started at most
+	}{
+		"all":            {[]int{1, 2, 3, 4, 5}, nil, bide.StatusCompleted, 5, 5},
+		"none":           {nil, nil, bide.StatusCompleted, 0, 0},
+		"two at a time":  {[]int{1, 2, 3, 4, 5, 6, 7}, &bide.FanOutOptions{AtOnce: 2}, bide.StatusCompleted, 7, 7},
+		"first two":      {[]int{1, 2, 3, 4, 5, 6, 7}, &bide.FanOutOptions{AtOnce: 1, Need: 2}, bide.StatusCompleted, 2, 3},
+		"one fails":      {[]int{1, -2, 3}, nil, bide.StatusFailed, -1, 3},
+		"one may fail":   {[]int{1, -2, 3}, &bide.FanOutOptions{AllowFailures: true}, bide.StatusCompleted, 2, 3},
+		"need is missed": {[]int{-1, -2, 3}, &bide.FanOutOptions{Need: 2}, bide.StatusFailed, -1, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := mem.New()
+			rt := newRuntime(t, store, &bide.Options{SnapshotBytes: 1}, squares())
+			run := must[*bide.Run](t)(rt.Start(ctx, fan(tc.inputs, tc.opts), nil, nil))
+			driveAll(t, rt, store)
+			run = must[*bide.Run](t)(rt.Get(ctx, run.ID))
+			if run.Status != tc.status {
+				t.Fatalf("run = %s, %v, want %s", run.Status, run.Error, tc.status)
+			}
+			results, err := bide.Get[[]*bide.ChildResult](run.Vars, "all")
+			if err != nil || len(results) != len(tc.inputs) {
+				t.Fatalf("results = %v, %v", results, err)
+			}
+			completed := 0
+			for i, r := range results {
+				if r != nil && r.Status == bide.StatusCompleted {
+					completed++
+					if string(r.Output) != fmt.Sprint(tc.inputs[i]*tc.inputs[i]) {
+						t.Errorf("result %d = %s", i, r.Output)
+					}
+				}
+			}
+			if tc.completed >= 0 && completed != tc.completed {
+				t.Errorf("%d children completed, want %d", completed, tc.completed)
+			}
+			kids := must[*bide.RunPage](t)(rt.Runs(ctx, bide.RunQuery{Parent: run.ID})).Runs
+			for _, k := range kids {
+				if !k.Status.Final() {
+					t.Errorf("child %s is %s", k.ID, k.Status)
+				}
+			}
+			if len(kids) > tc.most {
+				t.Errorf("%d children were started, want at most %d", len(kids), tc.most)
+			}
+			must[bide.Position](t)(rt.Verify(ctx, run.ID))
+			if d := must[*bide.Divergence](t)(rt.Replay(ctx, run.ID)); d != nil {
+				t.Error(d)
+			}
+		})
+	}
+}

@@ -122,6 +122,8 @@ type EffectState struct {
 	StartedAt time.Time `json:"started_at,omitzero"`
 	// Error is the last failed attempt's.
 	Error *Failure `json:"error,omitempty"`
+	// FanOut is how far a FanOut is; nil for other effects.
+	FanOut *FanOutState `json:"fan_out,omitempty"`
 }
 
 // EffectStatus is where an effect stands.
@@ -189,6 +191,12 @@ func (r *Run) view() *Run {
 	c.Vars = r.Vars.view()
 	c.Waits = slices.Clone(r.Waits)
 	c.Effects = slices.Clone(r.Effects)
+	for i := range c.Effects {
+		if f := c.Effects[i].FanOut; f != nil {
+			fan := *f
+			c.Effects[i].FanOut = &fan
+		}
+	}
 	c.Labels = maps.Clone(r.Labels)
 	c.opened, c.closed = nil, nil
 	return &c

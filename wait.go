@@ -32,7 +32,8 @@ type Wait struct {
 	Key      string   `json:"key,omitempty"` // event key, job key, or a handler's
 	Node     string   `json:"node"`
 	Step     int64    `json:"step"`
-	Effect   int      `json:"effect"` // index in the step's plan
+	Effect   int      `json:"effect"`         // index in the step's plan
+	Item     int      `json:"item,omitempty"` // for a child of a FanOut: index of its input
 	Message  string   `json:"message,omitempty"`
 	Choices  []string `json:"choices,omitempty"`
 	FreeText bool     `json:"allow_free_text,omitempty"`

@@ -105,25 +105,41 @@ func New(store Store, opts *Options) (*Runtime, error) {
 // a run begun earlier. It fails with ErrInvalidWorkflow, which lists every
 // fault, when one is misbuilt or its id and version are taken by another definition.
 func (rt *Runtime) Register(workflows ...Workflow) error {
-	for _, wf := range workflows {
-		if err := wf.check(); err != nil {
+	for i := range workflows {
+		if _, err := rt.register(workflows[i]); err != nil {
 			return err
-		}
-		rt.mu.Lock()
-		known := rt.workflows[wf.ID][wf.Version]
-		if known == nil {
-			if rt.workflows[wf.ID] == nil {
-				rt.workflows[wf.ID] = map[string]*Workflow{}
-			}
-			rt.workflows[wf.ID][wf.Version] = &wf
-			rt.newest[wf.ID] = wf.Version
-		}
-		rt.mu.Unlock()
-		if known != nil && known.Definition() != wf.Definition() {
-			return Errorf(CodeInvalidWorkflow, "workflow %q version %q is registered twice with different definitions; give the new one another version", wf.ID, wf.Version)
 		}
 	}
 	return nil
+}
+
+// register returns the registered form of a workflow.
+func (rt *Runtime) register(wf Workflow) (*Workflow, error) {
+	rt.mu.Lock()
+	known := rt.workflows[wf.ID][wf.Version]
+	rt.mu.Unlock()
+	if known != nil && known.same(&wf) {
+		return known, nil
+	}
+	if err := wf.check(); err != nil {
+		return nil, err
+	}
+	wf.hash = ""
+	wf.hash = wf.Definition()
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if known = rt.workflows[wf.ID][wf.Version]; known != nil {
+		if known.hash != wf.hash {
+			return nil, Errorf(CodeInvalidWorkflow, "workflow %q version %q is registered twice with different definitions; give the new one another version", wf.ID, wf.Version)
+		}
+		return known, nil
+	}
+	if rt.workflows[wf.ID] == nil {
+		rt.workflows[wf.ID] = map[string]*Workflow{}
+	}
+	rt.workflows[wf.ID][wf.Version] = &wf
+	rt.newest[wf.ID] = wf.Version
+	return &wf, nil
 }
 
 // Handle registers the handler of an effect type. It panics when h is nil or

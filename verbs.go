@@ -118,7 +118,8 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	if _, err := oneCommand([]Command{o.Command}); err != nil {
 		return nil, err
 	}
-	if err := rt.Register(wf); err != nil {
+	known, err := rt.register(wf)
+	if err != nil {
 		return nil, err
 	}
 	raw, err := encode(input)
@@ -132,7 +133,7 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 		return nil, Errorf(CodeInvalidInput, "a timeout or number of steps is negative")
 	}
 	sp := &startSpec{cause: o.Command.cause(), timeout: o.Timeout, reused: CodeExists, data: RunStarted{
-		RunID: o.RunID, Workflow: wf.ID, Version: wf.Version, Definition: wf.Definition(), Entry: wf.Entry, Input: raw,
+		RunID: o.RunID, Workflow: wf.ID, Version: wf.Version, Definition: known.hash, Entry: wf.Entry, Input: raw,
 		Key: o.Key, Session: o.Session, Parent: o.Parent, Labels: o.Labels, MaxSteps: o.MaxSteps,
 	}}
 	if sp.data.MaxSteps == 0 {

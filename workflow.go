@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 )
 
@@ -25,6 +26,8 @@ type Workflow struct {
 	// Source is the document that the workflow was compiled from, when there is
 	// one. It is part of the definition's hash.
 	Source []byte
+
+	hash string // of the definition, once registered
 }
 
 // Nodes holds the nodes of a workflow by id.
@@ -96,6 +99,9 @@ func (w *Workflow) declares(node, to string) bool {
 // Definition is the SHA-256, in hex, of what is known of the definition: id, version,
 // entry, the names and exits of the nodes, and the source document.
 func (w *Workflow) Definition() string {
+	if w.hash != "" {
+		return w.hash
+	}
 	exits := map[string][]string{}
 	for id := range w.Nodes {
 		exits[id] = w.Exits[id]
@@ -106,6 +112,13 @@ func (w *Workflow) Definition() string {
 	}
 	sum := sha256.Sum256(body)
 	return hex.EncodeToString(sum[:])
+}
+
+// same reports whether w is v itself, copied: its maps and source are the same ones.
+func (w *Workflow) same(v *Workflow) bool {
+	at := func(x any) uintptr { return reflect.ValueOf(x).Pointer() }
+	return w.ID == v.ID && w.Version == v.Version && w.Entry == v.Entry && w.ErrorNode == v.ErrorNode &&
+		at(w.Nodes) == at(v.Nodes) && at(w.Exits) == at(v.Exits) && at(w.Source) == at(v.Source) && len(w.Source) == len(v.Source)
 }
 
 // checkName holds ids, versions, keys and names to characters that are safe in

@@ -397,3 +397,29 @@ func TestFanOutJoinsItsChildren(t *testing.T) {
 		})
 	}
 }
+
+func TestDeleteRemovesAnEndedTreeAndNothingElse(t *testing.T) {
+	store := mem.New()
+	rt := newRuntime(t, store, nil, squares())
+	wf := fan([]int{1, 2, 3}, nil)
+	run := must[*bide.Run](t)(rt.Start(ctx, wf, nil, &bide.StartOptions{Key: "a"}))
+	other := must[*bide.Run](t)(rt.Start(ctx, wf, nil, &bide.StartOptions{Key: "b"}))
+	if err := rt.Delete(ctx, run.ID); !errors.Is(err, bide.ErrWrongStatus) {
+		t.Errorf("Delete of a running run = %v, want ErrWrongStatus", err)
+	}
+	driveAll(t, rt, store)
+	if err := rt.Delete(ctx, run.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rt.Get(ctx, run.ID); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("Get of a deleted run = %v, want ErrNotFound", err)
+	}
+	left := must[*bide.RunPage](t)(rt.Runs(ctx, bide.RunQuery{})).Runs
+	if len(left) != 4 || left[0].Parent != other.ID && left[0].ID != other.ID {
+		t.Errorf("%d runs are left, want the other tree of 4", len(left))
+	}
+	again := must[*bide.Run](t)(rt.Start(ctx, wf, nil, &bide.StartOptions{Key: "a"}))
+	if again.Seq != 1 {
+		t.Errorf("a run started under the key of a deleted one is at record %d", again.Seq)
+	}
+}

@@ -73,6 +73,9 @@ type Commit struct {
 	MailSeen int64
 	// Fence, when not zero, is the claim under which the commit is made (K23).
 	Fence int64
+	// Delete removes the run at Expect and all that is kept of it, instead of
+	// adding records. There are none then, and the run has ended.
+	Delete bool
 	// Snapshot, when not nil, is the run's state after the last record. It
 	// replaces the one before and only saves work: the records alone give the same state.
 	Snapshot []byte

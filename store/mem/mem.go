@@ -7,6 +7,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,11 +58,15 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 		if r == nil {
 			r = newRun()
 		}
-		if r.info.Position() == c.Info.Position() {
+		if r.info.Position() == c.Info.Position() && !c.Delete {
 			return nil // sent again
 		}
 		if err := s.refuse(r, c); err != nil {
 			return err
+		}
+		if c.Delete {
+			s.delete(c.RunID)
+			return nil
 		}
 		s.runs[c.RunID] = r
 		r.apply(c)
@@ -80,6 +85,16 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 		s.send(m)
 	}
 	return nil
+}
+
+func (s *Store) delete(runID string) {
+	delete(s.runs, runID)
+	s.mail.open = slices.DeleteFunc(s.mail.open, func(m bide.Message) bool { return m.To == runID })
+	for key := range s.mail.known {
+		if strings.HasPrefix(key, runID+"\x00") {
+			delete(s.mail.known, key)
+		}
+	}
 }
 
 // refuse says why a commit cannot be applied to a run.

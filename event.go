@@ -213,6 +213,9 @@ func (m *machine) resolveByMessage(w Wait, d *WaitResolved) error {
 }
 
 func (m *machine) take(msg Message) {
+	if m.taken == nil {
+		m.taken = map[string]bool{}
+	}
 	m.taken[msg.ID] = true
 	m.took = append(m.took, msg.ID)
 }

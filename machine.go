@@ -45,7 +45,15 @@ type attemptID struct {
 
 func newMachine(r *Run, wf *Workflow, lim *Limits, now time.Time, random float64, cause Cause) *machine {
 	return &machine{run: r, wf: wf, lim: lim, now: now, random: random, cause: cause,
-		from: r.Position(), announced: map[attemptID]bool{}, taken: map[string]bool{}}
+		from: r.Position()}
+}
+
+// announce notes that the pending records announce an attempt.
+func (m *machine) announce(id attemptID) {
+	if m.announced == nil {
+		m.announced = map[attemptID]bool{}
+	}
+	m.announced[id] = true
 }
 
 // emit appends a record and applies it at once, by the same code that folds stored records.
@@ -213,7 +221,7 @@ func (m *machine) startAttempt(i int, inDoubt bool) error {
 	if err := m.here(KindEffectStarted, d); err != nil {
 		return err
 	}
-	m.announced[attemptID{m.run.Step, i, d.Attempt}] = true
+	m.announce(attemptID{m.run.Step, i, d.Attempt})
 	return nil
 }
 
@@ -356,7 +364,7 @@ func (m *machine) visit(node string) error {
 	d := &StepPlanned{Plan: *plan}
 	for i := range plan.Effects {
 		if !builtin[plan.Effects[i].Type] && d.Announced < m.lim.Concurrency {
-			m.announced[attemptID{step, i, 1}] = true
+			m.announce(attemptID{step, i, 1})
 			d.Announced++
 		}
 	}

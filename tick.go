@@ -150,6 +150,10 @@ func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (view 
 	}
 	d.start = nil
 	d.budget -= used
+	select {
+	case <-s.changed: // this transition's own news, or news that it has seen
+	default:
+	}
 	return s.run.view(), start, more, nil
 }
 

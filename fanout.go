@@ -145,7 +145,11 @@ func (r *Run) childEnded(e *EffectState, item int, result JSON, out outcome) err
 	}
 	if e.Result != "" {
 		if err := r.Vars.apply(Write{Op: OpSet, Path: e.Result + "." + strconv.Itoa(item), Value: result}); err != nil {
-			return err
+			for _, id := range r.waitsOf(e) {
+				r.closeWait(id)
+			}
+			r.misplaced(e, err)
+			return nil
 		}
 	}
 	spec, err := e.fan()

@@ -261,8 +261,18 @@ func (r *Run) waitResolved(rec *Record, d *WaitResolved) error {
 			r.settle()
 			return nil
 		}
-		return r.effectCompleted(e, out.result, nil)
+		if err := r.effectCompleted(e, out.result, nil); err != nil {
+			r.misplaced(e, err)
+		}
+		return nil
 	})
+}
+
+// misplaced fails an effect whose result does not fit its place in vars. An
+// answer is checked before it counts; a timer, a message or a default is not.
+func (r *Run) misplaced(e *EffectState, err error) {
+	e.Status, e.Error = StateFailed, &Failure{Code: FailureWrite, Message: err.Error(), Permanent: true}
+	r.settle()
 }
 
 // resolve derives the effect's outcome from the way its wait was closed.

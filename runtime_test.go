@@ -558,3 +558,35 @@ func TestNodeFailuresNameTheNodeAndItsStack(t *testing.T) {
 func panickingNode(*bide.Run) (bide.StepPlan, error) {
 	panic("a bug in a node")
 }
+
+func TestAResultThatFitsNowhereFailsItsEffect(t *testing.T) {
+	clock := bidetest.NewClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	for name, effect := range map[string]bide.Effect{
+		"handler": bide.Call("echo", 1),
+		"timer":   bide.SleepFor(time.Second),
+		"default": bide.Ask("?", &bide.AskOptions{Timeout: bide.Duration(time.Second), Default: "x"}),
+		"event":   bide.WaitEvent("e", nil),
+		"query":   bide.Query("input"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wf := one(effect)
+			wf.Nodes["act"] = func(*bide.Run) (bide.StepPlan, error) {
+				return bide.Do(effect.As("scalar.deep")).Then("caught").OnError("caught").Set("scalar", 1), nil
+			}
+			wf.Nodes["caught"] = func(r *bide.Run) (bide.StepPlan, error) { return bide.Complete(r.Caught.Code), nil }
+			rt := newRuntime(t, mem.New(), &bide.Options{Clock: clock}, wf)
+			rt.Handle("echo", func(_ context.Context, call *bide.Invocation) (bide.Outcome, error) {
+				return bide.Completed(call.Payload), nil
+			})
+			run := must[*bide.Run](t)(rt.Run(ctx, wf, nil, nil))
+			if name == "event" {
+				send(t, rt, bide.Event{ScopeID: run.ID, Name: "e"})
+			}
+			clock.Advance(time.Minute)
+			run = must[*bide.Run](t)(rt.Tick(ctx, run.ID))
+			if string(run.Output) != `"invalid_write"` {
+				t.Errorf("run = %s %s %v, want the caught failure", run.Status, run.Output, run.Error)
+			}
+		})
+	}
+}

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 )
 
-func closed(t *testing.T, s bide.Store) {
+func closed(t *testing.T, s Store) {
 	c := NewChain("run")
 	must(t, s, c.Next(1))
 	if err := s.Close(); err != nil {
@@ -26,9 +27,16 @@ func closed(t *testing.T, s bide.Store) {
 	wantError(t, "Runs", err, bide.ErrStoreClosed)
 	_, err = s.Waits(t.Context(), bide.WaitQuery{})
 	wantError(t, "Waits", err, bide.ErrStoreClosed)
+	_, err = s.Claim(t.Context(), query("w", 1))
+	wantError(t, "Claim", err, bide.ErrStoreClosed)
+	wantError(t, "Heartbeat", s.Heartbeat(t.Context(), "w", today), bide.ErrStoreClosed)
+	wantError(t, "Release", s.Release(t.Context(), "w", nil, false), bide.ErrStoreClosed)
+	wantError(t, "SetAside", s.SetAside(t.Context(), "run", "x"), bide.ErrStoreClosed)
+	_, err = s.NextWake(t.Context())
+	wantError(t, "NextWake", err, bide.ErrStoreClosed)
 }
 
-func closeWhileCommitting(t *testing.T, s bide.Store) { commitUntilClosed(t, s) }
+func closeWhileCommitting(t *testing.T, s Store) { commitUntilClosed(t, s) }
 
 // commitUntilClosed closes a store while many runs commit to it. It returns the
 // positions that were acknowledged.
@@ -80,7 +88,14 @@ func reopened(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
 	second.Closed = []string{"a.1"}
 	second.Snapshot = []byte(`{"n":1}`)
 	second.Command = &bide.CommandRecord{ID: "cmd", Fingerprint: bide.Hash{7}, Seq: 5}
+	second.Starts = []*bide.Commit{NewChain("child").Next(1)}
 	must(t, s, first, second, other)
+	send(t, s, toRun("m", "a", "k"), toKey("n", paid))
+	waiting(t, s, b, "evt:session:t:paid")
+	full := whole(t, s)
+	ok(t, full.SetAside(t.Context(), "child", "a reason"))
+	beat(t, full, "w", today.Add(time.Hour))
+	fence := wantClaims(t, full, query("w", 9), "a")[0]
 	before := contents(t, s)
 	for round := range 3 {
 		if err := s.Close(); err != nil {
@@ -96,8 +111,13 @@ func reopened(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
 		if round == 0 {
 			must(t, s, second) // sent again across the restart
 			wantError(t, "Commit of an earlier commit", s.Commit(t.Context(), first), bide.ErrConflict)
+			send(t, s, toRun("m", "a", "k"), toKey("n", paid)) // sent again
 		}
+		wantClaims(t, whole(t, s), query("x", 9)) // w lives
 	}
+	must(t, s, step(a, bide.StatusRunning, fence))
+	waiting(t, s, b, paid) // mail was kept for it
+	wantClaims(t, whole(t, s), query("w", 9), "b")
 	must(t, s, a.Next(1), b.Next(1))
 	if err := s.Close(); err != nil {
 		t.Errorf("Close = %v", err)

@@ -11,7 +11,7 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-func commitIsThere(t *testing.T, s bide.Store) {
+func commitIsThere(t *testing.T, s Store) {
 	c := NewChain("run")
 	first, second := c.Next(3), c.Next(2)
 	second.Command = &bide.CommandRecord{ID: "cmd", Fingerprint: bide.Hash{1, 2, 3}, Seq: 5}
@@ -29,7 +29,7 @@ func commitIsThere(t *testing.T, s bide.Store) {
 	same(t, "the command", cmd, second.Command)
 }
 
-func conflictChangesNothing(t *testing.T, s bide.Store) {
+func conflictChangesNothing(t *testing.T, s Store) {
 	c := NewChain("run")
 	first := c.Next(2)
 	first.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
@@ -69,7 +69,7 @@ func conflictChangesNothing(t *testing.T, s bide.Store) {
 	must(t, s, c.Next(1))
 }
 
-func sentAgain(t *testing.T, s bide.Store) {
+func sentAgain(t *testing.T, s Store) {
 	c := NewChain("run")
 	first := c.Next(2)
 	first.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitQuestion, CreatedAt: start}}
@@ -89,7 +89,7 @@ func sentAgain(t *testing.T, s bide.Store) {
 	same(t, "the store after the second commit was sent again", contents(t, s), before)
 }
 
-func earlierSentAgain(t *testing.T, s bide.Store) {
+func earlierSentAgain(t *testing.T, s Store) {
 	c := NewChain("run")
 	first, second, third := c.Next(1), c.Next(1), c.Next(1)
 	must(t, s, first, second, third)
@@ -99,7 +99,7 @@ func earlierSentAgain(t *testing.T, s bide.Store) {
 	same(t, "the store", contents(t, s), before)
 }
 
-func recordsKeepEveryByte(t *testing.T, s bide.Store) {
+func recordsKeepEveryByte(t *testing.T, s Store) {
 	texts := []string{
 		`{"b":1,"a":2,"a ":3}`,                        // order of names
 		`[1.0, 1e2,9007199254740993 , -0,1E400]`,      // numbers and spaces as written
@@ -123,7 +123,7 @@ func recordsKeepEveryByte(t *testing.T, s bide.Store) {
 	}
 }
 
-func largeRecord(t *testing.T, s bide.Store) {
+func largeRecord(t *testing.T, s Store) {
 	c := NewChain("run")
 	large := c.NextWith(`"`+strings.Repeat("0123456789", 500_000)+`"`, `"small"`)
 	large.Snapshot = []byte(strings.Repeat("snapshot", 500_000))
@@ -141,7 +141,7 @@ func largeRecord(t *testing.T, s bide.Store) {
 	same(t, "the snapshot", stored.Snapshot, large.Snapshot)
 }
 
-func callerOwnsCommit(t *testing.T, s bide.Store) {
+func callerOwnsCommit(t *testing.T, s Store) {
 	c := NewChain("run")
 	c.Info.Labels = map[string]string{"team": "a"}
 	commit := c.Next(2)
@@ -160,7 +160,7 @@ func callerOwnsCommit(t *testing.T, s bide.Store) {
 	}
 }
 
-func callerOwnsResults(t *testing.T, s bide.Store) {
+func callerOwnsResults(t *testing.T, s Store) {
 	c := NewChain("run")
 	c.Info.Labels = map[string]string{"team": "a"}
 	commit := c.Next(2)
@@ -178,7 +178,7 @@ func callerOwnsResults(t *testing.T, s bide.Store) {
 	same(t, "the store", contents(t, s), before)
 }
 
-func oneWinner(t *testing.T, s bide.Store) {
+func oneWinner(t *testing.T, s Store) {
 	const rivals = 8
 	for round := range 10 {
 		id := fmt.Sprintf("run-%d", round)
@@ -218,7 +218,7 @@ func oneWinner(t *testing.T, s bide.Store) {
 	}
 }
 
-func manyRuns(t *testing.T, s bide.Store) {
+func manyRuns(t *testing.T, s Store) {
 	const runs, commits = 50, 8
 	var all sync.WaitGroup
 	want := make([][][]byte, runs)
@@ -244,7 +244,7 @@ func manyRuns(t *testing.T, s bide.Store) {
 	}
 }
 
-func cancelledContext(t *testing.T, s bide.Store) {
+func cancelledContext(t *testing.T, s Store) {
 	c := NewChain("run")
 	must(t, s, c.Next(1))
 	commit := c.Next(1)
@@ -267,6 +267,13 @@ func cancelledContext(t *testing.T, s bide.Store) {
 	check("Runs", err)
 	_, err = s.Waits(ctx, bide.WaitQuery{})
 	check("Waits", err)
+	_, err = s.Claim(ctx, query("w", 1))
+	check("Claim", err)
+	check("Heartbeat", s.Heartbeat(ctx, "w", today))
+	check("Release", s.Release(ctx, "w", nil, false))
+	check("SetAside", s.SetAside(ctx, "run", "x"))
+	_, err = s.NextWake(ctx)
+	check("NextWake", err)
 	must(t, s, commit) // the outcome is unknown: sent again it is accepted
 	got, err := s.Records(t.Context(), "run", 1, 10)
 	if err != nil || len(got) != 2 {

@@ -6,22 +6,24 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 )
 
-// Crash lets a runtime die at every commit of a scenario in turn, once before
-// the commit is applied and once after. Each time a new runtime carries on with
+// Crash lets a process die at every commit of a scenario in turn, and at every
+// claim and release, once before it is applied and once after. Each time a new runtime carries on with
 // the same store, and the client repeats its commands. In the end the runs must be what they are
 // when nothing fails, nothing may have been done that the ledger did not
 // announce, and nothing that is to be done at most once may have been done twice.
 //
 // The scenario has questions, forms, timers, retries, several effects in a
-// step, effects of both kinds of delivery, and the commands pause, unpause, retry and cancel.
+// step, effects of both kinds of delivery, the commands pause, unpause, retry and cancel,
+// and runs that a worker drives by claims: with children, and events that are sent before and after they are waited for.
 func Crash(t *testing.T, open func(t *testing.T) bide.Store) {
 	crash(t, func(t *testing.T) *disk {
 		s := open(t)
-		return &disk{open: func() bide.Store { return s }, close: func(bide.Store) error { return nil }, remove: func() { s.Close() }}
+		return &disk{open: func() Store { return whole(t, s) }, close: func(Store) error { return nil }, remove: func() { s.Close() }}
 	})
 }
 
@@ -30,37 +32,37 @@ func Crash(t *testing.T, open func(t *testing.T) bide.Store) {
 func CrashDurable(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
 	crash(t, func(t *testing.T) *disk {
 		dir := t.TempDir()
-		return &disk{open: func() bide.Store { return open(t, dir) }, close: bide.Store.Close, remove: func() {}}
+		return &disk{open: func() Store { return whole(t, open(t, dir)) }, close: Store.Close, remove: func() {}}
 	})
 }
 
 // disk is what outlives a process.
 type disk struct {
-	open   func() bide.Store
-	close  func(bide.Store) error
+	open   func() Store
+	close  func(Store) error
 	remove func()
 }
 
 // death says how a process ends.
 type death struct {
-	at      int  // the commit at which it dies, from 1; 0 for never
-	applied bool // whether that commit reaches the store
+	at      int  // the write at which it dies, from 1; 0 for never
+	applied bool // whether that write reaches the store
 }
 
 func (d death) String() string {
-	return fmt.Sprintf("commit %d %s", d.at, map[bool]string{false: "not applied", true: "applied, then error"}[d.applied])
+	return fmt.Sprintf("write %d %s", d.at, map[bool]string{false: "not applied", true: "applied, then error"}[d.applied])
 }
 
 func crash(t *testing.T, newDisk func(*testing.T) *disk) {
 	var want *ending
-	var commits int
-	t.Run("undisturbed", func(t *testing.T) { want, commits = live(t, newDisk(t), death{}) })
+	var writes int
+	t.Run("undisturbed", func(t *testing.T) { want, writes = live(t, newDisk(t), death{}) })
 	if want == nil {
 		return
 	}
 	for _, applied := range []bool{false, true} {
-		// A death may cost or save a few commits: go on until the process lives.
-		for at, died := 1, true; died && at < 3*commits; at++ {
+		// A death may cost or save a few writes: go on until the process lives.
+		for at, died := 1, true; died && at < 3*writes; at++ {
 			d := death{at, applied}
 			t.Run(d.String(), func(t *testing.T) {
 				got, n := live(t, newDisk(t), d)
@@ -72,8 +74,8 @@ func crash(t *testing.T, newDisk func(*testing.T) *disk) {
 }
 
 // live plays the scenario, starting a new process when one dies, and checks
-// what is left. It returns the end and the number of commits that the first process made.
-func live(t *testing.T, d *disk, first death) (end *ending, commits int) {
+// what is left. It returns the end and the number of writes that the first process made.
+func live(t *testing.T, d *disk, first death) (end *ending, writes int) {
 	t.Helper()
 	defer d.remove()
 	world := newWorld(t)
@@ -84,7 +86,7 @@ func live(t *testing.T, d *disk, first death) (end *ending, commits int) {
 		world.ledger = s
 		end = client.play(mortal)
 		if process == 1 {
-			commits = mortal.commits
+			writes = mortal.writes
 		}
 		if end != nil {
 			world.check(s, end)
@@ -94,7 +96,7 @@ func live(t *testing.T, d *disk, first death) (end *ending, commits int) {
 		}
 		switch {
 		case end != nil:
-			return end, commits
+			return end, writes
 		case process > 1:
 			t.Fatal("a process failed that was not to die")
 		}
@@ -104,34 +106,36 @@ func live(t *testing.T, d *disk, first death) (end *ending, commits int) {
 // errDied is what every call on the store of a dead process gives.
 var errDied = errors.New("the process has died")
 
-// mortal is a store as one process sees it: at a chosen commit the process
-// dies, and every call from then on fails.
+// mortal is a store as one process sees it: at a chosen write the process dies,
+// and every call from then on fails.
 type mortal struct {
-	bide.Store
+	Store
 	death
 
-	mu      sync.Mutex
-	commits int
-	dead    bool
+	mu     sync.Mutex
+	writes int
+	dead   bool
 }
 
-func (m *mortal) Commit(ctx context.Context, c *bide.Commit) error {
+// write makes a call that changes the store.
+func write[T any](m *mortal, call func() (T, error)) (T, error) {
+	var none T
 	m.mu.Lock()
-	m.commits++
+	m.writes++
 	switch {
 	case m.dead:
 		m.mu.Unlock()
-		return errDied
-	case m.commits == m.at:
+		return none, errDied
+	case m.writes == m.at:
 		m.dead = true
 		m.mu.Unlock()
 		if m.applied {
-			_ = m.Store.Commit(ctx, c) // nobody is there to learn the outcome
+			_, _ = call() // nobody is there to learn the outcome
 		}
-		return errDied
+		return none, errDied
 	}
 	m.mu.Unlock()
-	return m.Store.Commit(ctx, c)
+	return call()
 }
 
 func (m *mortal) isDead() bool {
@@ -147,6 +151,24 @@ func alive[T any](m *mortal, call func() (T, error)) (T, error) {
 		return none, errDied
 	}
 	return call()
+}
+
+func (m *mortal) Commit(ctx context.Context, c *bide.Commit) error {
+	_, err := write(m, func() (struct{}, error) { return struct{}{}, m.Store.Commit(ctx, c) })
+	return err
+}
+
+func (m *mortal) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+	return write(m, func() ([]bide.Claim, error) { return m.Store.Claim(ctx, q) })
+}
+
+func (m *mortal) Release(ctx context.Context, owner string, runIDs []string, quiet bool) error {
+	_, err := write(m, func() (struct{}, error) { return struct{}{}, m.Store.Release(ctx, owner, runIDs, quiet) })
+	return err
+}
+
+func (m *mortal) NextWake(ctx context.Context) (time.Time, error) {
+	return alive(m, func() (time.Time, error) { return m.Store.NextWake(ctx) })
 }
 
 func (m *mortal) Load(ctx context.Context, runID string, have bide.Position) (*bide.Stored, error) {

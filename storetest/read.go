@@ -8,7 +8,7 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-func notFound(t *testing.T, s bide.Store) {
+func notFound(t *testing.T, s Store) {
 	must(t, s, NewChain("run").Next(1))
 	_, err := s.Load(t.Context(), "missing", bide.Position{})
 	wantError(t, "Load of a run that does not exist", err, bide.ErrNotFound)
@@ -30,7 +30,7 @@ func notFound(t *testing.T, s bide.Store) {
 	}
 }
 
-func loadSnapshot(t *testing.T, s bide.Store) {
+func loadSnapshot(t *testing.T, s Store) {
 	c := NewChain("run")
 	load := func(want *bide.Stored) {
 		t.Helper()
@@ -60,7 +60,7 @@ func loadSnapshot(t *testing.T, s bide.Store) {
 	load(&bide.Stored{Position: fifth.Info.Position(), Snapshot: []byte("\x00\xff not text"), SnapshotSeq: 6, Records: raws(fifth)})
 }
 
-func loadHave(t *testing.T, s bide.Store) {
+func loadHave(t *testing.T, s Store) {
 	c := NewChain("run")
 	first, second, third := c.Next(2), c.Next(1), c.Next(2)
 	second.Snapshot = []byte(`{"at":3}`)
@@ -84,7 +84,7 @@ func loadHave(t *testing.T, s bide.Store) {
 	}
 }
 
-func loadConsistent(t *testing.T, s bide.Store) {
+func loadConsistent(t *testing.T, s Store) {
 	c := NewChain("run")
 	must(t, s, c.Next(1))
 	done := make(chan struct{})
@@ -141,7 +141,7 @@ func checkLoaded(got *bide.Stored, err error) error {
 	return err
 }
 
-func recordsPages(t *testing.T, s bide.Store) {
+func recordsPages(t *testing.T, s Store) {
 	c := NewChain("run")
 	var all [][]byte
 	for range 5 {
@@ -166,7 +166,7 @@ func recordsPages(t *testing.T, s bide.Store) {
 	}
 }
 
-func commandsPerRun(t *testing.T, s bide.Store) {
+func commandsPerRun(t *testing.T, s Store) {
 	want := map[string]*bide.CommandRecord{}
 	for i, run := range []string{"a", "b"} {
 		c := NewChain(run)

@@ -67,6 +67,7 @@ type client struct {
 	t     *testing.T
 	world *world
 	waits map[string]string // the id of the wait by node, once it was seen
+	lives int               // processes so far
 }
 
 // ending is how the scenario's runs ended.
@@ -86,7 +87,11 @@ func (c *client) play(store *mortal) (end *ending) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	if err := rt.Register(trip, leg, stay); err != nil {
+		c.t.Fatal(err)
+	}
 	c.world.handle(rt)
+	c.lives++
 	defer func() {
 		if v := recover(); v != nil {
 			if _, ok := v.(again); !ok {
@@ -127,6 +132,7 @@ func (p *process) done(run *bide.Run, err error) *bide.Run {
 	return run
 }
 
+// script gives all commands and returns how the runs ended.
 func (p *process) script() *ending {
 	cmd := func(id string) bide.Command { return bide.Command{ID: id, Actor: "anna", Reason: "scenario"} }
 	run := p.done(p.rt.Start(p.ctx, order, "first", &bide.StartOptions{Key: "order-1", Command: cmd("start")}))
@@ -147,10 +153,12 @@ func (p *process) script() *ending {
 	p.world.repair()
 	p.done(p.rt.Retry(p.ctx, id, cmd("retry")))
 
+	trips := p.trips()
+
 	second := p.done(p.rt.Run(p.ctx, order, "second", &bide.StartOptions{Key: "order-2"}))
 	p.done(p.rt.Cancel(p.ctx, second.ID, cmd("cancel")))
 
-	out := &ending{IDs: []string{id, second.ID}}
+	out := &ending{IDs: append([]string{id, second.ID}, trips...)}
 	for _, id := range out.IDs {
 		run := p.settle(id)
 		out.Status = append(out.Status, run.Status)
@@ -169,28 +177,34 @@ func (p *process) settle(id string) *bide.Run {
 		if run.Status != bide.StatusWaiting {
 			return run
 		}
-		moved := false
-		for _, w := range run.Waits {
-			switch w.Kind {
-			case bide.WaitAttention:
-				result := bide.Attention{Type: bide.AttentionDone, Result: chargeResult(run.Effects[w.Effect].Key)}
-				p.done(p.rt.Resume(p.ctx, id, w.ID, result, bide.Command{ID: "attention-" + w.ID}))
-				moved = true
-			case bide.WaitQuestion, bide.WaitForm:
-				if p.waits == nil {
-					p.waits = map[string]string{}
-				}
-				p.waits[w.Node] = w.ID
-			}
-		}
 		switch {
-		case moved:
+		case p.attend(run):
 		case run.WakeAt.IsZero():
 			return run
 		default:
 			p.world.clock.advanceTo(run.WakeAt)
 		}
 	}
+}
+
+// attend tells what happened to a run's effects in doubt, and remembers its
+// questions. It reports whether it told anything.
+func (p *process) attend(run *bide.Run) (told bool) {
+	p.t.Helper()
+	for _, w := range run.Waits {
+		switch w.Kind {
+		case bide.WaitAttention:
+			result := bide.Attention{Type: bide.AttentionDone, Result: chargeResult(run.Effects[w.Effect].Key)}
+			p.done(p.rt.Resume(p.ctx, run.ID, w.ID, result, bide.Command{ID: "attention-" + w.ID}))
+			told = true
+		case bide.WaitQuestion, bide.WaitForm:
+			if p.waits == nil {
+				p.waits = map[string]string{}
+			}
+			p.waits[w.Node] = w.ID
+		}
+	}
+	return told
 }
 
 // refused gives an answer that must be refused; when the wait is decided, as too late.

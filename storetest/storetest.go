@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of bide.Store, for the stores of
-// this module and for those of others:
+// Package storetest is the conformance suite of bide.Store and bide.Claims, for
+// the stores of this module and for those of others:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) bide.Store { return mystore.New() })
@@ -16,11 +16,29 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// Run runs the suite. Each call of open gives a fresh, empty store; the suite closes it.
+// Store is what the suite is for: a store that workers can use.
+type Store interface {
+	bide.Store
+	bide.Claims
+}
+
+// whole returns a store with its claims.
+func whole(t *testing.T, s bide.Store) Store {
+	t.Helper()
+	full, ok := s.(Store)
+	if !ok {
+		s.Close()
+		t.Fatalf("%T does not implement bide.Claims", s)
+	}
+	return full
+}
+
+// Run runs the suite. Each call of open gives a fresh, empty store, which
+// implements bide.Claims too; the suite closes it.
 func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, bide.Store)
+		run  func(*testing.T, Store)
 	}{
 		{"a commit is there when Commit returns", commitIsThere},
 		{"a commit at the wrong position conflicts and changes nothing", conflictChangesNothing},
@@ -44,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"Runs gives every field", runsEveryField},
 		{"Runs lists the newest first", runsOrder},
 		{"Runs selects by status and workflow", runsSelect},
+		{"Runs selects by session, parent and being set aside", runsSelectMore},
 		{"Runs follows a run from status to status", runsFollow},
 		{"Runs lists what is due, the earliest first", runsDue},
 		{"Runs holds to the limit", runsLimit},
@@ -52,11 +71,39 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"Waits selects by kind and key", waitsSelect},
 		{"a cursor that is none is refused", invalidCursor},
 
+		{"a message is for those who wait for its key, exactly or by a star", mailMatches},
+		{"mail comes with every field, in the order of sending", mailEveryField},
+		{"a message counts once in its mailbox, also after it was taken", mailIDs},
+		{"Load gives at least the first hundred messages of a mailbox", mailHundreds},
+		{"of many takers of a message one wins", mailOneTaker},
+		{"a commit that takes what is not there changes nothing", mailRefused},
+		{"a broadcast reaches every open wait once", mailCopies},
+		{"runs are told of mail", mailTells},
+
+		{"a child is there with the commit that starts it", childIsThere},
+		{"a child starts once", childStartsOnce},
+		{"a child of many parents starts once", childManyParents},
+
+		{"what can proceed can be claimed", claimReasons},
+		{"the oldest are claimed first, up to the limit", claimOrder},
+		{"only runs of known workflows are claimed", claimWorkflows},
+		{"a live owner keeps its runs, a dead one does not", claimOwners},
+		{"a commit under a lost claim is refused and changes nothing", claimFences},
+		{"a claim ends and goes on with the commits made under it", claimEnds},
+		{"commands leave a claim alone unless they start the run again", claimCommands},
+		{"what is released can be claimed at once", claimReleased},
+		{"no mail is overlooked", claimMail},
+		{"what is set aside is not claimed, and listed", claimAside},
+		{"NextWake is the earliest timer", claimNextWake},
+		{"owners that claim at once never get the same run", claimRace},
+		{"a random program gives what a model gives", randomProgram},
+		{"each message has one taker, and each fence one run, among many", crowd},
+
 		{"a closed store says so", closed},
 		{"Close lets commits under way end", closeWhileCommitting},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := open(t)
+			s := whole(t, open(t))
 			defer s.Close() // some tests have closed it
 			test.run(t, s)
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,11 +19,11 @@ const faultEnv = "BIDE_STORETEST_FAULT"
 
 // faults are stores that break the contract in one way, and a test of the suite that must notice.
 var faults = map[string]struct {
-	store    func(bide.Store) bide.Store
+	store    func(storetest.Store) storetest.Store
 	noticing string
 }{
 	"accepts what conflicts": {
-		func(s bide.Store) bide.Store {
+		func(s storetest.Store) storetest.Store {
 			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
 				err := s.Commit(ctx, c)
 				if errors.Is(err, bide.ErrConflict) {
@@ -33,7 +34,7 @@ var faults = map[string]struct {
 		}, "TestSuite/a_commit_at_the_wrong_position_conflicts",
 	},
 	"refuses what is sent again": {
-		func(s bide.Store) bide.Store {
+		func(s storetest.Store) storetest.Store {
 			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
 				if at, err := s.Load(ctx, c.RunID, bide.Position{}); err == nil && at.Position == c.Info.Position() {
 					return bide.ErrConflict
@@ -42,26 +43,31 @@ var faults = map[string]struct {
 			}}
 		}, "TestSuite/the_last_commit_sent_again",
 	},
-	"leaves waits open": {
-		func(s bide.Store) bide.Store {
-			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
-				d := *c
-				d.Closed = nil
-				return s.Commit(ctx, &d)
+	"leaves waits open":   {altered(func(c *bide.Commit) { c.Closed = nil }), "TestSuite/Waits_lists_open_waits"},
+	"forgets commands":    {altered(func(c *bide.Commit) { c.Command = nil }), "TestCrash/write_"},
+	"starts no children":  {altered(func(c *bide.Commit) { c.Starts = nil }), "TestSuite/a_child_is_there"},
+	"minds no claim":      {altered(func(c *bide.Commit) { c.Fence = 0 }), "TestSuite/a_commit_under_a_lost_claim"},
+	"leaves messages":     {altered(func(c *bide.Commit) { c.Took = nil }), "TestSuite/of_many_takers_of_a_message"},
+	"has seen all mail":   {altered(func(c *bide.Commit) { c.MailSeen = 1 << 40 }), "TestSuite/no_mail_is_overlooked"},
+	"keeps mail for ever": {altered(func(c *bide.Commit) { c.MailSeen = 0 }), "TestSuite/a_random_program"},
+	"keeps no broadcast":  {altered(withoutCopies), "TestSuite/a_broadcast_reaches"},
+	"starts a worker twice": {
+		func(s storetest.Store) storetest.Store {
+			return changed{Store: s, claim: func(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+				q.Sole = true
+				return s.Claim(ctx, q)
 			}}
-		}, "TestSuite/Waits_lists_open_waits",
+		}, "TestSuite/a_live_owner_keeps_its_runs",
 	},
-	"forgets commands": {
-		func(s bide.Store) bide.Store {
-			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
-				d := *c
-				d.Command = nil
-				return s.Commit(ctx, &d)
+	"takes every release for quiet": {
+		func(s storetest.Store) storetest.Store {
+			return changed{Store: s, release: func(ctx context.Context, owner string, runs []string, _ bool) error {
+				return s.Release(ctx, owner, runs, true)
 			}}
-		}, "TestCrash/commit_",
+		}, "TestSuite/no_mail_is_overlooked",
 	},
 	"acknowledges what it drops": {
-		func(s bide.Store) bide.Store {
+		func(s storetest.Store) storetest.Store {
 			n := 0
 			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
 				if n++; n == 6 {
@@ -72,7 +78,7 @@ var faults = map[string]struct {
 		}, "TestCrash/",
 	},
 	"starts every page anew": {
-		func(s bide.Store) bide.Store {
+		func(s storetest.Store) storetest.Store {
 			return changed{Store: s, runs: func(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
 				if _, err := bide.ParseCursor(q.Cursor); err != nil {
 					return nil, err
@@ -88,7 +94,7 @@ var faults = map[string]struct {
 		}, "TestSuite/Runs_lists_the_newest_first",
 	},
 	"loads a snapshot for those who have more": {
-		func(s bide.Store) bide.Store {
+		func(s storetest.Store) storetest.Store {
 			return changed{Store: s, load: func(ctx context.Context, id string, _ bide.Position) (*bide.Stored, error) {
 				return s.Load(ctx, id, bide.Position{})
 			}}
@@ -96,12 +102,29 @@ var faults = map[string]struct {
 	},
 }
 
+func withoutCopies(c *bide.Commit) {
+	c.Send = slices.DeleteFunc(slices.Clone(c.Send), func(m bide.Message) bool { return m.Copies })
+}
+
+// altered gives faults that only change commits.
+func altered(change func(*bide.Commit)) func(storetest.Store) storetest.Store {
+	return func(s storetest.Store) storetest.Store {
+		return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
+			d := *c
+			change(&d)
+			return s.Commit(ctx, &d)
+		}}
+	}
+}
+
 // changed is a store of which some methods do something else.
 type changed struct {
-	bide.Store
-	commit func(context.Context, *bide.Commit) error
-	runs   func(context.Context, bide.RunQuery) (*bide.RunPage, error)
-	load   func(context.Context, string, bide.Position) (*bide.Stored, error)
+	storetest.Store
+	commit  func(context.Context, *bide.Commit) error
+	runs    func(context.Context, bide.RunQuery) (*bide.RunPage, error)
+	load    func(context.Context, string, bide.Position) (*bide.Stored, error)
+	claim   func(context.Context, bide.ClaimQuery) ([]bide.Claim, error)
+	release func(ctx context.Context, owner string, runs []string, quiet bool) error
 }
 
 func (c changed) Commit(ctx context.Context, x *bide.Commit) error {
@@ -123,6 +146,20 @@ func (c changed) Load(ctx context.Context, id string, have bide.Position) (*bide
 		return c.Store.Load(ctx, id, have)
 	}
 	return c.load(ctx, id, have)
+}
+
+func (c changed) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+	if c.claim == nil {
+		return c.Store.Claim(ctx, q)
+	}
+	return c.claim(ctx, q)
+}
+
+func (c changed) Release(ctx context.Context, owner string, runs []string, quiet bool) error {
+	if c.release == nil {
+		return c.Store.Release(ctx, owner, runs, quiet)
+	}
+	return c.release(ctx, owner, runs, quiet)
 }
 
 // TestSuite and TestCrash are run by TestFaultsAreNoticed in a process of their own.

@@ -78,6 +78,9 @@ func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) er
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return bide.ErrStoreClosed
+	}
 	s.alive[owner] = until
 	return nil
 }
@@ -89,6 +92,9 @@ func (s *Store) Release(ctx context.Context, owner string, runIDs []string, quie
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return bide.ErrStoreClosed
+	}
 	for id, r := range s.runs {
 		if r.owned && r.owner == owner && (len(runIDs) == 0 || slices.Contains(runIDs, id)) {
 			r.owned = false
@@ -107,6 +113,9 @@ func (s *Store) SetAside(ctx context.Context, runID, reason string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return bide.ErrStoreClosed
+	}
 	r := s.runs[runID]
 	if r == nil {
 		return &bide.Error{Code: bide.CodeNotFound, Message: "there is no run " + runID, Run: runID}

@@ -13,19 +13,34 @@ type mailbox struct {
 	known map[string]bool // by mailbox and id: every message ever sent
 }
 
-func (m *mailbox) has(id string) bool {
-	return slices.ContainsFunc(m.open, func(msg bide.Message) bool { return msg.ID == id })
+// find returns the place of a message that a run with these open waits can take, or -1.
+func (m *mailbox) find(id, runID string, waits []bide.Wait) int {
+	return slices.IndexFunc(m.open, func(msg bide.Message) bool { return msg.ID == id && isFor(&msg, runID, waits) })
 }
 
-func (m *mailbox) take(id string) {
-	m.open = slices.DeleteFunc(m.open, func(msg bide.Message) bool { return msg.ID == id })
+func (m *mailbox) take(id, runID string, waits []bide.Wait) {
+	if i := m.find(id, runID, waits); i >= 0 {
+		m.open = slices.Delete(m.open, i, i+1)
+	}
+}
+
+// kept reports whether a message was kept that matches one of the waits.
+func (m *mailbox) kept(waits []bide.Wait) bool {
+	return slices.ContainsFunc(m.open, func(msg bide.Message) bool { return msg.To == "" && isFor(&msg, "", waits) })
+}
+
+// isFor reports whether a message is in a mailbox of a run with these open waits.
+func isFor(msg *bide.Message, runID string, waits []bide.Wait) bool {
+	if msg.To != "" {
+		return msg.To == runID
+	}
+	return slices.ContainsFunc(waits, func(w bide.Wait) bool { return matches(w.Key, msg.Key) })
 }
 
 // of returns the messages for a run with these open waits.
 func (m *mailbox) of(runID string, waits []bide.Wait) (out []bide.Message) {
 	for _, msg := range m.open {
-		onWait := func(w bide.Wait) bool { return matches(w.Key, msg.Key) }
-		if msg.To == runID || msg.To == "" && slices.ContainsFunc(waits, onWait) {
+		if isFor(&msg, runID, waits) {
 			out = append(out, msg)
 		}
 	}
@@ -62,8 +77,7 @@ func (s *Store) send(m bide.Message) {
 	s.mail.known[box+"\x00"+m.ID] = true
 	s.mail.open = append(s.mail.open, m)
 	for id, r := range s.runs {
-		onWait := func(w bide.Wait) bool { return matches(w.Key, m.Key) }
-		if m.To == id || m.To == "" && slices.ContainsFunc(r.waits, onWait) {
+		if isFor(&m, id, r.waits) {
 			r.mailSeq++
 		}
 	}

@@ -68,11 +68,14 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 			s.delete(c.RunID)
 			return nil
 		}
+		for _, id := range c.Took {
+			s.mail.take(id, c.RunID, r.waits)
+		}
 		s.runs[c.RunID] = r
 		r.apply(c)
-	}
-	for _, id := range c.Took {
-		s.mail.take(id)
+		if s.mail.kept(c.Opened) {
+			r.mailSeq++
+		}
 	}
 	for _, start := range c.Starts {
 		if s.runs[start.RunID] == nil {
@@ -106,8 +109,8 @@ func (s *Store) refuse(r *run, c *bide.Commit) error {
 		return bide.Errorf(bide.CodeFenced, "run %s was claimed by %s since", c.RunID, r.owner)
 	}
 	for _, id := range c.Took {
-		if !s.mail.has(id) {
-			return bide.Errorf(bide.CodeConflict, "message %s was taken by another run", id)
+		if s.mail.find(id, c.RunID, r.waits) < 0 {
+			return bide.Errorf(bide.CodeConflict, "message %s is in no mailbox of run %s, or was taken", id, c.RunID)
 		}
 	}
 	return nil

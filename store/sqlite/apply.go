@@ -2,153 +2,226 @@ package sqlite
 
 import (
 	"cmp"
-	"errors"
+	"fmt"
 
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/bide-dev/bide"
 )
 
-// The statements of a commit.
+// The statements of a commit. What it does to mailboxes is in mail.go.
 const (
 	// The index of runs.run_id serves it.
-	sqlFindRun = `SELECT run_no, seq, head, status, wake_at FROM runs WHERE run_id = ?`
+	sqlFindRun = `SELECT run_no, seq, head, status, wake_at, version, driven, fence, mail_seen FROM runs WHERE run_id = ?`
 
+	// It touches all indexes of runs but those of mail, claims and being set aside.
 	sqlInsertRun = `INSERT INTO runs (run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at,
-		workflow, run_key, session, actor, parent, labels, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		workflow, run_key, session, actor, parent, labels, created_at, mail_seen, ready_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING`
 
-	// By primary key. It names no indexed column, so that no index is touched.
-	sqlAdvanceRun = `UPDATE runs SET seq = ?, head = ?, node = ?, step = ?, version = ?, definition = ?, updated_at = ?, ended_at = ? WHERE run_no = ?`
+	// By primary key. No column that it names is in an index, so that none is touched.
+	sqlAdvanceRun = `UPDATE runs SET seq = ?, head = ?, node = ?, step = ?, definition = ?, updated_at = ?, ended_at = ? WHERE run_no = ?`
 
-	// By primary key; moves the run in runs_status and runs_wake.
-	sqlUpdateRun = `UPDATE runs SET seq = ?, head = ?, node = ?, step = ?, version = ?, definition = ?, updated_at = ?, ended_at = ?,
-		status = ?, wake_at = ? WHERE run_no = ?`
+	// By primary key; moves the run in most indexes of runs.
+	sqlUpdateRun = `UPDATE runs SET seq = ?1, head = ?2, node = ?3, step = ?4, definition = ?5, updated_at = ?6, ended_at = ?7,
+		status = ?9, wake_at = ?10, version = ?11, driven = ?12, mail_seen = max(mail_seen, ?13),
+		ready_at = CASE WHEN status = ?9 THEN ready_at ELSE ?6 END WHERE run_no = ?8`
 
 	sqlInsertRecord = `INSERT INTO ledger (run_no, seq, body) VALUES (?, ?, ?)`
-	sqlInsertWait   = `INSERT INTO waits (wait_id, kind, wait_key, created_at, body) VALUES (?, ?, ?, ?, ?)`
+	sqlInsertWait   = `INSERT INTO waits (wait_id, run_no, kind, wait_key, created_at, body) VALUES (?, ?, ?, ?, ?, ?)`
 	sqlDeleteWait   = `DELETE FROM waits WHERE wait_id = ?` // by the index of waits.wait_id
 	sqlPutCommand   = `INSERT OR REPLACE INTO commands (run_no, command_id, fingerprint, seq) VALUES (?, ?, ?, ?)`
 	sqlPutSnapshot  = `INSERT OR REPLACE INTO snapshots (run_no, seq, body) VALUES (?, ?, ?)`
+
+	sqlOwner = `SELECT owner FROM runs WHERE run_no = ?` // by primary key
 )
 
-// statements are those of one commit, prepared on the writer's connection.
-type statements struct {
-	findRun, insertRun, advanceRun, updateRun        *sqlite3.Stmt
-	insertRecord, insertWait, deleteWait, putCommand *sqlite3.Stmt
-	putSnapshot                                      *sqlite3.Stmt
-}
-
-func (s *statements) prepare(conn *sqlite3.Conn) error {
-	return errors.Join(
-		prepare(conn, &s.findRun, sqlFindRun),
-		prepare(conn, &s.insertRun, sqlInsertRun),
-		prepare(conn, &s.advanceRun, sqlAdvanceRun),
-		prepare(conn, &s.updateRun, sqlUpdateRun),
-		prepare(conn, &s.insertRecord, sqlInsertRecord),
-		prepare(conn, &s.insertWait, sqlInsertWait),
-		prepare(conn, &s.deleteWait, sqlDeleteWait),
-		prepare(conn, &s.putCommand, sqlPutCommand),
-		prepare(conn, &s.putSnapshot, sqlPutSnapshot),
-	)
-}
-
-func (s *statements) all() []*sqlite3.Stmt {
-	return []*sqlite3.Stmt{s.findRun, s.insertRun, s.advanceRun, s.updateRun, s.insertRecord, s.insertWait, s.deleteWait, s.putCommand, s.putSnapshot}
-}
-
-// place is where a run is in the file.
+// place is where a run is in the file, and what of it decides how a commit is written.
 type place struct {
-	runNo    int64
+	runNo    int64 // 0 when there is no such run
 	at       bide.Position
 	status   bide.Status
 	wakeAt   int64
 	hasTimer bool
+	version  string
+	driven   bool
+	fence    int64
+	mailSeen int64
 }
 
-// apply writes one commit within the transaction. The outcome is the commit's
-// own, nil or a conflict; an error means that the transaction cannot go on.
+// apply does one piece of work within the transaction. The outcome is the
+// work's own, nil or why it was refused; then nothing was written. An error
+// means that the transaction cannot go on.
 func (s *statements) apply(e *entry) (outcome, err error) {
+	switch {
+	case e.request != nil:
+		return e.request.apply(s)
+	case e.runID == "":
+		return nil, s.sendAll(e)
+	}
 	p, err := s.find(e.runID)
 	if err != nil {
 		return nil, err
 	}
-	switch p.at {
-	case e.info.Position():
+	if p.at == e.info.Position() {
 		return nil, nil // sent again
-	case e.expect:
-	default:
-		return conflict(e, p.at), nil
 	}
-	if err := s.putRun(e, &p); err != nil {
+	if outcome, err := s.refuse(e, &p); outcome != nil || err != nil {
+		return outcome, err
+	}
+	took, missing, err := s.findMail(e, p.runNo)
+	if err != nil {
 		return nil, err
 	}
-	for _, r := range e.records {
-		if err := with(s.insertRecord).int(p.runNo).int(r.seq).raw(r.raw).exec(); err != nil {
-			return nil, err
-		}
+	if missing != "" {
+		return refusal(bide.CodeConflict, e, "message %s is not there for it to take", missing), nil
 	}
-	return nil, s.putRest(e, p.runNo)
+	return nil, s.write(e, &p, took)
 }
 
 func (s *statements) find(runID string) (p place, err error) {
-	defer func() { err = cmp.Or(err, s.findRun.Reset()) }()
-	found, err := with(s.findRun).text(runID).step()
+	q := s.query(sqlFindRun).text(runID)
+	defer func() { err = cmp.Or(err, q.reset()) }()
+	found, err := q.step()
 	if !found || err != nil {
 		return p, err
 	}
-	p.runNo = s.findRun.ColumnInt64(0)
-	p.at.Seq = s.findRun.ColumnInt64(1)
-	copy(p.at.Head[:], s.findRun.ColumnRawBlob(2))
-	p.status = bide.Status(s.findRun.ColumnRawText(3))
-	p.hasTimer = s.findRun.ColumnType(4) != sqlite3.NULL
-	p.wakeAt = s.findRun.ColumnInt64(4)
+	row := q.stmt
+	p = place{runNo: row.ColumnInt64(0), at: bide.Position{Seq: row.ColumnInt64(1)}, status: bide.Status(row.ColumnRawText(3)),
+		wakeAt: row.ColumnInt64(4), hasTimer: row.ColumnType(4) != sqlite3.NULL, version: row.ColumnText(5),
+		driven: row.ColumnBool(6), fence: row.ColumnInt64(7), mailSeen: row.ColumnInt64(8)}
+	copy(p.at.Head[:], row.ColumnRawBlob(2))
 	return p, nil
 }
 
-// putRun inserts or changes the run's row.
-func (s *statements) putRun(e *entry, p *place) error {
-	i := &e.info
-	if p.runNo == 0 {
-		err := with(s.insertRun).text(e.runID).int(i.Seq).blob(i.Head[:]).text(string(i.Status)).time(i.WakeAt).
-			text(i.Node).int(i.Step).text(i.Version).text(i.Definition).int(i.UpdatedAt.UnixMicro()).time(i.EndedAt).
-			text(i.Workflow).text(i.Key).text(i.Session).text(i.Actor).text(i.Parent).raw(e.labels).int(i.CreatedAt.UnixMicro()).exec()
-		p.runNo = s.insertRun.Conn().LastInsertRowID()
-		return err
+// refuse says why a commit does not fit where the run is.
+func (s *statements) refuse(e *entry, p *place) (outcome, err error) {
+	switch {
+	case p.at != e.expect:
+		return refusal(bide.CodeConflict, e, "it is at record %d, and not where the commit expects it, at record %d", p.at.Seq, e.expect.Seq), nil
+	case e.fence == 0 || e.fence == p.fence:
+		return nil, nil
 	}
-	sameTimer := p.hasTimer != i.WakeAt.IsZero() && (!p.hasTimer || p.wakeAt == i.WakeAt.UnixMicro())
-	stmt := s.updateRun
-	if sameTimer && p.status == i.Status {
-		stmt = s.advanceRun
-	}
-	c := with(stmt).int(i.Seq).blob(i.Head[:]).text(i.Node).int(i.Step).text(i.Version).text(i.Definition).
-		int(i.UpdatedAt.UnixMicro()).time(i.EndedAt)
-	if stmt == s.updateRun {
-		c = c.text(string(i.Status)).time(i.WakeAt)
-	}
-	return c.int(p.runNo).exec()
+	owner := "nobody"
+	err = s.query(sqlOwner).int(p.runNo).rows(func(row *sqlite3.Stmt) error {
+		owner = row.ColumnText(0)
+		return nil
+	})
+	return refusal(bide.CodeFenced, e, "its last claim is number %d, by %s; the commit is made under number %d", p.fence, owner, e.fence), err
 }
 
-// putRest writes what most commits do not have.
-func (s *statements) putRest(e *entry, runNo int64) error {
+func refusal(code bide.Code, e *entry, format string, args ...any) error {
+	return &bide.Error{Code: code, Run: e.runID, Message: "run " + e.runID + ": " + fmt.Sprintf(format, args...)}
+}
+
+// write writes a commit that fits.
+func (s *statements) write(e *entry, p *place, took []int64) error {
+	if p.runNo == 0 {
+		if _, err := s.insert(e, p); err != nil {
+			return err
+		}
+	} else if err := s.update(e, p); err != nil {
+		return err
+	}
+	if err := s.putParts(e, p.runNo); err != nil {
+		return err
+	}
+	if err := s.takeMail(took); err != nil {
+		return err
+	}
+	if err := s.tellOfKept(e, p.runNo); err != nil {
+		return err
+	}
+	for _, child := range e.starts {
+		if err := s.start(child); err != nil {
+			return fmt.Errorf("start run %s: %w", child.runID, err)
+		}
+	}
+	return s.sendAll(e)
+}
+
+// start writes the first commit of a run, unless the run is there already.
+func (s *statements) start(e *entry) error {
+	p := place{}
+	inserted, err := s.insert(e, &p)
+	if !inserted || err != nil {
+		return err
+	}
+	if err := s.putParts(e, p.runNo); err != nil {
+		return err
+	}
+	return s.tellOfKept(e, p.runNo)
+}
+
+// insert puts a run's row, unless there is one.
+func (s *statements) insert(e *entry, p *place) (inserted bool, err error) {
+	i := &e.info
+	inserted, err = s.query(sqlInsertRun).text(e.runID).int(i.Seq).blob(i.Head[:]).text(string(i.Status)).time(i.WakeAt).
+		text(i.Node).int(i.Step).text(i.Version).text(i.Definition).int(i.UpdatedAt.UnixMicro()).time(i.EndedAt).
+		text(i.Workflow).text(i.Key).text(i.Session).text(i.Actor).text(i.Parent).raw(e.labels).int(i.CreatedAt.UnixMicro()).
+		int(e.mailSeen).int(i.UpdatedAt.UnixMicro()).changes()
+	p.runNo = s.conn.LastInsertRowID()
+	return inserted, err
+}
+
+// update changes a run's row, and no index when it need not.
+func (s *statements) update(e *entry, p *place) error {
+	i := &e.info
+	driven := e.drives(p)
+	sameTimer := p.hasTimer != i.WakeAt.IsZero() && (!p.hasTimer || p.wakeAt == i.WakeAt.UnixMicro())
+	same := sameTimer && p.status == i.Status && p.version == i.Version && p.driven == driven && p.mailSeen >= e.mailSeen
+	sql := sqlUpdateRun
+	if same {
+		sql = sqlAdvanceRun
+	}
+	c := s.query(sql).int(i.Seq).blob(i.Head[:]).text(i.Node).int(i.Step).text(i.Definition).
+		int(i.UpdatedAt.UnixMicro()).time(i.EndedAt).int(p.runNo)
+	if !same {
+		c = c.text(string(i.Status)).time(i.WakeAt).text(i.Version).bool(driven).int(e.mailSeen)
+	}
+	return c.exec()
+}
+
+// drives reports whether the run's last claim lasts after the commit. It ends
+// and goes on with commits made under it, and ends with one made without it
+// that lets the run go on.
+func (e *entry) drives(p *place) bool {
+	running := e.info.Status == bide.StatusRunning
+	switch {
+	case e.fence != 0:
+		return running
+	case running && p.status != bide.StatusRunning:
+		return false
+	}
+	return p.driven
+}
+
+// putParts writes what a commit adds to a run.
+func (s *statements) putParts(e *entry, runNo int64) error {
+	for i := range e.records {
+		r := &e.records[i]
+		if err := s.query(sqlInsertRecord).int(runNo).int(r.seq).raw(r.raw).exec(); err != nil {
+			return err
+		}
+	}
 	for _, id := range e.closed {
-		if err := with(s.deleteWait).text(id).exec(); err != nil {
+		if err := s.query(sqlDeleteWait).text(id).exec(); err != nil {
 			return err
 		}
 	}
 	for i := range e.opened {
 		w := &e.opened[i]
-		if err := with(s.insertWait).text(w.id).text(w.kind).text(w.key).int(w.created).raw(w.body).exec(); err != nil {
+		if err := s.query(sqlInsertWait).text(w.id).int(runNo).text(w.kind).text(w.key).int(w.created).raw(w.body).exec(); err != nil {
 			return err
 		}
 	}
 	if c := e.command; c != nil {
-		if err := with(s.putCommand).int(runNo).text(c.ID).blob(c.Fingerprint[:]).int(c.Seq).exec(); err != nil {
+		if err := s.query(sqlPutCommand).int(runNo).text(c.ID).blob(c.Fingerprint[:]).int(c.Seq).exec(); err != nil {
 			return err
 		}
 	}
-	if e.snapshot != nil {
-		return with(s.putSnapshot).int(runNo).int(e.info.Seq).blob(e.snapshot).exec()
+	if e.snapshot == nil {
+		return nil
 	}
-	return nil
+	return s.query(sqlPutSnapshot).int(runNo).int(e.info.Seq).blob(e.snapshot).exec()
 }

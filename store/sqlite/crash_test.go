@@ -206,7 +206,10 @@ func TestADamagedPageIsFound(t *testing.T) {
 	}
 	const page = 4096
 	file := read(t, path)
-	for at := 2 * page; at+page <= len(file); at += page { // all but the schema and the first table
+	for at := page; at+page <= len(file); at += page {
+		if bytes.Contains(file[at:at+page], []byte("CREATE ")) {
+			continue // the schema
+		}
 		copy(file[at:], bytes.Repeat([]byte{0x5a}, page))
 	}
 	write(t, path, file)

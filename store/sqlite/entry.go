@@ -14,9 +14,19 @@ import (
 // and needs room for copies.
 const maxCommit = 64 << 20
 
-// entry is a commit on its way to the file: the store's own copy, with what has
-// to be encoded encoded by the caller, so that the committer only writes.
+// entry is work for the committer: a commit, or a request of a worker.
 type entry struct {
+	commit  // when there is no request
+	request request
+	bytes   int
+
+	done   chan error // receives the outcome, once
+	result error      // the outcome of the attempt at work
+}
+
+// commit is a bide.Commit on its way to the file: the store's own copy, with
+// what has to be encoded encoded by the caller, so that the committer only writes.
+type commit struct {
 	runID    string
 	expect   bide.Position
 	info     bide.RunInfo // Labels is not used
@@ -25,11 +35,23 @@ type entry struct {
 	opened   []entryWait
 	closed   []string
 	command  *bide.CommandRecord
+	starts   []*entry
+	send     []bide.Message
+	took     []string
+	mailSeen int64
+	fence    int64
 	snapshot []byte
-	bytes    int
+}
 
-	done   chan error // receives the outcome, once
-	result error      // the outcome of the attempt at work
+// String says what the entry is, for errors.
+func (e *entry) String() string {
+	switch {
+	case e.request != nil:
+		return fmt.Sprintf("%T", e.request)
+	case e.runID == "":
+		return "messages"
+	}
+	return "run " + e.runID
 }
 
 type entryRecord struct {
@@ -47,58 +69,70 @@ var entries = sync.Pool{New: func() any { return &entry{done: make(chan error, 1
 
 // free gives an entry back whose outcome was received.
 func (e *entry) free() {
+	for _, start := range e.starts {
+		start.free()
+	}
 	clear(e.records)
 	clear(e.opened)
 	clear(e.closed)
-	*e = entry{done: e.done, records: e.records[:0], opened: e.opened[:0], closed: e.closed[:0]}
+	*e = entry{done: e.done, commit: commit{records: e.records[:0], opened: e.opened[:0], closed: e.closed[:0]}}
 	entries.Put(e)
 }
 
-// keeps refuses a commit with parts that this layout has no place for: to
-// acknowledge it would lose them.
-func keeps(c *bide.Commit) error {
-	if c.RunID == "" || len(c.Starts) > 0 || len(c.Send) > 0 || len(c.Took) > 0 || c.Fence != 0 {
-		return bide.Errorf(bide.CodeInvalidInput, "the commit of run %q has messages, child runs or a claim, which the SQLite store does not keep yet", c.RunID)
-	}
-	return nil
-}
-
+// newEntry copies a commit.
 func newEntry(c *bide.Commit) (*entry, error) {
-	if err := keeps(c); err != nil {
-		return nil, err
-	}
 	e := entries.Get().(*entry)
 	e.runID, e.expect, e.info, e.snapshot = c.RunID, c.Expect, c.Info, c.Snapshot
 	e.info.Labels = nil
+	e.mailSeen, e.fence = c.MailSeen, c.Fence
 	e.bytes = len(c.Snapshot) + 256
 	for i := range c.Records {
 		e.records = append(e.records, entryRecord{c.Records[i].Seq, c.Records[i].Raw})
 		e.bytes += len(c.Records[i].Raw)
-	}
-	for i := range c.Opened {
-		w := &c.Opened[i]
-		body, err := encode(w)
-		if err != nil {
-			return nil, fmt.Errorf("wait %s: %w", w.ID, err)
-		}
-		e.opened = append(e.opened, entryWait{w.ID, string(w.Kind), w.Key, w.CreatedAt.UnixMicro(), body})
-		e.bytes += len(body)
 	}
 	e.closed = append(e.closed, c.Closed...)
 	if c.Command != nil {
 		command := *c.Command
 		e.command = &command
 	}
-	if c.Info.Labels != nil && c.Expect.Seq == 0 {
-		var err error
-		if e.labels, err = encode(c.Info.Labels); err != nil {
-			return nil, fmt.Errorf("labels of run %s: %w", c.RunID, err)
-		}
+	e.send, e.took = slices.Clone(c.Send), slices.Clone(c.Took)
+	for i := range e.send {
+		e.bytes += len(e.send[i].Payload) + 256
+	}
+	if err := e.encode(c); err != nil {
+		return nil, err
 	}
 	if e.bytes > maxCommit {
 		return nil, bide.Errorf(bide.CodeInvalidInput, "a commit of run %s has %d bytes, more than the %d that a SQLite store takes; keep large values outside and pass references", c.RunID, e.bytes, maxCommit)
 	}
 	return e, nil
+}
+
+// encode adds the parts of a commit that have to be encoded.
+func (e *entry) encode(c *bide.Commit) (err error) {
+	for i := range c.Opened {
+		w := &c.Opened[i]
+		body, err := encode(w)
+		if err != nil {
+			return fmt.Errorf("wait %s: %w", w.ID, err)
+		}
+		e.opened = append(e.opened, entryWait{w.ID, string(w.Kind), w.Key, w.CreatedAt.UnixMicro(), body})
+		e.bytes += len(body)
+	}
+	if c.Info.Labels != nil && c.Expect.Seq == 0 {
+		if e.labels, err = encode(c.Info.Labels); err != nil {
+			return fmt.Errorf("labels of run %s: %w", c.RunID, err)
+		}
+	}
+	for _, start := range c.Starts {
+		child, err := newEntry(start)
+		if err != nil {
+			return err
+		}
+		e.starts = append(e.starts, child)
+		e.bytes += child.bytes
+	}
+	return nil
 }
 
 // encode writes JSON without changing the characters of what is JSON already.

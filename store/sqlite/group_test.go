@@ -158,21 +158,18 @@ func TestACommitThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeKeptIsRefused(t *testing.T) {
+func TestACommitWithoutARunOnlySends(t *testing.T) {
 	s := open(t, dbPath(t), nil)
 	for name, change := range map[string]func(*bide.Commit){
-		"a message":       func(c *bide.Commit) { c.Send = []bide.Message{{ID: "m", To: "other"}} },
-		"a taken message": func(c *bide.Commit) { c.Took = []string{"m"} },
+		"records":         func(c *bide.Commit) { c.Records = storetest.NewChain("run").Next(1).Records },
 		"a child":         func(c *bide.Commit) { c.Starts = []*bide.Commit{storetest.NewChain("child").Next(1)} },
-		"a claim":         func(c *bide.Commit) { c.Fence = 1 },
-		"no run":          func(c *bide.Commit) { c.RunID, c.Records = "", nil },
+		"a taken message": func(c *bide.Commit) { c.Took = []string{"m"} },
 	} {
-		commit := storetest.NewChain("run").Next(1)
+		commit := &bide.Commit{Send: []bide.Message{{ID: "m", Key: "k"}}}
 		change(commit)
 		if err := s.Commit(t.Context(), commit); code(err) != bide.CodeInvalidInput {
-			t.Errorf("Commit with %s = %v, want code %s", name, err, bide.CodeInvalidInput)
+			t.Errorf("Commit with %s and no run = %v, want code %s", name, err, bide.CodeInvalidInput)
 		}
-		wantPosition(t, s, "run", bide.Position{})
 	}
 }
 

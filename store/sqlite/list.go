@@ -10,25 +10,27 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// The listings. ?1 and ?2 are the filters, ?3 and ?4 the place after which the
-// page begins, ?5 the number of rows.
+// The listings. ?1 to ?6 are the filters, ?7 and ?8 the place after which the
+// page begins, ?9 the number of rows. The filter that an index is for is
+// repeated with the index's condition, so that SQLite knows.
 const (
 	sqlRunColumns = `SELECT run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at,
-		workflow, run_key, session, actor, parent, labels, created_at FROM runs`
-	sqlRunPage = `(created_at, run_id) < (?3, ?4) ORDER BY created_at DESC, run_id DESC LIMIT ?5`
+		workflow, run_key, session, actor, parent, labels, created_at, set_aside FROM runs`
+	sqlRunFilter = `(?1 = '' OR +status = ?1) AND (?2 = '' OR +workflow = ?2) AND (?3 = '' OR +session = ?3) AND (?4 = '' OR +parent = ?4)
+		AND (NOT ?5 OR set_aside IS NOT NULL)`
+	sqlRunPage = sqlRunFilter + ` AND (created_at, run_id) < (?7, ?8) ORDER BY created_at DESC, run_id DESC LIMIT ?9`
 
-	// The index runs_created serves it.
-	sqlRuns = sqlRunColumns + ` WHERE ` + sqlRunPage
-	// The index runs_status serves it.
-	sqlRunsByStatus = sqlRunColumns + ` WHERE status = ?1 AND ` + sqlRunPage
-	// The index runs_workflow serves it.
+	// The indexes runs_created, runs_status and so on serve them.
+	sqlRuns           = sqlRunColumns + ` WHERE ` + sqlRunPage
+	sqlRunsByStatus   = sqlRunColumns + ` WHERE status = ?1 AND ` + sqlRunPage
 	sqlRunsByWorkflow = sqlRunColumns + ` WHERE workflow = ?2 AND ` + sqlRunPage
-	// The index runs_status serves it: there are fewer runs in one status, the
-	// completed aside, than of one workflow.
-	sqlRunsByBoth = sqlRunColumns + ` WHERE status = ?1 AND +workflow = ?2 AND ` + sqlRunPage
-	// The index runs_wake serves it.
-	sqlRunsDue = sqlRunColumns + ` WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR workflow = ?2)
-		AND wake_at <= ?6 AND (wake_at, run_id) > (?3, ?4) ORDER BY wake_at, run_id LIMIT ?5`
+	sqlRunsBySession  = sqlRunColumns + ` WHERE session = ?3 AND session <> '' AND ` + sqlRunPage
+	sqlRunsByParent   = sqlRunColumns + ` WHERE parent = ?4 AND parent <> '' AND ` + sqlRunPage
+	sqlRunsAside      = sqlRunColumns + ` WHERE set_aside IS NOT NULL AND ` + sqlRunPage
+	// The index runs_wake serves it, once for each status.
+	sqlRunsDue = sqlRunColumns + ` WHERE status = 'waiting'` + sqlDuePage + ` UNION ALL ` +
+		sqlRunColumns + ` WHERE status = 'running'` + sqlDuePage + ` ORDER BY wake_at, run_id LIMIT ?9`
+	sqlDuePage = ` AND wake_at <= ?6 AND (wake_at, run_id) > (?7, ?8) AND ` + sqlRunFilter
 
 	sqlWaitColumns = `SELECT body FROM waits`
 	sqlWaitPage    = `(created_at, wait_id) > (?3, ?4) ORDER BY created_at, wait_id LIMIT ?5`
@@ -43,21 +45,7 @@ const (
 
 // Runs implements bide.Store.
 func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
-	if q.Session != "" || q.Parent != "" || q.SetAside {
-		return nil, bide.Errorf(bide.CodeInvalidInput, "the SQLite store does not list runs by session, parent or being set aside yet")
-	}
 	due := !q.WakeBefore.IsZero()
-	sql := sqlRuns
-	switch {
-	case due:
-		sql = sqlRunsDue
-	case q.Status != "" && q.Workflow != "":
-		sql = sqlRunsByBoth
-	case q.Status != "":
-		sql = sqlRunsByStatus
-	case q.Workflow != "":
-		sql = sqlRunsByWorkflow
-	}
 	first := int64(math.MaxInt64)
 	if due {
 		first = math.MinInt64
@@ -69,14 +57,8 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	limit := bide.PageLimit(q.Limit)
 	page := &bide.RunPage{}
 	err = s.read(ctx, "list runs", func(r *reader) error {
-		c, err := r.query(sql)
-		if err != nil {
-			return err
-		}
-		c.text(string(q.Status)).text(q.Workflow).int(at).text(id).int(int64(limit) + 1)
-		if due {
-			c.int(q.WakeBefore.UnixMicro())
-		}
+		c := r.query(runsQuery(&q)).text(string(q.Status)).text(q.Workflow).text(q.Session).text(q.Parent).bool(q.SetAside).
+			time(q.WakeBefore).int(at).text(id).int(int64(limit) + 1)
 		return c.rows(func(stmt *sqlite3.Stmt) error {
 			info, err := scanRun(stmt)
 			page.Runs = append(page.Runs, info)
@@ -97,6 +79,26 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	return page, nil
 }
 
+// runsQuery chooses the index that leaves the fewest runs to look at. There are
+// fewer runs in one status, the completed aside, than of one workflow.
+func runsQuery(q *bide.RunQuery) string {
+	switch {
+	case !q.WakeBefore.IsZero():
+		return sqlRunsDue
+	case q.Parent != "":
+		return sqlRunsByParent
+	case q.SetAside:
+		return sqlRunsAside
+	case q.Session != "":
+		return sqlRunsBySession
+	case q.Status != "":
+		return sqlRunsByStatus
+	case q.Workflow != "":
+		return sqlRunsByWorkflow
+	}
+	return sqlRuns
+}
+
 // scanRun reads a row of sqlRunColumns.
 func scanRun(stmt *sqlite3.Stmt) (info bide.RunInfo, err error) {
 	info = bide.RunInfo{
@@ -104,6 +106,7 @@ func scanRun(stmt *sqlite3.Stmt) (info bide.RunInfo, err error) {
 		Node: stmt.ColumnText(5), Step: stmt.ColumnInt64(6), Version: stmt.ColumnText(7), Definition: stmt.ColumnText(8),
 		UpdatedAt: columnTime(stmt, 9), EndedAt: columnTime(stmt, 10), Workflow: stmt.ColumnText(11), Key: stmt.ColumnText(12),
 		Session: stmt.ColumnText(13), Actor: stmt.ColumnText(14), Parent: stmt.ColumnText(15), CreatedAt: columnTime(stmt, 17),
+		SetAside: stmt.ColumnText(18),
 	}
 	copy(info.Head[:], stmt.ColumnRawBlob(2))
 	if labels := stmt.ColumnRawText(16); labels != nil {
@@ -130,11 +133,7 @@ func (s *Store) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, er
 	limit := bide.PageLimit(q.Limit)
 	page := &bide.WaitPage{}
 	err = s.read(ctx, "list waits", func(r *reader) error {
-		c, err := r.query(sql)
-		if err != nil {
-			return err
-		}
-		return c.text(string(q.Kind)).text(q.Key).int(at).text(id).int(int64(limit) + 1).rows(func(stmt *sqlite3.Stmt) error {
+		return r.query(sql).text(string(q.Kind)).text(q.Key).int(at).text(id).int(int64(limit) + 1).rows(func(stmt *sqlite3.Stmt) error {
 			var w bide.Wait
 			if err := json.Unmarshal(stmt.ColumnRawText(0), &w); err != nil {
 				return bide.Errorf(bide.CodeCorrupt, "an open wait: %w", err)

@@ -12,49 +12,60 @@ import (
 
 // The queries for one run.
 const (
-	sqlPosition = `SELECT run_no, seq, head FROM runs WHERE run_id = ?`                        // by the index of runs.run_id
+	sqlPosition = `SELECT run_no, seq, head, mail_seq, fence FROM runs WHERE run_id = ?`       // by the index of runs.run_id
 	sqlSnapshot = `SELECT seq, body FROM snapshots WHERE run_no = ?`                           // by primary key
 	sqlRecords  = `SELECT body FROM ledger WHERE run_no = ? AND seq >= ? ORDER BY seq LIMIT ?` // by the index of ledger (run_no, seq)
 	sqlCommand  = `SELECT fingerprint, seq FROM commands WHERE run_no = ? AND command_id = ?`  // by primary key
 )
 
+// row is what is read of a run first.
+type row struct {
+	no             int64
+	at             bide.Position
+	mailSeq, fence int64
+}
+
 // view gives f a run's number and position. Everything that f reads is of the
 // same state of the file, since the query for the position is still open.
-func (s *Store) view(ctx context.Context, runID string, f func(r *reader, runNo int64, at bide.Position) error) error {
+func (s *Store) view(ctx context.Context, runID string, f func(*reader, row) error) error {
 	return s.read(ctx, "read run "+runID, func(r *reader) (err error) {
-		q, err := r.query(sqlPosition)
-		if err != nil {
-			return err
-		}
-		defer func() { err = cmp.Or(err, q.stmt.Reset()) }()
+		q := r.query(sqlPosition)
+		defer func() { err = cmp.Or(err, q.reset()) }()
 		found, err := q.text(runID).step()
 		if err != nil {
 			return err
 		}
 		if !found {
-			return &bide.Error{Code: bide.CodeNotFound, Message: "there is no run " + runID, Run: runID}
+			return notFound(runID)
 		}
-		at := bide.Position{Seq: q.stmt.ColumnInt64(1)}
-		copy(at.Head[:], q.stmt.ColumnRawBlob(2))
-		return f(r, q.stmt.ColumnInt64(0), at)
+		run := row{no: q.stmt.ColumnInt64(0), at: bide.Position{Seq: q.stmt.ColumnInt64(1)}, mailSeq: q.stmt.ColumnInt64(3), fence: q.stmt.ColumnInt64(4)}
+		copy(run.at.Head[:], q.stmt.ColumnRawBlob(2))
+		return f(r, run)
 	})
+}
+
+func notFound(runID string) error {
+	return &bide.Error{Code: bide.CodeNotFound, Message: "there is no run " + runID, Run: runID}
 }
 
 // Load implements bide.Store.
 func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bide.Stored, error) {
 	out := &bide.Stored{}
-	err := s.view(ctx, runID, func(r *reader, runNo int64, at bide.Position) (err error) {
-		out.Position = at
+	err := s.view(ctx, runID, func(r *reader, run row) (err error) {
+		out.Position, out.MailSeq, out.Fence = run.at, run.mailSeq, run.fence
 		after := have.Seq
 		if have.Seq == 0 {
-			if out.Snapshot, out.SnapshotSeq, err = r.snapshot(runNo); err != nil {
+			if out.Snapshot, out.SnapshotSeq, err = r.snapshot(run.no); err != nil {
 				return err
 			}
 			after = out.SnapshotSeq
 		}
-		if after < at.Seq {
-			out.Records, err = r.records(runNo, after+1, at.Seq-after)
+		if after < run.at.Seq {
+			if out.Records, err = r.records(run.no, after+1, run.at.Seq-after); err != nil {
+				return err
+			}
 		}
+		out.Mail, err = r.mail(runID, run.no)
 		return err
 	})
 	if err != nil {
@@ -65,10 +76,10 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bi
 
 // Records implements bide.Store.
 func (s *Store) Records(ctx context.Context, runID string, from int64, limit int) (out [][]byte, err error) {
-	err = s.view(ctx, runID, func(r *reader, runNo int64, at bide.Position) (err error) {
+	err = s.view(ctx, runID, func(r *reader, run row) (err error) {
 		from := max(from, 1)
-		if n := min(int64(limit), at.Seq-from+1); n > 0 {
-			out, err = r.records(runNo, from, n)
+		if n := min(int64(limit), run.at.Seq-from+1); n > 0 {
+			out, err = r.records(run.no, from, n)
 		}
 		return err
 	})
@@ -77,12 +88,8 @@ func (s *Store) Records(ctx context.Context, runID string, from int64, limit int
 
 // Command implements bide.Store.
 func (s *Store) Command(ctx context.Context, runID, commandID string) (out *bide.CommandRecord, err error) {
-	err = s.view(ctx, runID, func(r *reader, runNo int64, _ bide.Position) error {
-		q, err := r.query(sqlCommand)
-		if err != nil {
-			return err
-		}
-		err = q.int(runNo).text(commandID).rows(func(stmt *sqlite3.Stmt) error {
+	err = s.view(ctx, runID, func(r *reader, run row) error {
+		err := r.query(sqlCommand).int(run.no).text(commandID).rows(func(stmt *sqlite3.Stmt) error {
 			out = &bide.CommandRecord{ID: commandID, Seq: stmt.ColumnInt64(1)}
 			copy(out.Fingerprint[:], stmt.ColumnRawBlob(0))
 			return nil
@@ -96,11 +103,7 @@ func (s *Store) Command(ctx context.Context, runID, commandID string) (out *bide
 }
 
 func (r *reader) snapshot(runNo int64) (body []byte, seq int64, err error) {
-	q, err := r.query(sqlSnapshot)
-	if err != nil {
-		return nil, 0, err
-	}
-	err = q.int(runNo).rows(func(stmt *sqlite3.Stmt) error {
+	err = r.query(sqlSnapshot).int(runNo).rows(func(stmt *sqlite3.Stmt) error {
 		seq, body = stmt.ColumnInt64(0), stmt.ColumnBlob(1, []byte{})
 		return nil
 	})
@@ -108,12 +111,8 @@ func (r *reader) snapshot(runNo int64) (body []byte, seq int64, err error) {
 }
 
 func (r *reader) records(runNo, from, limit int64) ([][]byte, error) {
-	q, err := r.query(sqlRecords)
-	if err != nil {
-		return nil, err
-	}
 	out := make([][]byte, 0, min(limit, 1000))
-	err = q.int(runNo).int(from).int(limit).rows(func(stmt *sqlite3.Stmt) error {
+	err := r.query(sqlRecords).int(runNo).int(from).int(limit).rows(func(stmt *sqlite3.Stmt) error {
 		out = append(out, bytes.Clone(stmt.ColumnRawText(0)))
 		return stmt.Err()
 	})

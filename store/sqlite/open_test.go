@@ -58,7 +58,7 @@ func TestAStoreOfANewerVersionIsRefused(t *testing.T) {
 	before := read(t, path)
 	_, err := sqlite.Open(t.Context(), path, nil)
 	wantFailure(t, "Open", err, bide.CodeStoreTooNew, path)
-	if err == nil || !strings.Contains(err.Error(), "99") || !strings.Contains(err.Error(), " 1") {
+	if err == nil || !strings.Contains(err.Error(), "99") || !strings.Contains(err.Error(), " 2") {
 		t.Errorf("Open = %v, which does not name both versions", err)
 	}
 	if !bytes.Equal(read(t, path), before) {

@@ -90,10 +90,7 @@ func (p *pool) close() error {
 }
 
 // reader is a read-only connection with its prepared statements.
-type reader struct {
-	conn  *sqlite3.Conn
-	stmts map[string]*sqlite3.Stmt // by text
-}
+type reader struct{ statements }
 
 func (s *Store) openReader() (*reader, error) {
 	conn, err := s.dial(sqlite3.OPEN_READONLY)
@@ -103,26 +100,7 @@ func (s *Store) openReader() (*reader, error) {
 	if err := conn.Exec("PRAGMA query_only = on; PRAGMA cache_size = -8192; PRAGMA temp_store = memory"); err != nil {
 		return nil, cmp.Or(s.explain("open", err), conn.Close())
 	}
-	return &reader{conn: conn, stmts: map[string]*sqlite3.Stmt{}}, nil
-}
-
-// query returns the prepared statement of one of the package's query texts.
-func (r *reader) query(sql string) (*call, error) {
-	stmt := r.stmts[sql]
-	if stmt == nil {
-		if err := prepare(r.conn, &stmt, sql); err != nil {
-			return nil, err
-		}
-		r.stmts[sql] = stmt
-	}
-	return with(stmt), nil
-}
-
-func (r *reader) close() error {
-	for _, stmt := range r.stmts {
-		_ = stmt.Close() // repeats the error of its last run
-	}
-	return r.conn.Close()
+	return &reader{newStatements(conn)}, nil
 }
 
 // read lends f a connection. What f reads while a statement of its own is

@@ -11,11 +11,36 @@ import (
 // errOutOfMemory is a value or transaction too large for a connection's memory.
 var errOutOfMemory = errors.New("out of memory")
 
-// prepare compiles a statement that is kept.
-func prepare(conn *sqlite3.Conn, into **sqlite3.Stmt, sql string) error {
-	stmt, _, err := conn.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT)
-	*into = stmt
-	return err
+// statements are a connection and what was prepared on it.
+type statements struct {
+	conn *sqlite3.Conn
+	kept map[string]*sqlite3.Stmt // by text
+}
+
+func newStatements(conn *sqlite3.Conn) statements {
+	return statements{conn: conn, kept: map[string]*sqlite3.Stmt{}}
+}
+
+// query returns a call of one of the package's statements, which is prepared
+// when it is first used.
+func (s *statements) query(sql string) *call {
+	stmt := s.kept[sql]
+	if stmt == nil {
+		var err error
+		if stmt, _, err = s.conn.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT); err != nil {
+			return &call{err: err}
+		}
+		s.kept[sql] = stmt
+	}
+	return with(stmt)
+}
+
+// close finalizes the statements and closes the connection.
+func (s *statements) close() error {
+	for _, stmt := range s.kept {
+		_ = stmt.Close() // repeats the error of its last run
+	}
+	return s.conn.Close()
 }
 
 // call binds parameters to a prepared statement in order and runs it. The
@@ -48,6 +73,16 @@ func (c *call) blob(v []byte) *call {
 	return c.next(func(n int) error { return c.stmt.BindBlob(n, v) })
 }
 
+// texts binds a list, to be read with json_each.
+func (c *call) texts(v []string) *call {
+	list, err := encode(v)
+	return c.next(func(n int) error { return cmp.Or(err, c.stmt.BindRawText(n, list)) })
+}
+
+func (c *call) bool(v bool) *call {
+	return c.next(func(n int) error { return c.stmt.BindBool(n, v) })
+}
+
 func (c *call) int(v int64) *call {
 	return c.next(func(n int) error { return c.stmt.BindInt64(n, v) })
 }
@@ -68,8 +103,16 @@ func (c *call) exec() error {
 	return c.stmt.Exec()
 }
 
+// changes runs a statement that gives no rows and reports whether it changed one.
+func (c *call) changes() (bool, error) {
+	if err := c.exec(); err != nil {
+		return false, err
+	}
+	return c.stmt.Conn().Changes() > 0, nil
+}
+
 // step runs a statement up to its first row and reports whether there is one.
-// The statement must be reset afterwards.
+// It must be reset afterwards.
 func (c *call) step() (bool, error) {
 	if c.err != nil {
 		return false, c.err
@@ -80,11 +123,22 @@ func (c *call) step() (bool, error) {
 
 // rows runs a statement and calls each for every row.
 func (c *call) rows(each func(*sqlite3.Stmt) error) error {
-	err := c.err
+	if c.err != nil {
+		return c.err
+	}
+	var err error
 	for err == nil && c.stmt.Step() {
 		err = each(c.stmt)
 	}
-	return cmp.Or(err, c.stmt.Reset())
+	return cmp.Or(err, c.reset())
+}
+
+// reset ends a statement of which not every row was read.
+func (c *call) reset() error {
+	if c.stmt == nil {
+		return nil
+	}
+	return c.stmt.Reset()
 }
 
 // columnTime reads an instant written by call.time.

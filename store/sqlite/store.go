@@ -10,7 +10,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +86,10 @@ type Store struct {
 	closed  error         // what closing the writer gave; set before done is closed
 }
 
-var _ bide.Store = (*Store)(nil)
+var (
+	_ bide.Store  = (*Store)(nil)
+	_ bide.Claims = (*Store)(nil)
+)
 
 // Open opens the store in the file at path, and creates it when there is none;
 // its directory must exist. It fails with ErrStoreForeign when the file is something
@@ -116,10 +118,8 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{store: s, conn: conn}
-	if err := w.prepare(); err != nil {
-		return nil, cmp.Or(s.explain("open", err), w.close())
-	}
+	w := &writer{store: s}
+	w.use(conn)
 	go func() {
 		defer close(s.done)
 		w.work(s.queue)
@@ -134,10 +134,29 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if c.RunID == "" && (len(c.Records) > 0 || len(c.Starts) > 0 || len(c.Took) > 0) {
+		return bide.Errorf(bide.CodeInvalidInput, "a commit without a run can only send messages")
+	}
 	e, err := newEntry(c)
 	if err != nil {
 		return err
 	}
+	return s.do(ctx, e)
+}
+
+// request lets the committer do what a worker asks, in the transaction of the
+// commits that wait at the time.
+func (s *Store) request(ctx context.Context, r request) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e := entries.Get().(*entry)
+	e.request, e.bytes = r, 256
+	return s.do(ctx, e)
+}
+
+// do hands work to the committer and waits for its outcome.
+func (s *Store) do(ctx context.Context, e *entry) error {
 	if !s.queue.push(e) {
 		return errClosed(s.path)
 	}

@@ -1,30 +1,27 @@
 package sqlite
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/ncruces/go-sqlite3"
+)
 
-	"github.com/bide-dev/bide"
+// The frame of a transaction.
+const (
+	sqlBegin    = `BEGIN IMMEDIATE`
+	sqlCommit   = `COMMIT`
+	sqlRollback = `ROLLBACK`
 )
 
 // writer is the committer: the one goroutine that writes, and its connection.
 type writer struct {
-	store *Store
-	conn  *sqlite3.Conn // nil after it was given up
-
-	begin, commit, rollback *sqlite3.Stmt
-	statements              // of one commit
+	store       *Store
+	*statements // nil after the connection was given up
 }
 
-func (w *writer) prepare() error {
-	return errors.Join(
-		prepare(w.conn, &w.begin, "BEGIN IMMEDIATE"),
-		prepare(w.conn, &w.commit, "COMMIT"),
-		prepare(w.conn, &w.rollback, "ROLLBACK"),
-		w.statements.prepare(w.conn),
-	)
+func (w *writer) use(conn *sqlite3.Conn) {
+	s := newStatements(conn)
+	w.statements = &s
 }
 
 // work commits what callers push until the queue is closed and empty.
@@ -46,7 +43,7 @@ func (w *writer) work(q *queue) {
 	}
 }
 
-// oneByOne gives each commit a transaction of its own, after one of them has
+// oneByOne gives each entry a transaction of its own, after one of them has
 // failed for a reason that the others need not share.
 func (w *writer) oneByOne(batch []*entry) {
 	for i := range batch {
@@ -75,15 +72,15 @@ func (w *writer) transaction(batch []*entry) (err error) {
 	if err := w.connect(); err != nil {
 		return err
 	}
-	if err := w.begin.Exec(); err != nil {
+	if err := w.query(sqlBegin).exec(); err != nil {
 		return w.failed(err)
 	}
 	for _, e := range batch {
 		if e.result, err = w.apply(e); err != nil {
-			return w.failed(fmt.Errorf("run %s: %w", e.runID, err))
+			return w.failed(fmt.Errorf("%s: %w", e, err))
 		}
 	}
-	if err := w.commit.Exec(); err != nil {
+	if err := w.query(sqlCommit).exec(); err != nil {
 		return w.failed(err)
 	}
 	return nil
@@ -93,7 +90,7 @@ func (w *writer) transaction(batch []*entry) (err error) {
 // flush left in the log is not there, while a new one might find it.
 func (w *writer) failed(err error) error {
 	if !w.conn.GetAutocommit() {
-		_ = w.rollback.Exec()
+		_ = w.query(sqlRollback).exec()
 	}
 	if !w.conn.GetAutocommit() {
 		w.drop()
@@ -103,15 +100,15 @@ func (w *writer) failed(err error) error {
 
 // connect opens a new connection when the last one was given up.
 func (w *writer) connect() error {
-	if w.conn != nil {
+	if w.statements != nil {
 		return nil
 	}
 	conn, err := w.store.dial(sqlite3.OPEN_READWRITE)
 	if err != nil {
 		return err
 	}
-	w.conn = conn
-	if err := errors.Join(w.store.tune(conn), w.prepare()); err != nil {
+	w.use(conn)
+	if err := w.store.tune(conn); err != nil {
 		w.drop()
 		return err
 	}
@@ -122,29 +119,20 @@ func (w *writer) connect() error {
 func (w *writer) drop() {
 	defer func() {
 		_ = recover() // closing what has panicked before
-		w.conn = nil
+		w.statements = nil
 	}()
 	_ = w.close()
 }
 
-// close finalizes the statements and closes the connection.
+// close ends the writer.
 func (w *writer) close() error {
-	if w.conn == nil {
+	if w.statements == nil {
 		return nil
 	}
-	for _, stmt := range append(w.statements.all(), w.begin, w.commit, w.rollback) {
-		_ = stmt.Close() // repeats the error of its last run
-	}
-	err := w.conn.Close()
-	w.conn = nil
+	err := w.statements.close()
+	w.statements = nil
 	if err != nil {
 		return fmt.Errorf("close %s: %w", w.store.path, err)
 	}
 	return nil
-}
-
-// conflict is the outcome of a commit that does not follow from where the run is.
-func conflict(e *entry, at bide.Position) error {
-	return &bide.Error{Code: bide.CodeConflict, Run: e.runID,
-		Message: fmt.Sprintf("run %s is at record %d, and not where the commit expects it, at record %d", e.runID, at.Seq, e.expect.Seq)}
 }

@@ -1,0 +1,137 @@
+// Package engine puts the pieces together for a program that wants no more
+// than runs that proceed by themselves: Open gives a runtime over the store that a URL names,
+// with a worker at work. It is wiring, and must not decide anything about runs.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/store/mem"
+	"github.com/bide-dev/bide/store/sqlite"
+	"github.com/bide-dev/bide/worker"
+)
+
+// Options refines an engine. Nil means the defaults.
+type Options struct {
+	Runtime bide.Options
+	Worker  worker.Options
+	// Workflows are registered, and Handlers by effect type, before the worker begins: what
+	// a former process left in progress is taken up at once.
+	Workflows []bide.Workflow
+	Handlers  map[string]bide.Handler
+}
+
+// Store is what an engine needs of a store.
+type Store interface {
+	bide.Store
+	bide.Claims
+}
+
+// Engine is a runtime with a worker at work. Its runs proceed by themselves:
+// there is no need to Tick.
+type Engine struct {
+	*bide.Runtime
+	store  Store
+	worker *worker.Worker
+	stop   context.CancelFunc
+	done   chan error
+	unlock func() error
+}
+
+// Open opens the store that url names and puts a worker to work on it:
+//
+//	sqlite:bide.db   one file, for one or several processes on one machine
+//	mem:             nothing is kept
+//
+// It fails with bide.ErrInvalidInput when it does not know the scheme, and as the store's own Open does.
+// ctx is for opening alone; Close ends the work.
+func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	store, err := OpenStore(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	unlock := func() error { return nil }
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		o.Worker.Sole, unlock, err = lockWorker(path + "-worker")
+	} else {
+		o.Worker.Sole = strings.HasPrefix(url, "mem:")
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	e, err := start(store, &o)
+	if err != nil {
+		return nil, errors.Join(err, unlock(), store.Close())
+	}
+	e.unlock = unlock
+	return e, nil
+}
+
+// hinting is what a store offers that hears of writes by other processes.
+type hinting interface {
+	Hints(ctx context.Context) (<-chan struct{}, error)
+}
+
+// OpenStore opens the store that url names, without a worker: for programs that
+// start, answer and look, and leave the driving to another process.
+func OpenStore(ctx context.Context, url string) (Store, error) {
+	scheme, rest, ok := strings.Cut(url, ":")
+	switch {
+	case ok && scheme == "mem" && rest == "":
+		return mem.New(), nil
+	case ok && scheme == "sqlite" && rest != "":
+		return sqlite.Open(ctx, rest, nil)
+	}
+	return nil, bide.Errorf(bide.CodeInvalidInput, "%q names no store; use sqlite:PATH or mem:", url)
+}
+
+func start(store Store, o *Options) (*Engine, error) {
+	rt, err := bide.New(store, &o.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	for typ, h := range o.Handlers {
+		rt.Handle(typ, h)
+	}
+	if err := rt.Register(o.Workflows...); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	if h, ok := store.(hinting); ok && o.Worker.Hints == nil {
+		if o.Worker.Hints, err = h.Hints(ctx); err != nil {
+			stop()
+			return nil, err
+		}
+	}
+	w, err := worker.New(rt, store, &o.Worker)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	e := &Engine{Runtime: rt, store: store, worker: w, stop: stop, done: make(chan error, 1)}
+	go func() { e.done <- w.Run(ctx) }()
+	return e, nil
+}
+
+// Worker returns the engine's worker, for its counters.
+func (e *Engine) Worker() *worker.Worker { return e.worker }
+
+// Close lets effects at work end within the worker's grace, hands the runs back
+// and closes the store. ctx bounds the wait for handlers that do not stop. Call it once.
+func (e *Engine) Close(ctx context.Context) error {
+	e.stop()
+	err := <-e.done
+	err = errors.Join(err, e.Runtime.Close(ctx), e.unlock())
+	if cerr := e.store.Close(); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("close the store: %w", cerr))
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/engine"
+)
+
+var double = bide.Workflow{ID: "double", Version: "1", Entry: "ask", Nodes: bide.Nodes{
+	"ask": func(*bide.Run) (bide.StepPlan, error) {
+		return bide.Do(bide.Ask("Double it?", nil)).Then("do"), nil
+	},
+	"do": func(r *bide.Run) (bide.StepPlan, error) {
+		n, err := bide.Input[int](r)
+		return bide.Do(bide.Call("double", n).As("out")).ThenCompleteWith("out"), err
+	},
+}}
+
+func options() *engine.Options {
+	return &engine.Options{
+		Workflows: []bide.Workflow{double},
+		Handlers:  map[string]bide.Handler{"double": bide.Typed(func(_ context.Context, n int) (int, error) { return 2 * n, nil })},
+	}
+}
+
+func open(t *testing.T, url string) *engine.Engine {
+	t.Helper()
+	e, err := engine.Open(t.Context(), url, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// last waits for the end of a run and returns it.
+func last(t *testing.T, e *engine.Engine, id string, kind bide.Kind) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for rec, err := range e.Watch(ctx, id, 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.Kind == kind {
+			return
+		}
+	}
+	t.Fatalf("no record %s came", kind)
+}
+
+func TestRunsProceedByThemselvesAndOverRestarts(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "bide.db")
+	e := open(t, url)
+	run, err := e.Start(t.Context(), double, 21, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last(t, e, run.ID, bide.KindWaitOpened)
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, url)
+	if run, err = e.Get(t.Context(), run.ID); err != nil || run.Status != bide.StatusWaiting {
+		t.Fatalf("after the restart: %v, %v", run, err)
+	}
+	if _, err := e.Resume(t.Context(), run.ID, run.Waits[0].ID, "yes"); err != nil {
+		t.Fatal(err)
+	}
+	last(t, e, run.ID, bide.KindRunCompleted)
+	if run, err = e.Get(t.Context(), run.ID); err != nil || string(run.Output) != "42" {
+		t.Errorf("output %s, %v, want 42", run.Output, err)
+	}
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnAnswerFromAnotherStoreHandleIsFound(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "bide.db")
+	e := open(t, url)
+	defer func() {
+		if err := e.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	store, err := engine.OpenStore(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	client, err := bide.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := client.Start(t.Context(), double, 4, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last(t, e, run.ID, bide.KindWaitOpened)
+	if run, err = client.Get(t.Context(), run.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Resume(t.Context(), run.ID, run.Waits[0].ID, "yes"); err != nil {
+		t.Fatal(err)
+	}
+	last(t, e, run.ID, bide.KindRunCompleted)
+}
+
+func TestAURLThatNamesNoStoreIsRefused(t *testing.T) {
+	for _, url := range []string{"", "bide.db", "mysql://x", "sqlite:", "mem:x"} {
+		if _, err := engine.Open(t.Context(), url, nil); !errors.Is(err, bide.ErrInvalidInput) {
+			t.Errorf("Open(%q) = %v, want ErrInvalidInput", url, err)
+		}
+	}
+}

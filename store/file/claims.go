@@ -1,0 +1,178 @@
+package file
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/bide-dev/bide"
+)
+
+// Claim implements bide.Claims. The fences are durable when it returns.
+func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) (out []bide.Claim, err error) {
+	var claims []bide.Claim
+	q.Workflows = slices.Clone(q.Workflows)
+	err = s.submit(ctx, 0, func(b *batch) error {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		claims = b.claim(q)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+// candidate is a run that can be claimed, and since when it can proceed.
+type candidate struct {
+	id    string
+	since time.Time
+}
+
+func (b *batch) claim(q bide.ClaimQuery) (out []bide.Claim) {
+	var found []candidate
+	for id := range b.claimable(q.Now) {
+		r := b.row(id)
+		since, ok := canProceed(r, q.Now)
+		if ok && b.free(r, &q) && slices.Contains(q.Workflows, bide.WorkflowVersion{ID: r.info.Workflow, Version: r.info.Version}) {
+			found = append(found, candidate{id, since})
+		}
+	}
+	slices.SortFunc(found, func(a, b candidate) int {
+		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.id, b.id))
+	})
+	for _, c := range found[:min(len(found), max(q.Limit, 1))] {
+		ch := b.change(c.id)
+		ch.marked = true
+		next := &ch.next
+		next.owner, next.owned = q.Owner, true
+		next.fence++
+		next.claimMail = next.mailSeq
+		out = append(out, bide.Claim{RunID: c.id, Fence: next.fence})
+	}
+	return out
+}
+
+// claimable are the runs that may be able to proceed.
+func (b *batch) claimable(now time.Time) map[string]bool {
+	ids := map[string]bool{}
+	for id := range b.index.ready {
+		ids[id] = true
+	}
+	for _, i := range b.index.wakes.items {
+		if i.At.After(now) {
+			break
+		}
+		ids[i.ID] = true
+	}
+	for id := range b.changes {
+		ids[id] = true
+	}
+	return ids
+}
+
+// canProceed says whether a run can proceed, and since when.
+func canProceed(r *row, now time.Time) (since time.Time, ok bool) {
+	i := &r.info
+	switch {
+	case i.SetAside != "":
+		return since, false
+	case i.Status == bide.StatusWaiting && !i.WakeAt.IsZero() && !i.WakeAt.After(now):
+		return i.WakeAt, true
+	}
+	return i.UpdatedAt, isReady(r)
+}
+
+// free reports whether nobody drives a run.
+func (b *batch) free(r *row, q *bide.ClaimQuery) bool {
+	if !r.owned {
+		return true
+	}
+	if r.owner == q.Owner {
+		return false
+	}
+	return q.Sole || !b.index.alive[r.owner].After(q.Now)
+}
+
+// Heartbeat implements bide.Claims. It is not kept: the owners of an earlier
+// process are gone.
+func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.index.alive[owner] = until
+	return nil
+}
+
+// Release implements bide.Claims.
+func (s *Store) Release(ctx context.Context, owner string, runIDs []string, quiet bool) error {
+	runIDs = slices.Clone(runIDs)
+	return s.submit(ctx, 0, func(b *batch) error {
+		b.release(owner, runIDs, quiet)
+		return nil
+	})
+}
+
+func (b *batch) release(owner string, runIDs []string, quiet bool) {
+	if len(runIDs) == 0 {
+		runIDs = b.ownedBy(owner)
+	}
+	for _, id := range runIDs {
+		r := b.row(id)
+		if r == nil || !r.owned || r.owner != owner {
+			continue
+		}
+		ch := b.change(id)
+		ch.next.owned = false
+		if quiet && ch.next.claimMail > ch.next.mailSeen {
+			ch.next.mailSeen = ch.next.claimMail
+			ch.marked = true
+		}
+	}
+}
+
+// ownedBy lists the runs that an owner has claimed.
+func (b *batch) ownedBy(owner string) (out []string) {
+	for id := range b.index.runs {
+		if r := b.row(id); r.owned && r.owner == owner {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// SetAside implements bide.Claims.
+func (s *Store) SetAside(ctx context.Context, runID, reason string) error {
+	return s.submit(ctx, 0, func(b *batch) error {
+		r := b.row(runID)
+		if r == nil {
+			return errNoRun(runID)
+		}
+		if r.info.ID == "" {
+			return b.damage(runID)
+		}
+		ch := b.change(runID)
+		ch.next.info.SetAside, ch.marked = reason, true
+		return nil
+	})
+}
+
+// NextWake implements bide.Claims.
+func (s *Store) NextWake(ctx context.Context) (time.Time, error) {
+	if err := s.usable(ctx); err != nil {
+		return time.Time{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, i := range s.index.wakes.items {
+		if info := &i.value.info; info.Status == bide.StatusWaiting && info.SetAside == "" {
+			return info.WakeAt, nil
+		}
+	}
+	return time.Time{}, nil
+}

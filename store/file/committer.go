@@ -1,0 +1,132 @@
+package file
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+
+	"github.com/bide-dev/bide"
+)
+
+// maxBacklog bounds the records in memory that no ledger file has yet.
+const maxBacklog = 64 << 20
+
+// submit gives a change to the committer and waits for its outcome.
+func (s *Store) submit(ctx context.Context, bytes int, do func(*batch) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e := &entry{do: do, bytes: bytes, done: make(chan error, 1)}
+	if !s.queue.push(e) {
+		return errClosed(s.dir)
+	}
+	select {
+	case err := <-e.done:
+		return err
+	case <-ctx.Done(): // the committer still has e
+		return context.Cause(ctx)
+	}
+}
+
+// commitAll is the committer: the one goroutine that writes the journal. It
+// ends when the queue is closed and empty.
+func (s *Store) commitAll() {
+	var group []*entry
+	for {
+		var more bool
+		if group, more = s.queue.take(group); !more {
+			return
+		}
+		err := s.commitGroup(group)
+		for _, e := range group {
+			if err != nil {
+				e.done <- err
+			} else {
+				e.done <- e.result
+			}
+		}
+		if len(group) > 1 {
+			runtime.Gosched() // those that were answered may have more, and share a flush
+		}
+	}
+}
+
+// commitGroup makes a group durable and then visible. An error means that nothing of it was.
+func (s *Store) commitGroup(group []*entry) error {
+	if err := s.filer.makeRoom(); err != nil {
+		return err
+	}
+	b := newBatch(&s.index)
+	for _, e := range group {
+		e.result = e.do(b)
+	}
+	if err := b.finish(); err != nil {
+		return err
+	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if len(b.body) > 0 {
+		n, err := s.journal.append(b.body)
+		if err != nil {
+			return explain("commit", s.journal.dir, err)
+		}
+		for _, ch := range b.order {
+			ch.next.group = n
+		}
+		s.filer.signal()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ch := range b.order {
+		s.publish(ch)
+	}
+	s.publishMail(b, s.journal.group)
+	return nil
+}
+
+// publish makes a change visible that the journal has. s.mu must be held.
+func (s *Store) publish(ch *change) {
+	r := ch.run
+	if r == nil {
+		r = s.newRun(ch.next.info.ID)
+		s.index.runs[r.id] = r
+	}
+	seq := ch.next.info.Seq - int64(len(ch.records))
+	for i, raw := range ch.records {
+		r.ledger.add(seq+int64(i)+1, raw)
+		s.backlog += int64(len(raw)) + 1
+	}
+	for _, c := range ch.commands {
+		r.commands[c.ID] = c
+	}
+	if ch.snapshot != nil {
+		r.snapshot = ch.snapshot
+	}
+	if len(ch.records) > 0 || ch.snapshot != nil {
+		s.unfiled[r] = true
+	}
+	s.dirty[r] = true
+	s.index.update(r, &ch.next)
+}
+
+func (s *Store) publishMail(b *batch, group int64) {
+	m := &s.index.mail
+	for _, msg := range b.sent {
+		m.put(msg)
+	}
+	for _, t := range b.taken {
+		m.take(t)
+	}
+	if len(b.mail) > 0 {
+		m.pending = append(m.pending, b.mail...)
+		m.group = group
+	}
+}
+
+func (s *Store) newRun(id string) *run {
+	name, err := folder(id)
+	if err != nil {
+		panic(err) // refused before
+	}
+	return &run{id: id, path: filepath.Join(s.dir, runsDir, name), commands: map[string]bide.CommandRecord{}}
+}

@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bide-dev/bide"
+)
+
+// The statements of claims. A claim changes the run's row, whose fence every
+// commit checks: nobody's clock decides who may write.
+const (
+	// By primary key. An owner that never said that it is alive is known, too.
+	sqlMeet = `INSERT INTO owners (owner, alive_until) VALUES ($1, 0) ON CONFLICT (owner) DO NOTHING`
+
+	// Takes the oldest of three lots: runs that are ready (index runs_ready), runs
+	// with a timer due (runs_due), and runs that belong to workers that are not alive
+	// (runs_owner). Rows that another worker is about to claim are passed over; each lot is
+	// as large as the whole may be, and what is not taken of it is locked for a moment only.
+	sqlClaim = `WITH ready AS (
+		SELECT run_id FROM runs WHERE ready_at IS NOT NULL AND (status = 'running' OR wake_at IS NULL OR wake_at > $2) AND` + sqlKnown + `
+		ORDER BY ready_at, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
+	), due AS (
+		SELECT run_id FROM runs WHERE status = 'waiting' AND set_aside = '' AND wake_at <= $2 AND NOT owned AND` + sqlKnown + `
+		ORDER BY wake_at, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
+	), orphaned AS (
+		SELECT run_id FROM runs AS r WHERE owned AND owner IN (SELECT o.owner FROM owners AS o WHERE o.owner <> $1 AND (o.alive_until <= $2 OR $4))
+			AND set_aside = '' AND (status = 'running' OR status = 'waiting' AND (wake_at <= $2 OR mail_seq > mail_seen)) AND` + sqlKnown + `
+		ORDER BY ` + sqlSince + `, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
+	), oldest AS (
+		SELECT r.run_id, ` + sqlSince + ` AS since FROM runs AS r
+		WHERE r.run_id IN (SELECT run_id FROM ready UNION SELECT run_id FROM due UNION SELECT run_id FROM orphaned)
+		ORDER BY since, r.run_id LIMIT $3
+	) UPDATE runs AS r SET owner = $1, owned = true, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
+		FROM oldest AS o WHERE r.run_id = o.run_id RETURNING r.run_id, r.fence, ` + sqlSince
+
+	// The workflow and version are among those that the worker has.
+	sqlKnown = ` (workflow, version) IN (SELECT k.workflow, k.version FROM unnest($5::text[], $6::text[]) AS k (workflow, version))`
+
+	// Since when a run can proceed.
+	sqlSince = `CASE WHEN r.status = 'waiting' AND r.wake_at <= $2 THEN r.wake_at ELSE r.updated_at END`
+
+	// By primary key.
+	sqlHeartbeat = `INSERT INTO owners (owner, alive_until) VALUES ($1, $2) ON CONFLICT (owner) DO UPDATE SET alive_until = excluded.alive_until`
+
+	// The index runs_owner serves both. Rows are locked in the order of commits.
+	sqlReleaseAll  = sqlRelease + ` AND owned ORDER BY run_id FOR UPDATE)` + sqlReleased
+	sqlReleaseSome = sqlRelease + ` AND owned AND run_id = ANY($3::text[]) ORDER BY run_id FOR UPDATE)` + sqlReleased
+	sqlRelease     = `WITH mine AS (SELECT run_id FROM runs WHERE owner = $1`
+	sqlReleased    = ` UPDATE runs AS r SET owned = false,
+		mail_seen = CASE WHEN $2::boolean THEN greatest(r.mail_seen, r.claim_mail) ELSE r.mail_seen END,
+		ready_at = CASE WHEN r.set_aside = '' AND (r.status = 'running'
+			OR r.status = 'waiting' AND r.mail_seq > CASE WHEN $2 THEN greatest(r.mail_seen, r.claim_mail) ELSE r.mail_seen END) THEN r.updated_at END
+		FROM mine WHERE r.run_id = mine.run_id`
+
+	// By primary key.
+	sqlSetAside = `UPDATE runs SET set_aside = $2, ready_at = CASE
+		WHEN $2 = '' AND NOT owned AND (status = 'running' OR status = 'waiting' AND mail_seq > mail_seen) THEN updated_at END
+		WHERE run_id = $1`
+
+	// The index runs_due serves it.
+	sqlNextWake = `SELECT wake_at FROM runs WHERE status = 'waiting' AND set_aside = '' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1`
+)
+
+// Claim implements bide.Claims. It is one round trip.
+func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+	var workflows, versions []string
+	for _, w := range q.Workflows {
+		workflows, versions = append(workflows, w.ID), append(versions, w.Version)
+	}
+	type claimed struct {
+		bide.Claim
+		since int64
+	}
+	var rows []claimed
+	err := s.retry(ctx, "claim runs", func() error {
+		b := &pgx.Batch{}
+		b.Queue(sqlMeet, q.Owner)
+		b.Queue(sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, workflows, versions).Query(func(r pgx.Rows) (err error) {
+			rows, err = pgx.CollectRows(r, func(row pgx.CollectableRow) (c claimed, err error) {
+				return c, row.Scan(&c.RunID, &c.Fence, &c.since)
+			})
+			return err
+		})
+		return s.pool.SendBatch(ctx, b).Close()
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(rows, func(a, b claimed) int { return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.RunID, b.RunID)) })
+	var out []bide.Claim
+	for _, r := range rows {
+		out = append(out, r.Claim)
+	}
+	return out, nil
+}
+
+// Heartbeat implements bide.Claims.
+func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) error {
+	_, err := s.exec(ctx, "say that a worker is alive", sqlHeartbeat, owner, until.UnixMicro())
+	return err
+}
+
+// Release implements bide.Claims.
+func (s *Store) Release(ctx context.Context, owner string, runIDs []string, quiet bool) error {
+	sql, args := sqlReleaseAll, []any{owner, quiet}
+	if len(runIDs) > 0 {
+		sql, args = sqlReleaseSome, append(args, runIDs)
+	}
+	n, err := s.exec(ctx, "release runs", sql, args...)
+	if n > 0 && !quiet {
+		s.hints.give()
+	}
+	return err
+}
+
+// SetAside implements bide.Claims.
+func (s *Store) SetAside(ctx context.Context, runID, reason string) error {
+	n, err := s.exec(ctx, "set a run aside", sqlSetAside, runID, reason)
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return noRun(runID)
+	case reason == "":
+		s.hints.give()
+	}
+	return nil
+}
+
+// NextWake implements bide.Claims.
+func (s *Store) NextWake(ctx context.Context) (time.Time, error) {
+	found, err := collect(ctx, s, "find the next timer", pgx.RowTo[int64], sqlNextWake)
+	if err != nil || len(found) == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(found[0]).UTC(), nil
+}

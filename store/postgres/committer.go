@@ -1,0 +1,253 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bide-dev/bide"
+)
+
+const (
+	retries    = 10 // of a group that the server chose to fail for the sake of others
+	firstPause = 2 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// committer is one of the goroutines that commit, and its connection.
+type committer struct {
+	store  *Store
+	queue  *queue
+	config *pgx.ConnConfig
+	conn   *pgx.Conn // nil when there is none
+}
+
+// run commits what callers push until the queue is closed and empty.
+func (c *committer) run() {
+	defer c.drop()
+	var group []*entry
+	for {
+		var more bool
+		if group, more = c.queue.take(group); !more {
+			return
+		}
+		c.commit(group)
+	}
+}
+
+// commit makes a group durable and answers every caller, once. It is tried
+// again while its outcome is unknown: what was applied already is recognized by the position of its run.
+func (c *committer) commit(group []*entry) {
+	pause := firstPause
+	for try := 1; len(group) > 0; try++ {
+		err := c.attempt(group)
+		switch kindOf(err) {
+		case failedNot:
+			group = c.answer(group)
+			continue
+		case failedConflict:
+			if try >= retries {
+				c.fail(group, err)
+				return
+			}
+		case failedConnection:
+			c.drop()
+			if group = c.givenUp(group, err); c.queue.isClosed() {
+				c.fail(group, err)
+				return
+			}
+		case failedData:
+			if len(group) > 1 {
+				for i := range group { // one of them is to blame; the others need not suffer
+					c.commit(group[i : i+1])
+				}
+				return
+			}
+			c.fail(group, err)
+			return
+		default:
+			c.drop() // the next server may do better, when there are several
+			c.fail(group, err)
+			return
+		}
+		c.store.log.Warn("commit again", "server", c.store.server, "commits", len(group), "try", try, "err", err)
+		c.wait(pause)
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// wait pauses before another attempt; it ends early when the store closes.
+func (c *committer) wait(pause time.Duration) {
+	timer := time.NewTimer(pause/2 + rand.N(pause/2+1))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.queue.closing:
+	}
+}
+
+// answer tells callers their outcomes and returns those commits that were
+// refused for no reason that could be found, to be tried again.
+func (c *committer) answer(group []*entry) (again []*entry) {
+	for _, e := range group {
+		if e.result == errAgain {
+			if e.again++; e.again < retries {
+				again = append(again, e)
+				continue
+			}
+			e.result = fmt.Errorf("commit to run %s in %s: %w", e.run.id, c.store.server, errAgain)
+		}
+		e.done <- e.result
+	}
+	return again
+}
+
+var errAgain = errors.New("the server refused it for no reason that shows")
+
+func (c *committer) fail(group []*entry, err error) {
+	for _, e := range group {
+		e.done <- c.store.explain("commit", err)
+	}
+}
+
+// givenUp answers the commits whose callers have left or that have waited long
+// enough for a server that is gone, and returns the others.
+func (c *committer) givenUp(group []*entry, err error) (rest []*entry) {
+	for _, e := range group {
+		switch {
+		case e.ctx.Err() != nil:
+			e.done <- context.Cause(e.ctx)
+		case time.Now().After(e.until):
+			e.done <- fmt.Errorf("commit: the server %s has been gone for %s, and whether the commit was applied is not known; send it again: %w", c.store.server, c.store.opts.Patience, err)
+		default:
+			rest = append(rest, e)
+		}
+	}
+	return rest
+}
+
+// attempt sends a group once, sets each commit's result and tells those whom
+// its messages concern. After an error nothing was applied, or the outcome is unknown.
+func (c *committer) attempt(entries []*entry) error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.store.opts.Timeout+time.Second)
+	defer cancel()
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		e.tries++
+	}
+	g := newGroup(rand.Int64(), entries)
+	b := &pgx.Batch{}
+	done := g.queue(b)
+	if err := c.send(ctx, b); err != nil {
+		return err
+	}
+	refused := g.settle(done.runs)
+	if err := c.follow(ctx, refused, done.letters, g.listening); err != nil {
+		return err
+	}
+	if done.look || len(done.letters) > 0 {
+		c.store.hints.give()
+	}
+	return nil
+}
+
+// follow does what can only be done after a group is committed, in a second
+// round trip that most groups do not need: it tells runs of mail, and finds out why commits were refused.
+func (c *committer) follow(ctx context.Context, refused []*entry, letters, waits []letter) (err error) {
+	b := &pgx.Batch{}
+	queueTell(b, letters, waits)
+	if len(refused) > 0 {
+		b.Queue(sqlWhere, runIDs(refused)).Query(decideAll(refused))
+	}
+	for range retries {
+		if err = c.send(ctx, b); kindOf(err) != failedConflict {
+			return err
+		}
+	}
+	return err
+}
+
+// send sends a batch, if there is anything in it, and reads all of its results.
+func (c *committer) send(ctx context.Context, b *pgx.Batch) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	err := c.conn.SendBatch(ctx, b).Close()
+	if err != nil && !c.conn.IsClosed() && c.conn.PgConn().TxStatus() != 'I' {
+		_, _ = c.conn.Exec(ctx, "ROLLBACK") // what failed is known already
+	}
+	return err
+}
+
+// settle sets the result of the commits that were applied and returns the others.
+func (g *group) settle(applied map[string]bool) (refused []*entry) {
+	for _, e := range g.entries {
+		if e.result = nil; e.run.id != "" && !applied[e.run.id] {
+			e.result = errAgain
+			refused = append(refused, e)
+		}
+	}
+	return refused
+}
+
+func runIDs(entries []*entry) (ids []string) {
+	for _, e := range entries {
+		ids = append(ids, e.run.id)
+	}
+	return ids
+}
+
+// decideAll reads where the runs of refused commits are, and sets their results.
+func decideAll(refused []*entry) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		type place struct {
+			bide.Position
+			fence int64
+			owner string
+		}
+		places := map[string]place{}
+		var id string
+		var head []byte
+		var p place
+		_, err := pgx.ForEachRow(rows, []any{&id, &p.Seq, &head, &p.fence, &p.owner}, func() error {
+			copy(p.Head[:], head)
+			places[id] = p
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, e := range refused {
+			p := places[e.run.id]
+			if outcome, decided := e.decide(p.Position, p.fence, p.owner); decided {
+				e.result = outcome
+			}
+		}
+		return nil
+	}
+}
+
+// connect opens a connection when there is none.
+func (c *committer) connect(ctx context.Context) (err error) {
+	if c.conn == nil {
+		c.conn, err = pgx.ConnectConfig(ctx, c.config)
+	}
+	return err
+}
+
+// drop gives up the connection; what went wrong is known already.
+func (c *committer) drop() {
+	if c.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = c.conn.Close(ctx)
+	c.conn = nil
+}

@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/bide-dev/bide"
+)
+
+// The settings of a connection. Every statement is served by an index, also on
+// a table that has just been made and of which the server knows nothing yet: it
+// is told not to guess otherwise, since a plan outlives the guess.
+const sqlSettings = `SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off`
+
+// sqlDurable undoes a default of the database by which commits would be
+// acknowledged before they are durable (K2).
+const sqlDurable = `SET synchronous_commit = on`
+
+// configure reads a connection string.
+func configure(url string, o *Options) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "the address of the PostgreSQL server cannot be read; it is like postgres://user@host:5432/database: %w", err)
+	}
+	config.MaxConns = int32(o.Conns)
+	c := config.ConnConfig
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 5 * time.Second
+	}
+	c.RuntimeParams["search_path"] = o.Schema
+	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(o.Timeout.Milliseconds(), 10)
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "bide"
+	}
+	c.AfterConnect = prepareSession
+	return config, nil
+}
+
+// prepareSession sets up a connection. Databases that only speak like
+// PostgreSQL need not know its settings.
+func prepareSession(ctx context.Context, conn *pgconn.PgConn) error {
+	if _, err := conn.Exec(ctx, sqlSettings).ReadAll(); err != nil && sqlState(err) == "" {
+		return err
+	}
+	results, err := conn.Exec(ctx, "SHOW synchronous_commit").ReadAll()
+	if err == nil && len(results) == 1 && len(results[0].Rows) == 1 && string(results[0].Rows[0][0]) == "off" {
+		_, err = conn.Exec(ctx, sqlDurable).ReadAll()
+	} else if sqlState(err) != "" {
+		err = nil
+	}
+	return err
+}
+
+// exec runs a statement that changes something, again when the server chose it
+// to fail for the sake of another transaction.
+func (s *Store) exec(ctx context.Context, doing, sql string, args ...any) (n int64, err error) {
+	var tag pgconn.CommandTag
+	err = s.retry(ctx, doing, func() error {
+		tag, err = s.pool.Exec(ctx, sql, args...)
+		return err
+	})
+	return tag.RowsAffected(), err
+}
+
+// collect runs a statement and reads its rows, again when the server chose it to
+// fail for the sake of another transaction.
+func collect[T any](ctx context.Context, s *Store, doing string, row pgx.RowToFunc[T], sql string, args ...any) (out []T, err error) {
+	err = s.retry(ctx, doing, func() error {
+		rows, err := s.pool.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		out, err = pgx.CollectRows(rows, row)
+		return err
+	})
+	return out, err
+}
+
+// retry calls f until it succeeds or fails for another reason than a conflict
+// between transactions. A connection that broke while it lay idle is replaced at once.
+func (s *Store) retry(ctx context.Context, doing string, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.closed.Load() {
+		return s.errClosed()
+	}
+	var err error
+	for range retries {
+		if err = f(); kindOf(err) != failedConflict && !pgconn.SafeToRetry(err) {
+			break
+		}
+	}
+	return s.asked(ctx, doing, err)
+}

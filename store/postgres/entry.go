@@ -1,0 +1,215 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bide-dev/bide"
+)
+
+// never stands for a null instant in the parameters of statements.
+const never = -1 << 62
+
+// micros is how an instant is stored; the zero time is null.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return never
+	}
+	return t.UnixMicro()
+}
+
+// instant is the inverse of micros.
+func instant(t *int64) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return time.UnixMicro(*t).UTC()
+}
+
+// entry is a commit on its way to the server: the store's own copy, with what
+// has to be encoded encoded by the caller, so that the committer only sends.
+type entry struct {
+	run      runRow // without id when the commit only sends messages
+	expect   bide.Position
+	fence    int64
+	took     []letter
+	missing  string // the id of a message in Commit.Took that the run cannot take, or empty
+	delete   bool
+	children []runRow
+	sends    []messageRow
+	keys     []string // what no other commit of the group may touch
+	bytes    int
+
+	ctx    context.Context // the caller's; when it has ended, nobody waits for the outcome
+	until  time.Time       // when to give up waiting for a server that is gone
+	done   chan error      // receives the outcome, once
+	result error           // the outcome of the attempt at work
+	tries  int             // how often it was sent
+	again  int             // how often it was refused for no reason that could be found
+}
+
+// runRow is what a commit writes of one run.
+type runRow struct {
+	id       string
+	info     bide.RunInfo // Labels is not used
+	labels   *string
+	mailSeen int64
+	records  []bide.Record // Seq and Raw only
+	opened   []waitRow
+	closed   []string
+	command  *bide.CommandRecord
+	snapshot []byte
+}
+
+// waitRow is an open wait.
+type waitRow struct {
+	id, kind, key string
+	created       int64
+	body          string
+}
+
+// letter names a message in a mailbox.
+type letter struct{ mailbox, id string }
+
+// messageRow is a message to send.
+type messageRow struct {
+	letter
+	key     string
+	payload *string
+	at      int64
+	keys    []string // of waits that it matches; nil when it is to a run
+	copies  bool
+}
+
+func newEntry(ctx context.Context, c *bide.Commit, until time.Time) (*entry, error) {
+	e := &entry{expect: c.Expect, fence: c.Fence, delete: c.Delete, ctx: ctx, until: until, done: make(chan error, 1)}
+	var err error
+	if c.RunID != "" {
+		if e.run, err = e.row(c); err != nil {
+			return nil, err
+		}
+	}
+	for _, start := range c.Starts {
+		child, err := e.row(start)
+		if err != nil {
+			return nil, err
+		}
+		e.children = append(e.children, child)
+	}
+	for i := range c.Send {
+		m := newMessage(&c.Send[i])
+		e.bytes += len(c.Send[i].Payload) + 128
+		e.sends = append(e.sends, m)
+	}
+	return e, nil
+}
+
+// row copies what a commit writes of its run.
+func (e *entry) row(c *bide.Commit) (r runRow, err error) {
+	r = runRow{id: c.RunID, info: c.Info, mailSeen: c.MailSeen, records: slices.Clone(c.Records), closed: slices.Clone(c.Closed), snapshot: c.Snapshot}
+	r.info.Labels = nil
+	e.keys = append(e.keys, c.RunID)
+	e.bytes += len(c.Snapshot) + 256
+	for i := range c.Records {
+		e.bytes += len(c.Records[i].Raw)
+	}
+	for i := range c.Opened {
+		w := &c.Opened[i]
+		body, err := encode(w)
+		if err != nil {
+			return r, fmt.Errorf("wait %s: %w", w.ID, err)
+		}
+		r.opened = append(r.opened, waitRow{w.ID, string(w.Kind), w.Key, w.CreatedAt.UnixMicro(), body})
+		e.bytes += len(body)
+	}
+	if c.Command != nil {
+		command := *c.Command
+		r.command = &command
+	}
+	if c.Info.Labels != nil && c.Expect.Seq == 0 {
+		labels, err := encode(c.Info.Labels)
+		if err != nil {
+			return r, fmt.Errorf("labels of run %s: %w", c.RunID, err)
+		}
+		r.labels = &labels
+	}
+	return r, nil
+}
+
+// route is by what a commit is given to a committer.
+func (e *entry) route() string {
+	if e.run.id == "" && len(e.sends) > 0 {
+		return e.sends[0].mailbox
+	}
+	return e.run.id
+}
+
+// begins reports whether the commit is the first of its run.
+func (e *entry) begins() bool { return !e.delete && e.expect == bide.Position{} }
+
+// take notes that the commit takes a message.
+func (e *entry) take(l letter) {
+	e.took = append(e.took, l)
+	e.keys = append(e.keys, l.mailbox+"\x00"+l.id)
+}
+
+// newMessage copies a message.
+func newMessage(m *bide.Message) messageRow {
+	out := messageRow{letter: letter{m.To, m.ID}, key: m.Key, at: m.At.UnixMicro(), copies: m.Copies}
+	if m.Payload != nil {
+		payload := string(m.Payload)
+		out.payload = &payload
+	}
+	if m.To == "" || m.Copies {
+		out.mailbox, out.keys = keyMailbox(m.Key), waitKeys(m.Key)
+	}
+	return out
+}
+
+// keyMailbox is the mailbox of a key.
+func keyMailbox(key string) string { return "/" + key }
+
+// waitKeys are the keys of waits that a message with this key matches: its own,
+// and for every colon what is before it and ":*". So waits are found by index.
+func waitKeys(key string) []string {
+	keys := []string{key}
+	for i := range len(key) {
+		if wide := key[:i] + ":*"; key[i] == ':' && wide != key {
+			keys = append(keys, wide)
+		}
+	}
+	if key == "" {
+		return []string{}
+	}
+	return keys
+}
+
+// mailboxes are those that a wait's key matches: from the first up to, but not
+// with, end; or the first alone when end is nil. Both are nil without a key.
+func mailboxes(waitKey string) (first, end *string) {
+	if waitKey == "" {
+		return nil, nil
+	}
+	if prefix, ok := strings.CutSuffix(waitKey, ":*"); ok {
+		from, to := keyMailbox(prefix+":"), keyMailbox(prefix+";") // ';' follows ':'
+		return &from, &to
+	}
+	box := keyMailbox(waitKey)
+	return &box, nil
+}
+
+// encode writes JSON without changing the characters of what is JSON already.
+func encode(v any) (string, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}

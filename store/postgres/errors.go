@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/bide-dev/bide"
+)
+
+// failure is what an error says about sending the same thing again.
+type failure int
+
+const (
+	failedNot        failure = iota
+	failedConflict           // nothing was applied, for the sake of another transaction: try again
+	failedConnection         // the outcome is unknown, or the server is gone: try again, on another connection
+	failedData               // nothing was applied; something in it cannot be stored
+	failedServer             // nothing was applied; the server cannot do it, whatever it is
+)
+
+// kindOf sorts errors by their SQLSTATE (PostgreSQL manual, appendix A).
+func kindOf(err error) failure {
+	if err == nil {
+		return failedNot
+	}
+	state := sqlState(err)
+	switch state {
+	case "":
+		return failedConnection
+	case "40001", "40P01", "55P03":
+		return failedConflict
+	case "40003", "57P01", "57P02", "57P03", "53300":
+		return failedConnection
+	case "53200":
+		return failedData // too large for the server's memory
+	}
+	switch state[:2] {
+	case "08":
+		return failedConnection
+	case "21", "22", "23", "54":
+		return failedData
+	}
+	return failedServer
+}
+
+// sqlState is the code of an error that the server sent, or empty.
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) && len(e.Code) == 5 {
+		return e.Code
+	}
+	return ""
+}
+
+// explain turns an error of the server or the network into one that says what
+// happened where and what to do. What may pass by itself stays an ordinary error,
+// and the runtime sends a commit again.
+func (s *Store) explain(doing string, err error) error {
+	var own *bide.Error
+	if err == nil || errors.As(err, &own) {
+		return err
+	}
+	as := func(c bide.Code, format string, args ...any) error {
+		return &bide.Error{Code: c, Message: doing + ": " + fmt.Sprintf(format, args...), Err: err}
+	}
+	switch state := sqlState(err); {
+	case state == "53100":
+		return as(bide.CodeStoreFull, "the disk of %s is full; nothing that was acknowledged is lost; free some space and try again", s.server)
+	case state == "25006":
+		return as(bide.CodeStoreReadOnly, "%s takes no writes, as a standby; use the primary, for instance with target_session_attrs=read-write in the URL", s.server)
+	case state == "42501":
+		return as(bide.CodeStoreReadOnly, "the user may not do this in schema %s of %s; grant it the right, or let one who may open the store first", s.opts.Schema, s.server)
+	case state == "22021", state == "22P05":
+		return as(bide.CodeInvalidInput, "a text is not valid UTF-8 or contains a zero byte, which PostgreSQL cannot store")
+	case strings.HasPrefix(state, "54"):
+		return as(bide.CodeInvalidInput, "a value is too large for PostgreSQL; keep large values outside and pass references, and keep keys below 2,000 bytes")
+	case strings.HasPrefix(state, "XX001"), strings.HasPrefix(state, "XX002"):
+		return as(bide.CodeCorrupt, "tables or indexes in %s are damaged; restore the database from a backup", s.server)
+	}
+	return fmt.Errorf("%s in %s: %w", doing, s.server, err)
+}
+
+// asked turns an error of a read into what its caller is told.
+func (s *Store) asked(ctx context.Context, doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case s.closed.Load():
+		return s.errClosed()
+	}
+	return s.explain(doing, err)
+}
+
+// where names a server and a database without secrets.
+func where(c *pgx.ConnConfig) string {
+	return fmt.Sprintf("PostgreSQL database %s at %s:%d", c.Database, c.Host, c.Port)
+}

@@ -1,0 +1,21 @@
+package postgres
+
+import (
+	"context"
+	"time"
+)
+
+// Queued is how many commits wait for the committers.
+func (s *Store) Queued() (n int) {
+	for _, q := range s.queues {
+		q.mu.Lock()
+		n += len(q.entries)
+		q.mu.Unlock()
+	}
+	return n
+}
+
+// SweepOnce looks once for what is older than age.
+func (s *Store) SweepOnce(ctx context.Context, age time.Duration) (int, error) {
+	return s.sweepOnce(ctx, age)
+}

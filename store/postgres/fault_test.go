@@ -1,0 +1,243 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/pgtest"
+	"github.com/bide-dev/bide/store/postgres"
+	"github.com/bide-dev/bide/storetest"
+)
+
+// proxy passes on what clients and a server say, until it is told to cut.
+type proxy struct {
+	dir    string
+	target string
+	cut    atomic.Bool // drop the next answer that ends a transaction, and the connection with it
+	cuts   atomic.Int32
+}
+
+// ended is how the server says that it is ready, outside of any transaction.
+var ended = []byte{'Z', 0, 0, 0, 5, 'I'}
+
+func newProxy(t *testing.T, server *pgtest.Server) *proxy {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "proxy") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{dir: dir, target: server.Socket()}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { p.pass(client) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		conns.Wait()
+		os.RemoveAll(dir)
+	})
+	return p
+}
+
+func (p *proxy) url() string { return "postgres://postgres@/postgres?port=5432&host=" + p.dir }
+
+// pass serves one connection until one side ends it.
+func (p *proxy) pass(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("unix", p.target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() {
+		defer server.Close()
+		copyUntil(server, client, func([]byte) bool { return false })
+	}()
+	copyUntil(client, server, func(b []byte) bool {
+		if !bytes.HasSuffix(b, ended) || !p.cut.CompareAndSwap(true, false) {
+			return false
+		}
+		p.cuts.Add(1)
+		return true
+	})
+}
+
+// copyUntil copies until stop says that a piece is not to be passed on.
+func copyUntil(to, from net.Conn, stop func([]byte) bool) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil || stop(buf[:n]) {
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// TestACommitWhoseAnswerIsLostIsAppliedOnce cuts connections after the server
+// has done what it was asked to, and before the store hears of it.
+func TestACommitWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
+	server := pgtest.NewServer(t)
+	p := newProxy(t, server)
+	s := open(t, p.url(), &postgres.Options{Committers: 1, Sweep: time.Hour})
+	c := storetest.NewChain("run")
+	c.Info.Status = bide.StatusWaiting
+	must(t, s, c.Next(1))
+	var want int64 = 1
+	for i := range 20 {
+		commit := c.Next(2)
+		commit.Send = []bide.Message{{ID: commit.Info.Head.String(), To: "run", Key: "k", At: start}}
+		commit.Starts = []*bide.Commit{storetest.NewChain(commit.Info.Head.String()).Next(1)}
+		p.cut.Store(i%3 < 2)
+		must(t, s, commit)
+		want += 2
+		if got := load(t, s, "run"); got.Seq != want || int64(len(got.Records)) != want || len(got.Mail) != i+1 {
+			t.Fatalf("after commit %d the run is at record %d with %d records and %d messages, want %d", i, got.Seq, len(got.Records), len(got.Mail), want)
+		}
+	}
+	if p.cuts.Load() < 10 {
+		t.Fatalf("the proxy cut %d connections", p.cuts.Load())
+	}
+	if _, err := s.SweepOnce(t.Context(), -time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := load(t, s, "run"); got.MailSeq != 20 {
+		t.Errorf("the run was told of %d messages, want 20", got.MailSeq)
+	}
+	last := c.Next(1)
+	last.Took = []string{load(t, s, "run").Mail[0].ID}
+	p.cut.Store(true)
+	must(t, s, last) // the cut may hit the search for the message or the commit
+	if got := load(t, s, "run"); len(got.Mail) != 19 {
+		t.Errorf("the run has %d messages, want 19", len(got.Mail))
+	}
+	end := &bide.Commit{RunID: "run", Expect: last.Info.Position(), Delete: true}
+	p.cut.Store(true)
+	must(t, s, end)
+	_, err := s.Load(t.Context(), "run", bide.Position{})
+	wantCode(t, "Load of a run that was deleted", err, bide.CodeNotFound)
+}
+
+// TestACommitWhoseServerProcessIsKilledIsAppliedOnce ends the server's side of a
+// connection while a commit waits there for a lock.
+func TestACommitWhoseServerProcessIsKilledIsAppliedOnce(t *testing.T) {
+	url := pgtest.Start(t)
+	s := open(t, url, &postgres.Options{Committers: 1})
+	conn, other := connect(t, url), connect(t, url)
+	c := storetest.NewChain("run")
+	must(t, s, c.Next(1))
+	run(t, conn, "BEGIN")
+	run(t, conn, "SELECT 1 FROM runs FOR UPDATE")
+	commit := c.Next(1)
+	done := make(chan error)
+	go func() { done <- s.Commit(context.Background(), commit) }()
+	for killed := 0; killed == 0; {
+		err := other.QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE wait_event_type = 'Lock' AND datname = current_database()`).Scan(&killed)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, conn, "COMMIT")
+	if err := <-done; err != nil {
+		t.Errorf("Commit = %v", err)
+	}
+	if got := load(t, s, "run"); got.Seq != 2 || len(got.Records) != 2 {
+		t.Errorf("the run is at record %d with %d records, want 2", got.Seq, len(got.Records))
+	}
+}
+
+func TestAStoreOutlivesItsServer(t *testing.T) {
+	server := pgtest.NewServer(t)
+	s := open(t, server.URL(), nil)
+	c := storetest.NewChain("run")
+	must(t, s, c.Next(1))
+	for name, stop := range map[string]func(testing.TB){"stopped": server.Stop, "killed": server.Kill} {
+		stop(t)
+		var all sync.WaitGroup
+		for i := range 10 {
+			commit := storetest.NewChain(name + string(rune('a'+i))).Next(1)
+			all.Go(func() { // it waits for the server
+				if err := s.Commit(context.Background(), commit); err != nil {
+					t.Errorf("Commit while the server is %s = %v", name, err)
+				}
+			})
+		}
+		next := c.Next(1)
+		all.Go(func() {
+			if err := s.Commit(context.Background(), next); err != nil {
+				t.Errorf("Commit while the server is %s = %v", name, err)
+			}
+		})
+		_, err := s.Load(t.Context(), "run", bide.Position{})
+		wantCode(t, "Load while the server is "+name, err, "")
+		server.Start(t)
+		all.Wait()
+		if got := load(t, s, "run"); got.Position != next.Info.Position() {
+			t.Errorf("the run is at record %d, want %d", got.Seq, next.Info.Seq)
+		}
+	}
+}
+
+func TestACommitDoesNotWaitForeverForAServer(t *testing.T) {
+	server := pgtest.NewServer(t)
+	s := open(t, server.URL(), &postgres.Options{Patience: 20 * time.Millisecond})
+	c := storetest.NewChain("run")
+	must(t, s, c.Next(1))
+	server.Stop(t)
+	next := c.Next(1)
+	wantCode(t, "Commit", s.Commit(t.Context(), next), "")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Commit(ctx, next); err != context.Canceled {
+		t.Errorf("Commit = %v, want context.Canceled", err)
+	}
+	server.Start(t)
+	for err := error(bide.ErrConflict); err != nil; { // until the connection is there again
+		if err = s.Commit(t.Context(), next); err != nil {
+			wantCode(t, "Commit", err, "")
+		}
+	}
+	if got := load(t, s, "run"); got.Seq != 2 {
+		t.Errorf("the run is at record %d, want 2", got.Seq)
+	}
+}
+
+func TestCloseDoesNotWaitForAServerThatIsGone(t *testing.T) {
+	server := pgtest.NewServer(t)
+	s := open(t, server.URL(), &postgres.Options{Committers: 1})
+	c := storetest.NewChain("run")
+	must(t, s, c.Next(1))
+	server.Stop(t)
+	done := make(chan error)
+	go func() { done <- s.Commit(context.Background(), c.Next(1)) }()
+	for first := true; first; first = s.Queued() > 0 {
+		time.AfterFunc(time.Millisecond, func() {})
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+	if err := <-done; err == nil {
+		t.Error("a commit that the server did not get was acknowledged")
+	}
+}

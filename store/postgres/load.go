@@ -1,0 +1,179 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bide-dev/bide"
+)
+
+// The reads of a run. What belongs together is read in one round trip, in a
+// transaction that sees one state of the database.
+const (
+	sqlBegin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	sqlEnd   = `COMMIT`
+
+	// By primary key.
+	sqlPosition = `SELECT seq, head, mail_seq, fence FROM runs WHERE run_id = $1`
+	// By primary key.
+	sqlSnapshot = `SELECT seq, body FROM snapshots WHERE run_id = $1`
+	// By primary key.
+	sqlRecords = `SELECT body FROM ledger WHERE run_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3`
+	// By the primary keys of both tables.
+	sqlRecordsAfterSnapshot = `SELECT body FROM ledger WHERE run_id = $1
+		AND seq > coalesce((SELECT s.seq FROM snapshots AS s WHERE s.run_id = $1), 0) ORDER BY seq`
+	// By primary key.
+	sqlCommand = `SELECT fingerprint, seq FROM commands WHERE run_id = $1 AND command_id = $2`
+
+	sqlMailColumns = `m.mailbox, m.id, m.mail_key, m.payload, m.at, m.sent_at, m.ord`
+	// The index mail_open serves it.
+	sqlOwnMail = `SELECT ` + sqlMailColumns + ` FROM mail AS m WHERE m.mailbox = $1 AND NOT m.taken ORDER BY m.sent_at, m.ord LIMIT 100`
+	// The primary key of waits and the index mail_open serve it.
+	sqlKeyMail = `SELECT ` + sqlMailColumns + ` FROM waits AS w CROSS JOIN LATERAL (
+			SELECT * FROM mail AS b WHERE b.mailbox = w.mailbox AND NOT b.taken ORDER BY b.sent_at, b.ord LIMIT 100
+		) AS m WHERE w.run_id = $1 AND w.mailbox IS NOT NULL AND w.mailbox_end IS NULL`
+	// The primary key of waits and the index mail_open serve it.
+	sqlWideMail = `SELECT ` + sqlMailColumns + ` FROM waits AS w CROSS JOIN LATERAL (
+			SELECT b.*, row_number() OVER (PARTITION BY b.mailbox ORDER BY b.sent_at, b.ord) AS n
+			FROM mail AS b WHERE b.mailbox >= w.mailbox AND b.mailbox < w.mailbox_end AND NOT b.taken
+		) AS m WHERE w.run_id = $1 AND w.mailbox_end IS NOT NULL AND m.n <= 100`
+)
+
+// Load implements bide.Store.
+func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bide.Stored, error) {
+	var out *bide.Stored
+	var head []byte
+	var mail []mailRow
+	err := s.view(ctx, "load a run", func(b *pgx.Batch) {
+		out, head, mail = &bide.Stored{}, nil, nil
+		b.Queue(sqlPosition, runID).Query(func(rows pgx.Rows) error {
+			_, err := pgx.ForEachRow(rows, []any{&out.Seq, &head, &out.MailSeq, &out.Fence}, func() error { return nil })
+			return err
+		})
+		body := func(rows pgx.Rows) (err error) { out.Records, err = pgx.CollectRows(rows, rowToBody); return err }
+		if have.Seq == 0 {
+			b.Queue(sqlSnapshot, runID).Query(func(rows pgx.Rows) error {
+				_, err := pgx.ForEachRow(rows, []any{&out.SnapshotSeq, &out.Snapshot}, func() error { return nil })
+				return err
+			})
+			b.Queue(sqlRecordsAfterSnapshot, runID).Query(body)
+		} else {
+			b.Queue(sqlRecords, runID, have.Seq+1, int64(math.MaxInt64)).Query(body)
+		}
+		for _, sql := range []string{sqlOwnMail, sqlKeyMail, sqlWideMail} {
+			b.Queue(sql, runID).Query(func(rows pgx.Rows) error {
+				more, err := pgx.CollectRows(rows, rowToMail)
+				mail = append(mail, more...)
+				return err
+			})
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case out.Seq == 0:
+		return nil, noRun(runID)
+	}
+	copy(out.Head[:], head)
+	out.Mail = messages(runID, mail)
+	return out, nil
+}
+
+// view reads what f asks for, from one state of the database.
+func (s *Store) view(ctx context.Context, doing string, f func(*pgx.Batch)) error {
+	return s.retry(ctx, doing, func() error {
+		b := &pgx.Batch{}
+		b.Queue(sqlBegin)
+		f(b)
+		b.Queue(sqlEnd)
+		return s.pool.SendBatch(ctx, b).Close()
+	})
+}
+
+func noRun(runID string) error {
+	return &bide.Error{Code: bide.CodeNotFound, Message: "there is no run " + runID, Run: runID}
+}
+
+func rowToBody(row pgx.CollectableRow) (body []byte, err error) {
+	return bytes.Clone(row.RawValues()[0]), nil
+}
+
+// mailRow is a message and its place in the order of sending.
+type mailRow struct {
+	letter
+	key      string
+	payload  *string
+	at, sent int64
+	ord      int32
+}
+
+func rowToMail(row pgx.CollectableRow) (m mailRow, err error) {
+	return m, row.Scan(&m.mailbox, &m.id, &m.key, &m.payload, &m.at, &m.sent, &m.ord)
+}
+
+// messages puts the messages for a run in the order of sending. A message that
+// matches several waits counts once.
+func messages(runID string, mail []mailRow) (out []bide.Message) {
+	slices.SortFunc(mail, func(a, b mailRow) int {
+		return cmp.Or(cmp.Compare(a.sent, b.sent), cmp.Compare(a.ord, b.ord), cmp.Compare(a.mailbox, b.mailbox), cmp.Compare(a.id, b.id))
+	})
+	mail = slices.CompactFunc(mail, func(a, b mailRow) bool { return a.letter == b.letter })
+	for _, m := range mail {
+		msg := bide.Message{ID: m.id, Key: m.key, At: time.UnixMicro(m.at).UTC()}
+		if m.payload != nil {
+			msg.Payload = bide.JSON(*m.payload)
+		}
+		if m.mailbox == runID {
+			msg.To = runID
+		}
+		out = append(out, msg)
+	}
+	return out
+}
+
+// Records implements bide.Store.
+func (s *Store) Records(ctx context.Context, runID string, from int64, limit int) (out [][]byte, err error) {
+	found := false
+	err = s.view(ctx, "read records", func(b *pgx.Batch) {
+		b.Queue(sqlPosition, runID).Query(func(rows pgx.Rows) error {
+			found = rows.Next()
+			rows.Close()
+			return rows.Err()
+		})
+		b.Queue(sqlRecords, runID, from, max(limit, 0)).Query(func(rows pgx.Rows) (err error) {
+			out, err = pgx.CollectRows(rows, rowToBody)
+			return err
+		})
+	})
+	if err == nil && !found {
+		err = noRun(runID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Command implements bide.Store.
+func (s *Store) Command(ctx context.Context, runID, commandID string) (*bide.CommandRecord, error) {
+	found, err := collect(ctx, s, "read a command", func(row pgx.CollectableRow) (*bide.CommandRecord, error) {
+		var print []byte
+		c := &bide.CommandRecord{ID: commandID}
+		err := row.Scan(&print, &c.Seq)
+		copy(c.Fingerprint[:], print)
+		return c, err
+	}, sqlCommand, runID, commandID)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) == 0:
+		return nil, &bide.Error{Code: bide.CodeNotFound, Message: "run " + runID + " has seen no command " + commandID, Run: runID}
+	}
+	return found[0], nil
+}

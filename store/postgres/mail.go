@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Telling runs of mail.
+//
+// A message and a wait that it matches may be committed at the same time by two
+// transactions, neither of which sees what the other one writes. So runs are told in a
+// transaction of its own, after theirs and before the callers learn of it, and from both
+// sides: that of the message looks for waits, that of the wait looks for messages. Whichever comes
+// second sees what the other one committed. Both may see each other; then the run is
+// told twice, which costs it a look at its mail.
+//
+// When a process dies between the two transactions, the message is still marked
+// as one of which nobody was told, and the wait as one for which nobody looked: the sweep finds them.
+const (
+	// Loss of power may undo it: then the sweep does it again.
+	sqlHasty = `SET LOCAL synchronous_commit = off`
+
+	// Marks messages by primary key and counts them in the runs concerned: by
+	// primary key those that they are to, by the index waits_key those with matching waits.
+	sqlTell = `WITH told AS (
+		UPDATE mail AS m SET told = true FROM unnest($1::text[], $2::text[]) AS i (mailbox, id)
+		WHERE m.mailbox = i.mailbox AND m.id = i.id AND NOT m.told RETURNING m.mailbox, m.id
+	), concerned AS (
+		SELECT run_id, count(*) AS n FROM (
+			SELECT mailbox AS run_id, mailbox, id FROM told WHERE mailbox NOT LIKE '/%'
+			UNION
+			SELECT w.run_id, t.mailbox, t.id FROM told AS t JOIN unnest($3::text[], $4::text[]) AS k (mailbox, wait_key) ON k.mailbox = t.mailbox
+			JOIN waits AS w ON w.wait_key = k.wait_key AND w.wait_key <> ''
+		) AS each GROUP BY run_id ORDER BY run_id
+	) UPDATE runs AS r SET mail_seq = r.mail_seq + c.n` + sqlReadyAt + ` FROM concerned AS c WHERE r.run_id = c.run_id`
+
+	// A run that waits and was told of mail can proceed.
+	sqlReadyAt = `, ready_at = CASE WHEN r.status = 'waiting' AND NOT r.owned AND r.set_aside = '' THEN r.updated_at ELSE r.ready_at END`
+
+	// The index mail_untold serves it.
+	sqlUntold = `SELECT mailbox, id FROM mail WHERE NOT told AND sent_at < ` + sqlServerTime + ` - $1::bigint ORDER BY sent_at LIMIT $2`
+
+	// The index waits_unlooked serves it; it holds the waits that the sweep has not seen yet.
+	sqlUnlooked = `SELECT run_id, wait_id FROM waits WHERE NOT looked AND opened_at < ` + sqlServerTime + ` - $1::bigint ORDER BY opened_at LIMIT $2`
+
+	// Marks waits by primary key, and tells the runs that have mail on them: by the
+	// index mail_open. Messages of the same group, which sqlTell counts, are left out.
+	sqlLook = `WITH looked AS (
+		UPDATE waits AS w SET looked = true FROM unnest($1::text[], $2::text[]) AS i (run_id, wait_id)
+		WHERE w.run_id = i.run_id AND w.wait_id = i.wait_id AND NOT w.looked RETURNING w.run_id, w.mailbox, w.mailbox_end
+	), concerned AS (
+		SELECT DISTINCT l.run_id FROM looked AS l WHERE CASE
+			WHEN l.mailbox_end IS NULL THEN EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = l.mailbox AND NOT m.taken` + sqlNotOurs + `)
+			ELSE EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox >= l.mailbox AND m.mailbox < l.mailbox_end AND NOT m.taken` + sqlNotOurs + `)
+		END ORDER BY l.run_id
+	) UPDATE runs AS r SET mail_seq = r.mail_seq + 1` + sqlReadyAt + ` FROM concerned AS c WHERE r.run_id = c.run_id`
+	sqlNotOurs = ` AND NOT EXISTS (SELECT 1 FROM unnest($3::text[], $4::text[]) AS o (mailbox, id) WHERE o.mailbox = m.mailbox AND o.id = m.id)`
+
+	// The messages with given ids in the mailboxes of a run: its own and those of
+	// its waits. By the primary keys of mail and waits; for waits on many keys by mail_open.
+	sqlFindTook = `SELECT m.mailbox, m.id FROM mail AS m WHERE m.mailbox = $1 AND m.id = ANY($2::text[]) AND NOT m.taken
+		UNION
+		SELECT m.mailbox, m.id FROM waits AS w JOIN mail AS m ON m.mailbox = w.mailbox
+		WHERE w.run_id = $1 AND w.mailbox_end IS NULL AND m.id = ANY($2::text[]) AND NOT m.taken
+		UNION
+		SELECT m.mailbox, m.id FROM waits AS w JOIN mail AS m ON m.mailbox >= w.mailbox AND m.mailbox < w.mailbox_end
+		WHERE w.run_id = $1 AND m.id = ANY($2::text[]) AND NOT m.taken`
+)
+
+// queueTell adds a transaction that tells runs of messages, and of those that
+// are there already for waits; both are marked as done.
+func queueTell(b *pgx.Batch, messages, waits []letter) {
+	if len(messages)+len(waits) == 0 {
+		return
+	}
+	mailbox, id := split(messages)
+	b.Queue("BEGIN")
+	b.Queue(sqlHasty)
+	if len(waits) > 0 {
+		run, wait := split(waits)
+		b.Queue(sqlLook, run, wait, mailbox, id)
+	}
+	if len(messages) > 0 {
+		var keyed, key []string
+		for _, box := range slices.Compact(slices.Sorted(slices.Values(mailbox))) {
+			if name, ok := strings.CutPrefix(box, "/"); ok {
+				for _, k := range waitKeys(name) {
+					keyed, key = append(keyed, box), append(key, k)
+				}
+			}
+		}
+		b.Queue(sqlTell, mailbox, id, keyed, key)
+	}
+	b.Queue("COMMIT")
+}
+
+func split(letters []letter) (mailbox, id []string) {
+	for _, l := range letters {
+		mailbox, id = append(mailbox, l.mailbox), append(id, l.id)
+	}
+	return mailbox, id
+}
+
+// findTook finds the mailboxes of the messages that a commit takes. It is done
+// by the caller, beside the commits of others; that the messages are still there is checked by the commit itself.
+func (s *Store) findTook(ctx context.Context, e *entry, ids []string) error {
+	if len(ids) == 0 || e.run.id == "" {
+		return nil
+	}
+	letters, err := collect(ctx, s, "find messages", rowToLetter, sqlFindTook, e.run.id, ids)
+	if err != nil {
+		return err
+	}
+	found := map[string]bool{}
+	for _, l := range letters {
+		if !found[l.id] { // the run's own mailbox comes before those of keys
+			e.take(l)
+		}
+		found[l.id] = true
+	}
+	for _, id := range ids {
+		if !found[id] {
+			e.missing = id
+		}
+	}
+	return nil
+}
+
+func rowToLetter(row pgx.CollectableRow) (l letter, err error) {
+	return l, row.Scan(&l.mailbox, &l.id)
+}

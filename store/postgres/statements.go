@@ -1,0 +1,121 @@
+package postgres
+
+// The statements of a group of commits. Each takes the rows of the whole group
+// as arrays, sorted by run, so that groups lock rows in the same order. $1 is the
+// number of the group: from sqlAdvance and sqlCreate on, a commit that was applied is known by it.
+const (
+	// Locks the messages to take, so that what the next statements see of them holds. By primary key.
+	sqlLockMail = `SELECT m.id FROM unnest($1::text[], $2::text[]) AS t (mailbox, id)
+		JOIN mail AS m ON m.mailbox = t.mailbox AND m.id = t.id WHERE NOT m.taken ORDER BY m.mailbox, m.id FOR UPDATE OF m`
+
+	// All messages that commit i takes are there. By the primary key of mail.
+	sqlAllThere = ` NOT EXISTS (SELECT 1 FROM unnest($%[1]d::text[], $%[2]d::text[], $%[3]d::text[]) AS t (run_id, mailbox, id)
+		WHERE t.run_id = i.run_id AND NOT EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = t.mailbox AND m.id = t.id AND NOT m.taken))`
+
+	// Moves runs on by primary key, and appends the records of those that were
+	// where their commits expect them. When nothing but the position changes, no
+	// index is touched. The second column says whether somebody may want to look at the run.
+	sqlAdvance = `WITH changed AS (
+		UPDATE runs AS r SET seq = i.seq, head = i.head, status = i.status, wake_at = nullif(i.wake_at, -4611686018427387904),
+			node = i.node, step = i.step, version = i.version, definition = i.definition,
+			updated_at = i.updated_at, ended_at = nullif(i.ended_at, -4611686018427387904),
+			mail_seen = greatest(r.mail_seen, i.mail_seen),
+			owned = ` + sqlOwned + `,
+			ready_at = CASE
+				WHEN r.set_aside <> '' OR ` + sqlOwned + ` THEN NULL
+				WHEN i.status = 'running' AND i.updated_at - r.ready_at BETWEEN 0 AND 999999 THEN r.ready_at
+				WHEN i.status = 'running' OR i.status = 'waiting' AND r.mail_seq > greatest(r.mail_seen, i.mail_seen) THEN i.updated_at
+			END,
+			txn = $1
+		FROM unnest($2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bytea[], $8::text[], $9::bigint[],
+			$10::text[], $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[])
+			AS i (run_id, from_seq, from_head, fence, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at, mail_seen)
+		WHERE r.run_id = i.run_id AND r.seq = i.from_seq AND r.head = i.from_head AND (i.fence = 0 OR i.fence = r.fence)`
+	sqlAdvanceRecords = ` RETURNING r.run_id, coalesce(r.ready_at = r.updated_at, false) OR r.owned AND i.fence = 0 AS look
+	), recorded AS (
+		INSERT INTO ledger (run_id, seq, body)
+		SELECT l.run_id, l.seq, l.body FROM unnest($17::text[], $18::bigint[], $19::text[]) AS l (run_id, seq, body) JOIN changed USING (run_id)
+	) SELECT run_id, look FROM changed`
+
+	// Whether a run is owned after a commit (see bide.Claims).
+	sqlOwned = `CASE WHEN i.fence <> 0 THEN i.status = 'running' ELSE r.owned AND (i.status <> 'running' OR r.status = 'running') END`
+
+	// Begins runs that are not there yet, with their records. A run whose parent
+	// is not empty begins only if the parent's commit was applied.
+	sqlCreate = `WITH created AS (
+		INSERT INTO runs (run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at, mail_seen,
+			workflow, run_key, session, actor, parent, labels, created_at, ready_at, txn)
+		SELECT i.run_id, i.seq, i.head, i.status, nullif(i.wake_at, -4611686018427387904), i.node, i.step, i.version, i.definition,
+			i.updated_at, nullif(i.ended_at, -4611686018427387904), i.mail_seen,
+			i.workflow, i.run_key, i.session, i.actor, i.parent, i.labels, i.created_at,
+			CASE WHEN i.status = 'running' THEN i.updated_at END, $1
+		FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::text[],
+			$12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[])
+			AS i (by, run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at, mail_seen,
+			workflow, run_key, session, actor, parent, labels, created_at)
+		WHERE (i.by = '' OR EXISTS (SELECT 1 FROM runs AS p WHERE p.run_id = i.by AND p.txn = $1))`
+	sqlCreateRecords = ` ON CONFLICT (run_id) DO NOTHING RETURNING run_id, status
+	), recorded AS (
+		INSERT INTO ledger (run_id, seq, body)
+		SELECT l.run_id, l.seq, l.body FROM unnest($22::text[], $23::bigint[], $24::text[]) AS l (run_id, seq, body) JOIN created USING (run_id)
+	) SELECT run_id, status = 'running' FROM created`
+
+	// Removes runs where their commits expect them, and all that is kept of them.
+	// By primary key.
+	sqlDelete = `WITH gone AS (
+		DELETE FROM runs AS r USING unnest($1::text[], $2::bigint[], $3::bytea[], $4::bigint[]) AS i (run_id, seq, head, fence)
+		WHERE r.run_id = i.run_id AND r.seq = i.seq AND r.head = i.head AND (i.fence = 0 OR i.fence = r.fence) RETURNING r.run_id
+	), records AS (DELETE FROM ledger AS x USING gone AS g WHERE x.run_id = g.run_id
+	), open AS (DELETE FROM waits AS x USING gone AS g WHERE x.run_id = g.run_id
+	), seen AS (DELETE FROM commands AS x USING gone AS g WHERE x.run_id = g.run_id
+	), state AS (DELETE FROM snapshots AS x USING gone AS g WHERE x.run_id = g.run_id
+	), letters AS (DELETE FROM mail AS x USING gone AS g WHERE x.mailbox = g.run_id
+	) SELECT run_id, false FROM gone`
+
+	// What follows is for the commits that were applied; all of it by primary key.
+	sqlApplied = ` JOIN runs AS r ON r.run_id = i.run_id AND r.txn = $1`
+
+	sqlCloseWaits = `DELETE FROM waits AS w USING unnest($2::text[], $3::text[]) AS i (run_id, wait_id)` + sqlApplied + `
+		WHERE w.run_id = i.run_id AND w.wait_id = i.wait_id`
+
+	sqlOpenWaits = `INSERT INTO waits (run_id, wait_id, kind, wait_key, created_at, body, mailbox, mailbox_end, opened_at, looked)
+		SELECT i.run_id, i.wait_id, i.kind, i.wait_key, i.created_at, i.body, i.mailbox, i.mailbox_end, ` + sqlServerTime + `, i.mailbox IS NULL
+		FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[])
+			AS i (run_id, wait_id, kind, wait_key, created_at, body, mailbox, mailbox_end)` + sqlApplied + `
+		ON CONFLICT (run_id, wait_id) DO NOTHING`
+
+	sqlPutCommands = `INSERT INTO commands AS c (run_id, command_id, fingerprint, seq)
+		SELECT i.run_id, i.command_id, i.fingerprint, i.seq FROM unnest($2::text[], $3::text[], $4::bytea[], $5::bigint[])
+			AS i (run_id, command_id, fingerprint, seq)` + sqlApplied + `
+		ON CONFLICT (run_id, command_id) DO UPDATE SET fingerprint = excluded.fingerprint, seq = excluded.seq`
+
+	sqlPutSnapshots = `INSERT INTO snapshots AS s (run_id, seq, body)
+		SELECT i.run_id, i.seq, i.body FROM unnest($2::text[], $3::bigint[], $4::bytea[]) AS i (run_id, seq, body)` + sqlApplied + `
+		ON CONFLICT (run_id) DO UPDATE SET seq = excluded.seq, body = excluded.body`
+
+	sqlTakeMail = `UPDATE mail AS m SET taken = true, payload = NULL FROM unnest($2::text[], $3::text[], $4::text[]) AS i (run_id, mailbox, id)` + sqlApplied + `
+		WHERE m.mailbox = i.mailbox AND m.id = i.id`
+
+	// A message counts when its commit has no run or was applied.
+	sqlSent = ` (i.run_id = '' OR EXISTS (SELECT 1 FROM runs AS r WHERE r.run_id = i.run_id AND r.txn = $1))`
+
+	sqlSend = `INSERT INTO mail (mailbox, id, mail_key, payload, at, sent_at, ord, told, taken)
+		SELECT i.mailbox, i.id, i.mail_key, i.payload, i.at, ` + sqlServerTime + `, i.ord, false, false
+		FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::integer[])
+			AS i (run_id, mailbox, id, mail_key, payload, at, ord)
+		WHERE` + sqlSent + ` ON CONFLICT (mailbox, id) DO NOTHING RETURNING mailbox, id`
+
+	// Copies broadcasts to the runs with matching waits. The index waits_key serves it.
+	sqlCopy = `INSERT INTO mail (mailbox, id, mail_key, payload, at, sent_at, ord, told, taken)
+		SELECT w.run_id, i.id || '/' || w.wait_id, i.mail_key, i.payload, i.at, ` + sqlServerTime + `, i.ord, false, false
+		FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::integer[]) AS i (run_id, id, mail_key, payload, at, ord)
+		JOIN unnest($8::integer[], $9::text[]) AS k (ord, wait_key) ON k.ord = i.ord
+		JOIN waits AS w ON w.wait_key = k.wait_key AND w.wait_key <> ''
+		WHERE` + sqlSent + ` ON CONFLICT (mailbox, id) DO NOTHING RETURNING mailbox, id`
+
+	// sqlServerTime is the start of the transaction by the server's clock, in microseconds.
+	sqlServerTime = `(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint`
+
+	// Where the runs of refused commits are. By primary key.
+	sqlWhere = `SELECT run_id, seq, head, fence, owner FROM runs WHERE run_id = ANY($1::text[])`
+)

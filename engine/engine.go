@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/store/file"
 	"github.com/bide-dev/bide/store/mem"
+	"github.com/bide-dev/bide/store/postgres"
 	"github.com/bide-dev/bide/store/sqlite"
 	"github.com/bide-dev/bide/worker"
 )
@@ -44,8 +46,10 @@ type Engine struct {
 
 // Open opens the store that url names and puts a worker to work on it:
 //
-//	sqlite:bide.db   one file, for one or several processes on one machine
-//	mem:             nothing is kept
+//	sqlite:bide.db          one file, for one or several processes on one machine
+//	postgres://user@host/db many processes on many machines
+//	file:runs               a folder of files that a person can read, for one process
+//	mem:                    nothing is kept
 //
 // It fails with bide.ErrInvalidInput when it does not know the scheme, and as the store's own Open does.
 // ctx is for opening alone; Close ends the work.
@@ -62,7 +66,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		o.Worker.Sole, unlock, err = lockWorker(path + "-worker")
 	} else {
-		o.Worker.Sole = strings.HasPrefix(url, "mem:")
+		o.Worker.Sole = strings.HasPrefix(url, "mem:") || strings.HasPrefix(url, "file:")
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -75,9 +79,18 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	return e, nil
 }
 
-// hinting is what a store offers that hears of writes by other processes.
-type hinting interface {
-	Hints(ctx context.Context) (<-chan struct{}, error)
+// hints is the channel on which a store tells of writes by other processes, or
+// nil when it has none. ctx ends what is behind it.
+func hints(ctx context.Context, store Store) (<-chan struct{}, error) {
+	switch s := store.(type) {
+	case interface {
+		Hints(context.Context) (<-chan struct{}, error)
+	}:
+		return s.Hints(ctx)
+	case interface{ Wake() <-chan struct{} }:
+		return s.Wake(), nil
+	}
+	return nil, nil
 }
 
 // OpenStore opens the store that url names, without a worker: for programs that
@@ -89,8 +102,12 @@ func OpenStore(ctx context.Context, url string) (Store, error) {
 		return mem.New(), nil
 	case ok && scheme == "sqlite" && rest != "":
 		return sqlite.Open(ctx, rest, nil)
+	case ok && scheme == "file" && rest != "":
+		return file.Open(ctx, rest, nil)
+	case scheme == "postgres" || scheme == "postgresql":
+		return postgres.Open(ctx, url, nil)
 	}
-	return nil, bide.Errorf(bide.CodeInvalidInput, "%q names no store; use sqlite:PATH or mem:", url)
+	return nil, bide.Errorf(bide.CodeInvalidInput, "%q names no store; use sqlite:PATH, postgres://…, file:FOLDER or mem:", url)
 }
 
 func start(store Store, o *Options) (*Engine, error) {
@@ -105,8 +122,8 @@ func start(store Store, o *Options) (*Engine, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	if h, ok := store.(hinting); ok && o.Worker.Hints == nil {
-		if o.Worker.Hints, err = h.Hints(ctx); err != nil {
+	if o.Worker.Hints == nil {
+		if o.Worker.Hints, err = hints(ctx, store); err != nil {
 			stop()
 			return nil, err
 		}

@@ -3,12 +3,14 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
+	"github.com/bide-dev/bide/internal/pgtest"
 )
 
 var double = bide.Workflow{ID: "double", Version: "1", Entry: "ask", Nodes: bide.Nodes{
@@ -53,8 +55,19 @@ func last(t *testing.T, e *engine.Engine, id string, kind bide.Kind) {
 	t.Fatalf("no record %s came", kind)
 }
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
 func TestRunsProceedByThemselvesAndOverRestarts(t *testing.T) {
-	url := "sqlite:" + filepath.Join(t.TempDir(), "bide.db")
+	for scheme, url := range map[string]func(t *testing.T) string{
+		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "bide.db") },
+		"file":     func(t *testing.T) string { return "file:" + t.TempDir() },
+		"postgres": func(t *testing.T) string { return pgtest.Start(t) },
+	} {
+		t.Run(scheme, func(t *testing.T) { proceed(t, url(t)) })
+	}
+}
+
+func proceed(t *testing.T, url string) {
 	e := open(t, url)
 	run, err := e.Start(t.Context(), double, 21, nil)
 	if err != nil {

@@ -1,6 +1,7 @@
 package schedule_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -301,6 +302,55 @@ func TestAnOrderThatCannotBeCarriedOutIsRefused(t *testing.T) {
 	w.to("2026-01-01T01:10:00Z")
 	w.wantStarted("x", "2026-01-01T01:00:00Z")
 	w.checkLedgers()
+}
+
+func TestAnOrderMayBeGivenByAnsweringTheWait(t *testing.T) {
+	w := newWorld(t, "2026-01-01T00:10:00Z")
+	s := w.create(schedule.Spec{Name: "x", Interval: hour, Workflow: "work"})
+	w.to("2026-01-01T00:20:00Z")
+	wait := must[*bide.Run](t)(w.Get(ctx, s.RunID)).Waits[0]
+	must[*bide.Run](t)(w.Resume(ctx, s.RunID, wait.ID, map[string]string{"do": "trigger"}))
+	w.to("2026-01-01T00:30:00Z")
+	w.wantStarted("x", "2026-01-01T00:20:00Z")
+	w.checkLedgers()
+}
+
+// What a schedule remembers of a run is small, whatever the run said.
+func TestALongErrorIsCut(t *testing.T) {
+	w := newWorld(t, "2026-01-01T00:10:00Z")
+	long := target("long", func(*bide.Run) (bide.StepPlan, error) { return bide.Fail("%s", strings.Repeat("é", 100_000)), nil })
+	if err := w.Register(long); err != nil {
+		t.Fatal(err)
+	}
+	s := w.create(schedule.Spec{Name: "x", Interval: hour, Workflow: "long"})
+	w.to("2026-01-01T01:10:00Z")
+	if vars := must[*bide.Run](t)(w.Get(ctx, s.RunID)).Vars.String(); len(vars) > 2000 || !strings.Contains(vars, "éé…\"") {
+		t.Errorf("the vars hold %d bytes: %.1000s", len(vars), vars)
+	}
+	w.checkLedgers()
+}
+
+// A look that fails takes the end of the run to be now, and changes nothing else.
+func TestWithoutALookWhatCameIsTakenAsOverlap(t *testing.T) {
+	w := newWorld(t, "2026-01-01T00:10:00Z")
+	w.create(schedule.Spec{Name: "x", Interval: hour, Workflow: "ask", RunTimeout: 2 * hour})
+	w.to("2026-01-01T01:10:00Z")
+	w.Runtime = must[*bide.Runtime](t)(bide.New(blind{w.store}, &bide.Options{Clock: w.clock}))
+	if err := errors.Join(schedule.Register(w.Runtime), w.Register(targets...)); err != nil {
+		t.Fatal(err)
+	}
+	w.to("2026-01-01T04:10:00Z")
+	w.boot()
+	w.wantStarted("x", "2026-01-01T01:00:00Z", "2026-01-01T04:00:00Z")
+	w.wantCounts("x", schedule.Counts{Started: 2, Failed: 1, Skipped: 2})
+	w.checkLedgers()
+}
+
+// blind is a store that cannot list runs.
+type blind struct{ bide.Store }
+
+func (blind) Runs(context.Context, bide.RunQuery) (*bide.RunPage, error) {
+	return nil, errors.New("blind")
 }
 
 // A schedule's death at any commit, before or after it is durable, changes

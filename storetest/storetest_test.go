@@ -178,8 +178,11 @@ func faulty(t *testing.T) func(*testing.T) bide.Store {
 func TestFaultsAreNoticed(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
-			suite, _, _ := strings.Cut(fault.noticing, "/")
-			cmd := exec.Command(os.Args[0], "-test.run=^"+suite+"$", "-test.timeout=60s")
+			run := "^TestCrash$"
+			if _, test, ok := strings.Cut(fault.noticing, "TestSuite/"); ok {
+				run = "^TestSuite$/^" + test
+			}
+			cmd := exec.Command(os.Args[0], "-test.run="+run, "-test.timeout=60s")
 			cmd.Env = append(os.Environ(), faultEnv+"="+name)
 			out, err := cmd.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "--- FAIL: "+fault.noticing) {

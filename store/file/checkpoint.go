@@ -81,7 +81,7 @@ func (s *Store) fileRun(r *run, sync bool) error {
 	s.mu.RLock()
 	pending, filed, snap := r.ledger.pending, r.ledger.filed, r.snapshot
 	fresh := r.ledger.filed == 0
-	unsynced, group := r.ledger.synced < r.ledger.size, r.group
+	first, unsynced, group := r.ledger.synced == 0, r.ledger.synced < r.ledger.size, r.group
 	var row []byte
 	var err error
 	if sync {
@@ -123,6 +123,11 @@ func (s *Store) fileRun(r *run, sync bool) error {
 	s.mu.Unlock()
 	if !sync {
 		return nil
+	}
+	if first { // there must not be a row without a ledger
+		if err := s.disk.SyncDir(r.path); err != nil {
+			return explain("file records", r.path, err)
+		}
 	}
 	path := filepath.Join(r.path, rowName)
 	if err := replaceFile(s.disk, path, row, true); err != nil {
@@ -214,7 +219,11 @@ func (s *Store) fileMail() error {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	err = errors.Join(err, f.Close())
+	if err == nil && at == 0 { // nothing must count that is not there
+		err = s.disk.SyncDir(s.dir)
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.writeStoreFile(at+int64(len(text)), group); err != nil {

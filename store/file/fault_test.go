@@ -28,7 +28,7 @@ func filing(s *Store, n int) error {
 // behind, or one step more; and the rest of the script must go on from there.
 func TestTheProcessMayStopAtEveryFileOperation(t *testing.T) {
 	for seed, opts := range map[uint64]*Options{1: nil, 2: nil, 3: {Durability: DurabilityNormal}} {
-		sc := newScript(t, seed, 25)
+		sc := newScript(t, seed, 11)
 		for k, reached := 1, true; reached; k++ {
 			d := newMemDisk()
 			d.stopAt(k)
@@ -82,7 +82,7 @@ func goOn(t *testing.T, sc *script, d *memDisk, what string, atLeast, atMost int
 // or with those after it. A step that fails must change nothing, and succeed later.
 func TestEveryFileOperationMayFailForAWhile(t *testing.T) {
 	for _, errs := range []int{1, 2, 5} {
-		sc := newScript(t, uint64(errs), 25)
+		sc := newScript(t, uint64(errs), 11)
 		for k, reached := 1, true; reached; k++ {
 			what := fmt.Sprintf("%d operations failed from %d on", errs, k)
 			d := newMemDisk()

@@ -124,7 +124,7 @@ func (r *run) parseRow(text []byte) error {
 	for _, c := range f.Commands {
 		r.commands[c.ID] = bide.CommandRecord(c)
 	}
-	r.ledger.size, r.ledger.filed = f.LedgerBytes, f.LedgerBytes
+	r.ledger.size, r.ledger.filed, r.ledger.synced = f.LedgerBytes, f.LedgerBytes, f.LedgerBytes
 	return nil
 }
 

@@ -73,8 +73,9 @@ type Commit struct {
 	MailSeen int64
 	// Fence, when not zero, is the claim under which the commit is made (K23).
 	Fence int64
-	// Delete removes the run at Expect and all that is kept of it, instead of
-	// adding records. There are none then, and the run has ended.
+	// Delete removes the run at Expect and all that is kept of it, the ids of
+	// messages sent to it included, instead of adding records; there are none then. It does
+	// nothing when there is no such run. The caller has seen at Expect that the run has ended.
 	Delete bool
 	// Snapshot, when not nil, is the run's state after the last record. It
 	// replaces the one before and only saves work: the records alone give the same state.
@@ -108,10 +109,11 @@ type Stored struct {
 
 // Message is something sent to a mailbox. Each has one taker, and is kept until then.
 //
-// A store tells a run of mail, by raising its Stored.MailSeq, when a message
-// is sent to it, and when one is sent to a key that matches one of its open waits. A
-// wait's key matches when it equals the message's, or ends in ":*" and the message's begins
-// with what is before the star.
+// A store tells a run of mail, by raising its Stored.MailSeq, when a message is
+// sent to it, when one is sent to a key that matches one of its open waits, and when
+// a commit opens a wait whose key matches a message that is kept. A wait's key
+// matches when it equals the message's, or ends in ":*" and the message's begins with
+// what is before the star.
 type Message struct {
 	// ID tells the message from all others in its mailbox; sent twice, it counts once.
 	ID string `json:"id"`

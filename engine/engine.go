@@ -65,8 +65,8 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	unlock := func() error { return nil }
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		o.Worker.Sole, unlock, err = lockWorker(path + "-worker")
-	} else {
-		o.Worker.Sole = strings.HasPrefix(url, "mem:") || strings.HasPrefix(url, "file:")
+	} else if one, ok := store.(interface{ Sole() bool }); ok {
+		o.Worker.Sole = one.Sole()
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())

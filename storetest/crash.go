@@ -11,15 +11,16 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// Crash lets a process die at every commit of a scenario in turn, and at every
+// Crash lets a process die at every commit of two scenarios in turn, and at every
 // claim and release, once before it is applied and once after. Each time a new runtime carries on with
 // the same store, and the client repeats its commands. In the end the runs must be what they are
 // when nothing fails, nothing may have been done that the ledger did not
 // announce, and nothing that is to be done at most once may have been done twice.
 //
-// The scenario has questions, forms, timers, retries, several effects in a
-// step, effects of both kinds of delivery, the commands pause, unpause, retry and cancel,
-// and runs that a worker drives by claims: with children, and events that are sent before and after they are waited for.
+// The first scenario has questions, forms, timers, retries, several effects in a
+// step, effects of both kinds of delivery, and the commands pause, unpause, retry
+// and cancel. In the second a worker drives runs by claims; they have children, and events that
+// are sent before and after they are waited for.
 func Crash(t *testing.T, open func(t *testing.T) bide.Store) {
 	crash(t, func(t *testing.T) *disk {
 		s := open(t)
@@ -54,9 +55,17 @@ func (d death) String() string {
 }
 
 func crash(t *testing.T, newDisk func(*testing.T) *disk) {
+	t.Run("orders", func(t *testing.T) { crashIn(t, newDisk, (*process).orders) })
+	t.Run("trips", func(t *testing.T) { crashIn(t, newDisk, (*process).trips) })
+}
+
+// scenario gives all commands to a process and returns how the runs ended.
+type scenario func(*process) *ending
+
+func crashIn(t *testing.T, newDisk func(*testing.T) *disk, script scenario) {
 	var want *ending
 	var writes int
-	t.Run("undisturbed", func(t *testing.T) { want, writes = live(t, newDisk(t), death{}) })
+	t.Run("undisturbed", func(t *testing.T) { want, writes = live(t, newDisk(t), death{}, script) })
 	if want == nil {
 		return
 	}
@@ -65,7 +74,7 @@ func crash(t *testing.T, newDisk func(*testing.T) *disk) {
 		for at, died := 1, true; died && at < 3*writes; at++ {
 			d := death{at, applied}
 			t.Run(d.String(), func(t *testing.T) {
-				got, n := live(t, newDisk(t), d)
+				got, n := live(t, newDisk(t), d, script)
 				died = n >= at
 				same(t, "the end", got, want)
 			})
@@ -73,9 +82,9 @@ func crash(t *testing.T, newDisk func(*testing.T) *disk) {
 	}
 }
 
-// live plays the scenario, starting a new process when one dies, and checks
+// live plays a scenario, starting a new process when one dies, and checks
 // what is left. It returns the end and the number of writes that the first process made.
-func live(t *testing.T, d *disk, first death) (end *ending, writes int) {
+func live(t *testing.T, d *disk, first death, script scenario) (end *ending, writes int) {
 	t.Helper()
 	defer d.remove()
 	world := newWorld(t)
@@ -84,7 +93,7 @@ func live(t *testing.T, d *disk, first death) (end *ending, writes int) {
 		s := d.open()
 		mortal := &mortal{Store: s, death: how}
 		world.ledger = s
-		end = client.play(mortal)
+		end = client.play(mortal, script)
 		if process == 1 {
 			writes = mortal.writes
 		}

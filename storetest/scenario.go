@@ -9,7 +9,7 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// order is the scenario's workflow: a person is asked, three effects happen at
+// order is the first scenario's workflow: a person is asked, three effects happen at
 // once, a timer runs, a form is filled in, an effect fails and is retried by a person.
 var order = bide.Workflow{
 	ID: "order", Version: "1", Entry: "ask",
@@ -61,7 +61,7 @@ var order = bide.Workflow{
 	},
 }
 
-// client is who starts and answers the scenario's runs. It outlives the
+// client is who starts and answers a scenario's runs. It outlives the
 // processes: it repeats all of its commands, with their ids, until all have been answered.
 type client struct {
 	t     *testing.T
@@ -70,7 +70,7 @@ type client struct {
 	lives int               // processes so far
 }
 
-// ending is how the scenario's runs ended.
+// ending is how a scenario's runs ended.
 type ending struct {
 	IDs    []string
 	Status []bide.Status
@@ -81,7 +81,7 @@ type ending struct {
 type again struct{}
 
 // play gives all commands to a process. It returns nil when the process died.
-func (c *client) play(store *mortal) (end *ending) {
+func (c *client) play(store *mortal, script scenario) (end *ending) {
 	c.t.Helper()
 	rt, err := bide.New(store, &bide.Options{Clock: c.world.clock, Random: func() float64 { return 0 }})
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *client) play(store *mortal) (end *ending) {
 		}
 	}()
 	p := &process{client: c, rt: rt, store: store, ctx: context.Background()}
-	return p.script()
+	return script(p)
 }
 
 // process is the client's side of one process.
@@ -132,8 +132,8 @@ func (p *process) done(run *bide.Run, err error) *bide.Run {
 	return run
 }
 
-// script gives all commands and returns how the runs ended.
-func (p *process) script() *ending {
+// orders plays the client of two orders.
+func (p *process) orders() *ending {
 	cmd := func(id string) bide.Command { return bide.Command{ID: id, Actor: "anna", Reason: "scenario"} }
 	run := p.done(p.rt.Start(p.ctx, order, "first", &bide.StartOptions{Key: "order-1", Command: cmd("start")}))
 	id := run.ID
@@ -153,13 +153,17 @@ func (p *process) script() *ending {
 	p.world.repair()
 	p.done(p.rt.Retry(p.ctx, id, cmd("retry")))
 
-	trips := p.trips()
-
 	second := p.done(p.rt.Run(p.ctx, order, "second", &bide.StartOptions{Key: "order-2"}))
 	p.done(p.rt.Cancel(p.ctx, second.ID, cmd("cancel")))
 
-	out := &ending{IDs: append([]string{id, second.ID}, trips...)}
-	for _, id := range out.IDs {
+	return p.end(id, second.ID)
+}
+
+// end moves runs to their ends and checks their ledgers.
+func (p *process) end(ids ...string) *ending {
+	p.t.Helper()
+	out := &ending{IDs: ids}
+	for _, id := range ids {
 		run := p.settle(id)
 		out.Status = append(out.Status, run.Status)
 		out.Output = append(out.Output, string(run.Output))

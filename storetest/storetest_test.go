@@ -44,7 +44,7 @@ var faults = map[string]struct {
 		}, "TestSuite/the_last_commit_sent_again",
 	},
 	"leaves waits open":   {altered(func(c *bide.Commit) { c.Closed = nil }), "TestSuite/Waits_lists_open_waits"},
-	"forgets commands":    {altered(func(c *bide.Commit) { c.Command = nil }), "TestCrash/write_"},
+	"forgets commands":    {altered(func(c *bide.Commit) { c.Command = nil }), "TestCrash/orders/write_"},
 	"starts no children":  {altered(func(c *bide.Commit) { c.Starts = nil }), "TestSuite/a_child_is_there"},
 	"minds no claim":      {altered(func(c *bide.Commit) { c.Fence = 0 }), "TestSuite/a_commit_under_a_lost_claim"},
 	"leaves messages":     {altered(func(c *bide.Commit) { c.Took = nil }), "TestSuite/of_many_takers_of_a_message"},

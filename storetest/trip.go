@@ -7,7 +7,7 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// trip is the part of the scenario that a worker drives: a run that starts
+// The second scenario, which a worker drives: a run that starts
 // children, takes an event of its session that was sent before, and one of its
 // own that is sent after it waits. Its first child needs an event and a timer, the second goes on by
 // itself until it is cancelled from outside.
@@ -55,8 +55,8 @@ var (
 	}}
 )
 
-// trips plays the client of a trip, and returns the ids of its runs.
-func (p *process) trips() []string {
+// trips plays the client of a trip.
+func (p *process) trips() *ending {
 	run := p.done(p.rt.Start(p.ctx, trip, "first", &bide.StartOptions{Key: "trip-1", Session: "s", Command: bide.Command{ID: "start"}}))
 	p.send(bide.Event{ID: "e1", Scope: bide.ScopeSession, ScopeID: "s", Name: "ticket", Payload: "window seat"})
 	p.drive()
@@ -84,7 +84,7 @@ func (p *process) trips() []string {
 			p.done(p.rt.Cancel(p.ctx, child.ID, bide.Command{ID: "leave"}))
 		}
 	}
-	return ids
+	return p.end(ids...)
 }
 
 func (p *process) send(e bide.Event) {

@@ -16,10 +16,11 @@ type batch struct {
 	changes map[string]*change // by run
 	order   []*change
 	sent    []*message
-	known   map[string]bool // by mailbox and id: messages in sent
-	taken   []*takenLine
-	gone    map[*message]bool // messages in taken
-	mail    []byte            // the lines of sent and taken
+	known   map[string]bool   // by mailbox and id: messages in sent
+	gone    map[*message]bool // messages that were taken, or deleted with their run
+	deleted map[string]bool   // runs that end in this batch
+	mail    []line            // what becomes of messages, in order
+	text    []byte            // of mail
 }
 
 var lineEnd = []byte("\n")
@@ -33,10 +34,11 @@ type change struct {
 	snapshot *snapshot
 	size     int64 // of the ledger
 	marked   bool  // next has something that its commits do not say
+	deletes  bool  // the run ends
 }
 
 func newBatch(x *index) *batch {
-	return &batch{index: x, changes: map[string]*change{}, known: map[string]bool{}, gone: map[*message]bool{}}
+	return &batch{index: x, changes: map[string]*change{}, known: map[string]bool{}, gone: map[*message]bool{}, deleted: map[string]bool{}}
 }
 
 // row is a run as the batch so far leaves it, or nil.
@@ -44,7 +46,7 @@ func (b *batch) row(id string) *row {
 	if ch := b.changes[id]; ch != nil {
 		return &ch.next
 	}
-	if r := b.index.runs[id]; r != nil {
+	if r := b.index.runs[id]; r != nil && !b.deleted[id] {
 		return &r.row
 	}
 	return nil
@@ -52,7 +54,7 @@ func (b *batch) row(id string) *row {
 
 // damage is why a run cannot be continued.
 func (b *batch) damage(id string) error {
-	if r := b.index.runs[id]; r != nil {
+	if r := b.index.runs[id]; r != nil && !b.deleted[id] {
 		return r.damage
 	}
 	return nil
@@ -62,7 +64,10 @@ func (b *batch) damage(id string) error {
 func (b *batch) change(id string) *change {
 	ch := b.changes[id]
 	if ch == nil {
-		ch = &change{run: b.index.runs[id]}
+		ch = &change{}
+		if !b.deleted[id] {
+			ch.run = b.index.runs[id]
+		}
 		if ch.run != nil {
 			ch.next, ch.size = ch.run.row, ch.run.ledger.size
 		}
@@ -83,22 +88,32 @@ func (b *batch) commit(r *request) error {
 		if known := b.row(id); known != nil {
 			at = *known
 		}
-		if at.info.Position() == r.info.Position() {
+		if at.info.Position() == r.info.Position() && !r.deletes {
 			return nil // sent again
 		}
 		if err := refuse(&at, r); err != nil {
 			return err
 		}
 	}
-	took, err := b.find(id, at.waits, r.took)
-	if err != nil {
-		return err
+	var took []*message
+	if id != "" {
+		var err error
+		if took, err = b.find(id, at.waits, r.took); err != nil {
+			return err
+		}
+	}
+	if r.deletes {
+		b.delete(id, r.line)
+		return nil
 	}
 	if id != "" {
 		b.apply(&r.delta)
 	}
 	for _, msg := range took {
 		b.take(msg, id)
+	}
+	if b.kept(r.opened) {
+		b.tell(id)
 	}
 	for i := range r.starts {
 		if b.row(r.starts[i].info.ID) == nil {
@@ -146,8 +161,8 @@ func (ch *change) add(d *delta) {
 	}
 }
 
-// find looks up the messages that a commit takes: those of the run itself, of
-// one of its waits' keys, or else of any key.
+// find looks up the messages that a commit takes: those of the run itself, or
+// else of one of its waits' keys.
 func (b *batch) find(runID string, waits []*bide.Wait, ids []string) (out []*message, err error) {
 	for _, id := range ids {
 		var best *message
@@ -158,10 +173,8 @@ func (b *batch) find(runID string, waits []*bide.Wait, ids []string) (out []*mes
 			switch {
 			case m.ID != id || b.gone[m] || slices.Contains(out, m):
 			case m.To != "" && m.To == runID:
-				n = 3
-			case m.To == "" && slices.ContainsFunc(waits, onWait):
 				n = 2
-			case m.To == "":
+			case m.To == "" && slices.ContainsFunc(waits, onWait):
 				n = 1
 			}
 			if n > rank {
@@ -188,17 +201,35 @@ func (b *batch) take(m *message, by string) {
 		t.Key = m.Key
 	}
 	b.gone[m] = true
-	b.taken = append(b.taken, t)
-	text, err := appendLine(nil, line{Taken: t})
+	l := line{Taken: t}
+	text, err := appendLine(nil, l)
 	if err != nil {
 		panic(err) // four strings are always JSON
 	}
-	b.mailLine(text)
+	b.mailLine(l, text)
 }
 
-func (b *batch) mailLine(text []byte) {
+func (b *batch) mailLine(l line, text []byte) {
 	b.body = append(b.body, text)
-	b.mail = append(b.mail, text...)
+	b.mail = append(b.mail, l)
+	b.text = append(b.text, text...)
+}
+
+// delete ends a run, and forgets what was sent to it.
+func (b *batch) delete(id string, text []byte) {
+	b.change(id).deletes = true
+	delete(b.changes, id) // what comes later in the batch is of another run
+	b.deleted[id] = true
+	for _, m := range b.index.mail.toRun[id] {
+		b.gone[m] = true
+	}
+	for _, m := range b.sent {
+		if m.To == id {
+			b.gone[m] = true
+			delete(b.known, knownAs(&m.Message))
+		}
+	}
+	b.mailLine(line{Deleted: &deletedLine{id}}, text)
 }
 
 // send puts a message where it belongs and tells the runs concerned.
@@ -208,12 +239,12 @@ func (b *batch) send(s *sending) {
 		return
 	}
 	name := knownAs(&s.Message)
-	if b.index.mail.known[name] || b.known[name] {
+	if b.index.mail.known[name] && !(s.To != "" && b.deleted[s.To]) || b.known[name] {
 		return
 	}
 	b.known[name] = true
 	b.sent = append(b.sent, &message{Message: s.Message})
-	b.mailLine(s.line)
+	b.mailLine(line{Sent: &s.Message}, s.line)
 	if s.To != "" {
 		b.tell(s.To)
 		return
@@ -239,10 +270,23 @@ func (b *batch) sendCopies(s *sending) {
 	}
 }
 
+// kept reports whether one of the waits could take a message that is kept under a key.
+func (b *batch) kept(waits []*bide.Wait) (found bool) {
+	for _, w := range waits {
+		b.index.mail.onWait(w.Key, func(key string) {
+			found = found || slices.ContainsFunc(b.index.mail.toKey[key], func(m *message) bool { return !b.gone[m] })
+		})
+		found = found || slices.ContainsFunc(b.sent, func(m *message) bool {
+			return m.To == "" && !b.gone[m] && matches(w.Key, m.Key)
+		})
+	}
+	return found
+}
+
 // waiting lists the runs that have an open wait on a message's key.
 func (b *batch) waiting(key string) []string {
 	found := map[string]bool{}
-	b.index.onKey(key, func(id string) { found[id] = true })
+	b.index.onKey(key, func(id string) { found[id] = !b.deleted[id] })
 	for id, ch := range b.changes {
 		onWait := func(w *bide.Wait) bool { return matches(w.Key, key) }
 		found[id] = slices.ContainsFunc(ch.next.waits, onWait)
@@ -263,7 +307,7 @@ func (b *batch) tell(id string) {
 // finish writes what the lines so far do not say.
 func (b *batch) finish() error {
 	for _, ch := range b.order {
-		if ch.marked {
+		if ch.marked && !ch.deletes {
 			text, err := appendLine(nil, line{Run: ch.next.markLine()})
 			if err != nil {
 				return err

@@ -24,7 +24,11 @@ func (s *Store) fileLedgers() error {
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		maps.Copy(s.unfiled, runs)
+		for r := range runs {
+			if !r.gone {
+				s.unfiled[r] = true
+			}
+		}
 	}
 	return err
 }
@@ -47,7 +51,11 @@ func (s *Store) checkpoint() error {
 	if len(segments) == 0 {
 		return nil
 	}
-	err = eachRun(runs, syncAtOnce, func(r *run) error { return s.fileRun(r, true) })
+	removals := s.takeRemovals()
+	err = s.removeRuns(removals)
+	if err == nil {
+		err = eachRun(runs, syncAtOnce, func(r *run) error { return s.fileRun(r, true) })
+	}
 	if err == nil {
 		err = explain("checkpoint", s.dir, s.fileMail())
 	}
@@ -56,7 +64,12 @@ func (s *Store) checkpoint() error {
 	}
 	if err != nil {
 		s.mu.Lock()
-		maps.Copy(s.dirty, runs)
+		for r := range runs {
+			if !r.gone {
+				s.dirty[r] = true
+			}
+		}
+		maps.Copy(s.removals, removals)
 		s.mu.Unlock()
 		return err
 	}
@@ -112,13 +125,15 @@ func (s *Store) fileRun(r *run, sync bool) error {
 		}
 	}
 	s.mu.Lock()
-	r.ledger.written(len(pending))
-	if sync {
-		r.ledger.synced = r.ledger.filed
-	}
-	s.backlog -= r.ledger.filed - filed
-	if r.snapshot == snap {
-		r.snapshot = nil
+	if !r.gone {
+		r.ledger.written(len(pending))
+		if sync {
+			r.ledger.synced = r.ledger.filed
+		}
+		s.backlog -= r.ledger.filed - filed
+		if r.snapshot == snap {
+			r.snapshot = nil
+		}
 	}
 	s.mu.Unlock()
 	if !sync {

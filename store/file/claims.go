@@ -9,6 +9,10 @@ import (
 	"github.com/bide-dev/bide"
 )
 
+// Sole reports that one process at a time has the store: the owners of an
+// earlier one are dead when it is opened.
+func (s *Store) Sole() bool { return true }
+
 // Claim implements bide.Claims. The fences are durable when it returns.
 func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) (out []bide.Claim, err error) {
 	var claims []bide.Claim
@@ -35,6 +39,9 @@ func (b *batch) claim(q bide.ClaimQuery) (out []bide.Claim) {
 	var found []candidate
 	for id := range b.claimable(q.Now) {
 		r := b.row(id)
+		if r == nil { // deleted
+			continue
+		}
 		since, ok := canProceed(r, q.Now)
 		if ok && b.free(r, &q) && slices.Contains(q.Workflows, bide.WorkflowVersion{ID: r.info.Workflow, Version: r.info.Version}) {
 			found = append(found, candidate{id, since})
@@ -138,7 +145,7 @@ func (b *batch) release(owner string, runIDs []string, quiet bool) {
 // ownedBy lists the runs that an owner has claimed.
 func (b *batch) ownedBy(owner string) (out []string) {
 	for id := range b.index.runs {
-		if r := b.row(id); r.owned && r.owner == owner {
+		if r := b.row(id); r != nil && r.owned && r.owner == owner {
 			out = append(out, id)
 		}
 	}

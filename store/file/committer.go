@@ -86,6 +86,10 @@ func (s *Store) commitGroup(group []*entry) error {
 
 // publish makes a change visible that the journal has. s.mu must be held.
 func (s *Store) publish(ch *change) {
+	if ch.deletes {
+		s.unpublish(ch)
+		return
+	}
 	r := ch.run
 	if r == nil {
 		r = s.newRun(ch.next.info.ID)
@@ -111,15 +115,24 @@ func (s *Store) publish(ch *change) {
 
 func (s *Store) publishMail(b *batch, group int64) {
 	m := &s.index.mail
-	for _, msg := range b.sent {
-		m.put(msg)
-	}
-	for _, t := range b.taken {
-		m.take(t)
+	for i := range b.mail {
+		m.apply(&b.mail[i])
 	}
 	if len(b.mail) > 0 {
-		m.pending = append(m.pending, b.mail...)
+		m.pending = append(m.pending, b.text...)
 		m.group = group
+	}
+}
+
+// unpublish forgets a run that was deleted; the next checkpoint removes its files.
+func (s *Store) unpublish(ch *change) {
+	if r := ch.run; r != nil { // else it was begun in the same group
+		s.index.drop(r)
+		s.backlog -= r.ledger.size - r.ledger.filed
+		r.gone = true
+		delete(s.dirty, r)
+		delete(s.unfiled, r)
+		s.removals[r.id] = r.path
 	}
 }
 

@@ -2,7 +2,6 @@ package file
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +66,20 @@ func (x *index) add(r *run) {
 		r.row = row{}
 		x.update(r, &next)
 	}
+}
+
+// drop forgets a run.
+func (x *index) drop(r *run) {
+	x.created.remove(r.info.CreatedAt, r.id)
+	if !r.info.WakeAt.IsZero() {
+		x.wakes.remove(r.info.WakeAt, r.id)
+	}
+	for _, w := range r.waits {
+		x.waits.remove(w.CreatedAt, w.ID)
+		x.key(w.Key, r.id, -1)
+	}
+	delete(x.ready, r.id)
+	delete(x.runs, r.id)
 }
 
 // key counts a run among those that wait on a key.
@@ -139,14 +152,4 @@ func diffWaits(old, next []*bide.Wait) (removed, added []*bide.Wait) {
 
 func compareCommands(a, b commandLine) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
-}
-
-// sortedKeys are the keys of a map, in order.
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

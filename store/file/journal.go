@@ -38,7 +38,7 @@ type journal struct {
 	old    []string     // segments before
 	size   atomic.Int64 // bytes of groups in all segments
 	memory []byte       // reused
-	blank  []byte
+	blank  []byte       // what space is filled with
 }
 
 const segmentSuffix = ".jsonl"
@@ -112,10 +112,10 @@ func (j *journal) fill(end int64) {
 	if end-j.end >= fillBelow {
 		return
 	}
-	if j.blank == nil {
-		j.blank = bytes.Repeat([]byte("\n"), maxFill)
-	}
 	more := min(max(end, minFill), maxFill)
+	if int64(len(j.blank)) < more {
+		j.blank = bytes.Repeat([]byte("\n"), int(more))
+	}
 	if _, err := j.file.WriteAt(j.blank[:more], end); err == nil {
 		j.filled = end + more
 	}

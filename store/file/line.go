@@ -16,6 +16,12 @@ type line struct {
 	Sent   *bide.Message `json:"sent,omitempty"`
 	Taken  *takenLine    `json:"taken,omitempty"`
 	Run    *markLine     `json:"run,omitempty"`
+	// Deleted is the end of a run, and of the mailbox that was its own.
+	Deleted *deletedLine `json:"deleted,omitempty"`
+}
+
+type deletedLine struct {
+	ID string `json:"run_id"`
 }
 
 // commitLine is the commit of one run, followed by its records, whose lengths it has.

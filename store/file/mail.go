@@ -18,11 +18,12 @@ type message struct {
 
 // mailbox holds the messages that nobody has taken, by the run or the key they are for.
 type mailbox struct {
-	toRun map[string][]*message
-	toKey map[string][]*message
-	open  map[string][]*message // the same, by id
-	known map[string]bool       // by mailbox and id: every message ever sent
-	last  int64                 // n of the last message
+	toRun  map[string][]*message
+	toKey  map[string][]*message
+	open   map[string][]*message      // the same, by id
+	known  map[string]bool            // by mailbox and id: every message ever sent
+	sentTo map[string]map[string]bool // by run: the ids of all messages ever sent to it
+	last   int64                      // n of the last message
 
 	group   int64  // the last group that is in it
 	pending []byte // lines that the file does not have yet
@@ -30,7 +31,7 @@ type mailbox struct {
 }
 
 func newMailbox() mailbox {
-	return mailbox{toRun: map[string][]*message{}, toKey: map[string][]*message{}, open: map[string][]*message{}, known: map[string]bool{}}
+	return mailbox{toRun: map[string][]*message{}, toKey: map[string][]*message{}, open: map[string][]*message{}, known: map[string]bool{}, sentTo: map[string]map[string]bool{}}
 }
 
 // box is the map that a message belongs into, and its key there.
@@ -53,6 +54,12 @@ func (m *mailbox) put(msg *message) {
 	m.last++
 	msg.n = m.last
 	m.known[knownAs(&msg.Message)] = true
+	if msg.To != "" {
+		if m.sentTo[msg.To] == nil {
+			m.sentTo[msg.To] = map[string]bool{}
+		}
+		m.sentTo[msg.To][msg.ID] = true
+	}
 	boxes, key := m.box(msg.To, msg.Key)
 	boxes[key] = append(boxes[key], msg)
 	m.open[msg.ID] = append(m.open[msg.ID], msg)
@@ -72,6 +79,20 @@ func (m *mailbox) apply(l *line) {
 	if l.Taken != nil {
 		m.take(l.Taken)
 	}
+	if l.Deleted != nil {
+		m.forget(l.Deleted.ID)
+	}
+}
+
+// forget removes the mailbox of a run.
+func (m *mailbox) forget(runID string) {
+	for _, msg := range slices.Clone(m.toRun[runID]) {
+		m.take(&takenLine{ID: msg.ID, To: runID})
+	}
+	for id := range m.sentTo[runID] {
+		delete(m.known, runID+"\x00"+id)
+	}
+	delete(m.sentTo, runID)
 }
 
 func remove(boxes map[string][]*message, key string, which func(*message) bool) {

@@ -163,7 +163,10 @@ func (s *Store) redo(f frame) error {
 			if r := b.row(l.Run.ID); r != nil && r.group < f.group {
 				b.change(l.Run.ID).next.setMark(l.Run)
 			}
-		case s.index.mail.group < f.group:
+		case l.Deleted != nil:
+			s.redoDelete(b, l, f.group)
+		}
+		if (l.Sent != nil || l.Taken != nil || l.Deleted != nil) && s.index.mail.group < f.group {
 			s.index.mail.apply(&l.line)
 			s.index.mail.pending = append(s.index.mail.pending, l.text...)
 		}
@@ -174,6 +177,26 @@ func (s *Store) redo(f frame) error {
 		s.publish(ch)
 	}
 	return nil
+}
+
+// redoDelete ends a run again, unless the one that is there was begun later.
+func (s *Store) redoDelete(b *batch, l *parsed, group int64) {
+	id := l.Deleted.ID
+	name, err := folder(id)
+	if err != nil {
+		s.log.Error("a deletion in the journal is of no run", "run", id, "group", group)
+		return
+	}
+	r := b.row(id)
+	if r != nil && r.group >= group {
+		return
+	}
+	s.removals[id] = filepath.Join(s.dir, runsDir, name) // some of it may be there, even if no row is
+	if r != nil {
+		b.change(id).deletes = true
+		delete(b.changes, id)
+		b.deleted[id] = true
+	}
 }
 
 // touched has the next checkpoint write a run, even if its row has all of the

@@ -63,6 +63,12 @@ func newDelta(c *bide.Commit) (delta, error) {
 	}
 	d := delta{info: copyInfo(c.Info), expect: c.Expect, closed: slices.Clone(c.Closed), mailSeen: c.MailSeen, fence: c.Fence, snapshot: c.Snapshot}
 	d.info.ID, d.info.SetAside = c.RunID, ""
+	if c.Delete {
+		d.deletes = true
+		text, err := appendLine(nil, line{Deleted: &deletedLine{c.RunID}})
+		d.line = text
+		return d, err
+	}
 	if len(c.Records) == 0 {
 		return d, bide.Errorf(bide.CodeInvalidInput, "a commit of run %s has no records", c.RunID)
 	}

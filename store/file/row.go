@@ -34,6 +34,7 @@ type delta struct {
 	mailSeen int64
 	fence    int64
 	snapshot []byte
+	deletes  bool // the run ends instead
 	expect   bide.Position
 	line     []byte // as it goes to the journal, before the records
 }
@@ -81,6 +82,7 @@ type run struct {
 	// damage is why the run cannot be read, found on opening. If its row could
 	// not be read either, the row is empty.
 	damage error
+	gone   bool // it was deleted
 }
 
 // rowFile is the text of run.json.

@@ -104,12 +104,13 @@ type Store struct {
 	turn    sync.Mutex // held while a group is written and published, and while the journal is rotated
 	journal *journal
 
-	mu      sync.RWMutex // guards the rest, which the committer alone may read without it
-	index   index
-	dirty   map[*run]bool // runs that changed since the last checkpoint
-	unfiled map[*run]bool // runs with records or a snapshot for the filer
-	backlog int64         // bytes of records that no ledger file has yet
-	closed  bool
+	mu       sync.RWMutex // guards the rest, which the committer alone may read without it
+	index    index
+	dirty    map[*run]bool     // runs that changed since the last checkpoint
+	unfiled  map[*run]bool     // runs with records or a snapshot for the filer
+	removals map[string]string // folders of runs that were deleted, by run
+	backlog  int64             // bytes of records that no ledger file has yet
+	closed   bool
 
 	closing sync.Once
 	result  error // of closing
@@ -153,7 +154,7 @@ func open(ctx context.Context, dir string, opts *Options, d disk) (*Store, error
 	}
 	s := &Store{
 		dir: dir, opts: o, disk: d, log: o.Logger, queue: newQueue(), committed: make(chan struct{}),
-		index: newIndex(), dirty: map[*run]bool{}, unfiled: map[*run]bool{},
+		index: newIndex(), dirty: map[*run]bool{}, unfiled: map[*run]bool{}, removals: map[string]string{},
 	}
 	s.journal = &journal{disk: d, dir: filepath.Join(dir, journalDir), full: o.Durability == DurabilityFull}
 	s.filer = newFiler(s)
@@ -178,6 +179,9 @@ func open(ctx context.Context, dir string, opts *Options, d disk) (*Store, error
 func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if c.Delete {
+		return bide.Errorf(bide.CodeInvalidInput, "store/file does not delete runs; while no process has the store open, remove the folder of run %s from %s", c.RunID, filepath.Join(s.dir, runsDir))
 	}
 	r, err := newRequest(c)
 	if err != nil {

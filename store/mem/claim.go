@@ -18,6 +18,9 @@ type claim struct {
 	claimMail         int64 // mailSeq at the claim: what the load after it is sure to see
 }
 
+// Sole reports that one process at a time has the store.
+func (s *Store) Sole() bool { return true }
+
 // Claim implements bide.Claims.
 func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
 	if err := ctx.Err(); err != nil {

@@ -55,7 +55,10 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	}
 	if c.RunID != "" {
 		r := s.runs[c.RunID]
-		if r == nil {
+		switch {
+		case r == nil && c.Delete:
+			return nil // sent again
+		case r == nil:
 			r = newRun()
 		}
 		if r.info.Position() == c.Info.Position() && !c.Delete {

@@ -13,3 +13,5 @@ func open(*testing.T) bide.Store { return mem.New() }
 func TestStore(t *testing.T) { storetest.Run(t, open) }
 
 func TestCrash(t *testing.T) { storetest.Crash(t, open) }
+
+func TestDelete(t *testing.T) { storetest.Delete(t, open) }

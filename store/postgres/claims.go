@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -35,8 +36,11 @@ const (
 		SELECT r.run_id, ` + sqlSince + ` AS since FROM runs AS r
 		WHERE r.run_id IN (SELECT run_id FROM ready UNION SELECT run_id FROM due UNION SELECT run_id FROM orphaned)
 		ORDER BY since, r.run_id LIMIT $3
-	) UPDATE runs AS r SET owner = $1, owned = true, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
+	) UPDATE runs AS r SET owner = $1, owned = true, claim_txn = $7, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
 		FROM oldest AS o WHERE r.run_id = o.run_id RETURNING r.run_id, r.fence, ` + sqlSince
+
+	// The runs that a call claimed whose answer was lost: the index runs_owner serves it.
+	sqlLost = `SELECT r.run_id, r.fence, ` + sqlSince + ` FROM runs AS r WHERE r.owner = $1 AND r.owned AND r.claim_txn = $3`
 
 	// The workflow and version are among those that the worker has.
 	sqlKnown = ` (workflow, version) IN (SELECT k.workflow, k.version FROM unnest($5::text[], $6::text[]) AS k (workflow, version))`
@@ -66,27 +70,30 @@ const (
 	sqlNextWake = `SELECT wake_at FROM runs WHERE status = 'waiting' AND set_aside = '' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1`
 )
 
-// Claim implements bide.Claims. It is one round trip.
+// Claim implements bide.Claims. It is one round trip. When an answer of the
+// server is lost, what was claimed is found and given out by the next try or call.
 func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
 	var workflows, versions []string
 	for _, w := range q.Workflows {
 		workflows, versions = append(workflows, w.ID), append(versions, w.Version)
 	}
-	type claimed struct {
-		bide.Claim
-		since int64
-	}
 	var rows []claimed
-	err := s.retry(ctx, "claim runs", func() error {
-		b := &pgx.Batch{}
-		b.Queue(sqlMeet, q.Owner)
-		b.Queue(sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, workflows, versions).Query(func(r pgx.Rows) (err error) {
-			rows, err = pgx.CollectRows(r, func(row pgx.CollectableRow) (c claimed, err error) {
-				return c, row.Scan(&c.RunID, &c.Fence, &c.since)
-			})
-			return err
-		})
-		return s.pool.SendBatch(ctx, b).Close()
+	err := s.retry(ctx, "claim runs", func() (err error) {
+		for _, call := range s.lost.of(q.Owner) {
+			rows, err = s.claims(ctx, sqlLost, q.Owner, q.Now.UnixMicro(), call.txn)
+			if err == nil && len(rows) > 0 {
+				s.lost.forget(q.Owner, call)
+			}
+			if err != nil || len(rows) > 0 {
+				return err
+			}
+		}
+		txn := rand.Int64()
+		rows, err = s.claims(ctx, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, workflows, versions, txn)
+		if kindOf(err) == failedConnection && !isUnreachable(err) {
+			s.lost.add(q.Owner, lostClaim{txn, time.Now().Add(2 * s.opts.Timeout)})
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -97,6 +104,26 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 		out = append(out, r.Claim)
 	}
 	return out, nil
+}
+
+// claimed is a claim and since when its run could proceed.
+type claimed struct {
+	bide.Claim
+	since int64
+}
+
+// claims runs a statement that gives claims; its first parameter is the owner.
+func (s *Store) claims(ctx context.Context, sql string, args ...any) (out []claimed, err error) {
+	b := &pgx.Batch{}
+	b.Queue(sqlMeet, args[0])
+	b.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		out, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c claimed, err error) {
+			return c, row.Scan(&c.RunID, &c.Fence, &c.since)
+		})
+		return err
+	})
+	err = s.pool.SendBatch(ctx, b).Close()
+	return out, err
 }
 
 // Heartbeat implements bide.Claims.

@@ -160,15 +160,16 @@ func (c *committer) attempt(entries []*entry) error {
 // follow does what can only be done after a group is committed, in a second
 // round trip that most groups do not need: it tells runs of mail, and finds out why commits were refused.
 func (c *committer) follow(ctx context.Context, refused []*entry, letters, waits []letter) (err error) {
-	b := &pgx.Batch{}
-	queueTell(b, letters, waits)
-	if len(refused) > 0 {
-		b.Queue(sqlWhere, runIDs(refused)).Query(decideAll(refused))
-	}
 	for range retries {
+		b := &pgx.Batch{}
+		queueTell(b, letters, waits)
+		if len(refused) > 0 {
+			b.Queue(sqlWhere, runIDs(refused)).Query(decideAll(refused))
+		}
 		if err = c.send(ctx, b); kindOf(err) != failedConflict {
 			return err
 		}
+		c.store.log.Warn("tell again", "server", c.store.server, "err", err)
 	}
 	return err
 }

@@ -82,7 +82,8 @@ func collect[T any](ctx context.Context, s *Store, doing string, row pgx.RowToFu
 }
 
 // retry calls f until it succeeds or fails for another reason than a conflict
-// between transactions. A connection that broke while it lay idle is replaced at once.
+// between transactions or a connection that broke, of which the pool may hold as many
+// as it has; f may so be carried out twice. It does not wait for a server that is gone.
 func (s *Store) retry(ctx context.Context, doing string, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -91,8 +92,9 @@ func (s *Store) retry(ctx context.Context, doing string, f func() error) error {
 		return s.errClosed()
 	}
 	var err error
-	for range retries {
-		if err = f(); kindOf(err) != failedConflict && !pgconn.SafeToRetry(err) {
+	for range max(retries, s.opts.Conns+1) {
+		err = f()
+		if kind := kindOf(err); kind != failedConflict && kind != failedConnection || isUnreachable(err) || ctx.Err() != nil || s.closed.Load() {
 			break
 		}
 	}

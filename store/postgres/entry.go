@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -75,6 +76,10 @@ type waitRow struct {
 
 // letter names a message in a mailbox.
 type letter struct{ mailbox, id string }
+
+func (l letter) compare(o letter) int {
+	return cmp.Or(cmp.Compare(l.mailbox, o.mailbox), cmp.Compare(l.id, o.id))
+}
 
 // messageRow is a message to send.
 type messageRow struct {

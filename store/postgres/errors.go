@@ -48,6 +48,12 @@ func kindOf(err error) failure {
 	return failedServer
 }
 
+// isUnreachable reports whether no connection could be made.
+func isUnreachable(err error) bool {
+	var e *pgconn.ConnectError
+	return errors.As(err, &e)
+}
+
 // sqlState is the code of an error that the server sent, or empty.
 func sqlState(err error) string {
 	var e *pgconn.PgError

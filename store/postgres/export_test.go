@@ -19,3 +19,6 @@ func (s *Store) Queued() (n int) {
 func (s *Store) SweepOnce(ctx context.Context, age time.Duration) (int, error) {
 	return s.sweepOnce(ctx, age)
 }
+
+// Forget removes owners without runs whose time was over before.
+func (s *Store) Forget(ctx context.Context, before time.Time) error { return s.forget(ctx, before) }

@@ -22,7 +22,7 @@ var (
 // group is commits on their way to the server, as the columns of its statements.
 type group struct {
 	txn     int64
-	entries []*entry // sorted by run
+	entries []*entry // sorted by run, as are all rows: locks are taken in one order
 
 	moved, begun, children runColumns
 	deleted                struct {
@@ -87,7 +87,8 @@ type messageColumns struct {
 func newGroup(txn int64, entries []*entry) *group {
 	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.run.id, b.run.id) })
 	g := &group{txn: txn, entries: entries}
-	var children []*entry
+	var children []child
+	var sends []message
 	for _, e := range entries {
 		switch {
 		case e.missing != "" || e.run.id != "" && e.begins() && e.fence != 0:
@@ -103,26 +104,42 @@ func newGroup(txn int64, entries []*entry) *group {
 			g.moved.advance(e)
 		}
 		for _, l := range e.took {
-			g.took.add(e.run.id, l)
+			g.took.add(e.run.id, l) // sqlLockMail sorts them
 		}
 		if e.run.id != "" {
 			g.rest(&e.run)
 			g.listen(&e.run)
 		}
-		if len(e.children) > 0 {
-			children = append(children, e)
+		for i := range e.children {
+			children = append(children, child{e.run.id, &e.children[i]})
 		}
 		for i := range e.sends {
-			g.send(e.run.id, &e.sends[i])
+			sends = append(sends, message{e.run.id, &e.sends[i], int32(len(sends))})
 		}
 	}
-	for _, e := range children {
-		for i := range e.children {
-			g.children.create(e.run.id, &e.children[i])
-			g.rest(&e.children[i])
-		}
+	slices.SortFunc(children, func(a, b child) int { return cmp.Compare(a.id, b.id) })
+	for _, c := range children {
+		g.children.create(c.by, c.runRow)
+		g.rest(c.runRow)
+	}
+	slices.SortFunc(sends, func(a, b message) int { return a.compare(b.letter) })
+	for _, m := range sends {
+		g.send(m)
 	}
 	return g
+}
+
+// child is a run that the commit of another run begins.
+type child struct {
+	by string
+	*runRow
+}
+
+// message is one to send, by the commit of a run, and its place in the group.
+type message struct {
+	by string
+	*messageRow
+	ord int32
 }
 
 func (c *runColumns) add(r *runRow) {
@@ -190,17 +207,16 @@ func (g *group) listen(r *runRow) {
 	}
 }
 
-func (g *group) send(run string, m *messageRow) {
-	ord := int32(len(g.sent.id) + len(g.copied.id))
+func (g *group) send(m message) {
 	c := &g.sent
 	if m.copies {
 		c = &g.copied
 		for _, key := range m.keys {
-			g.wide.ord, g.wide.key = append(g.wide.ord, ord), append(g.wide.key, key)
+			g.wide.ord, g.wide.key = append(g.wide.ord, m.ord), append(g.wide.key, key)
 		}
 	}
-	c.run, c.mailbox, c.id, c.key = append(c.run, run), append(c.mailbox, m.mailbox), append(c.id, m.id), append(c.key, m.key)
-	c.payload, c.at, c.ord = append(c.payload, m.payload), append(c.at, m.at), append(c.ord, ord)
+	c.run, c.mailbox, c.id, c.key = append(c.run, m.by), append(c.mailbox, m.mailbox), append(c.id, m.id), append(c.key, m.key)
+	c.payload, c.at, c.ord = append(c.payload, m.payload), append(c.at, m.at), append(c.ord, m.ord)
 }
 
 // applied is what the server did with a group.
@@ -283,7 +299,7 @@ func (c *runColumns) createArgs(txn int64) []any {
 // now. It returns false when there is no reason why it should not be applied.
 func (e *entry) decide(at bide.Position, fence int64, owner string) (outcome error, decided bool) {
 	switch {
-	case e.delete && at.Seq == 0 && e.tries > 1, !e.delete && at == e.run.info.Position():
+	case e.delete && at.Seq == 0, !e.delete && at == e.run.info.Position():
 		return nil, true // sent again
 	case at != e.expect:
 		return &bide.Error{Code: bide.CodeConflict, Run: e.run.id,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -46,6 +47,9 @@ const (
 	// The index waits_unlooked serves it; it holds the waits that the sweep has not seen yet.
 	sqlUnlooked = `SELECT run_id, wait_id FROM waits WHERE NOT looked AND opened_at < ` + sqlServerTime + ` - $1::bigint ORDER BY opened_at LIMIT $2`
 
+	// By primary key.
+	sqlLockRuns = `SELECT run_id FROM runs WHERE run_id = ANY($1::text[]) ORDER BY run_id FOR UPDATE`
+
 	// Marks waits by primary key, and tells the runs that have mail on them: by the
 	// index mail_open. Messages of the same group, which sqlTell counts, are left out.
 	sqlLook = `WITH looked AS (
@@ -70,31 +74,34 @@ const (
 		WHERE w.run_id = $1 AND m.id = ANY($2::text[]) AND NOT m.taken`
 )
 
-// queueTell adds a transaction that tells runs of messages, and of those that
-// are there already for waits; both are marked as done.
+// queueTell adds transactions that tell runs of messages that are there already
+// for waits, and of messages; both are marked as done. Locks are taken in the order of
+// commits, so that nobody waits in a circle: messages, then runs by id, then waits.
 func queueTell(b *pgx.Batch, messages, waits []letter) {
-	if len(messages)+len(waits) == 0 {
-		return
-	}
+	slices.SortFunc(messages, letter.compare)
 	mailbox, id := split(messages)
-	b.Queue("BEGIN")
-	b.Queue(sqlHasty)
 	if len(waits) > 0 {
 		run, wait := split(waits)
+		b.Queue("BEGIN")
+		b.Queue(sqlHasty)
+		b.Queue(sqlLockRuns, run)
 		b.Queue(sqlLook, run, wait, mailbox, id)
+		b.Queue("COMMIT")
 	}
 	if len(messages) > 0 {
 		var keyed, key []string
-		for _, box := range slices.Compact(slices.Sorted(slices.Values(mailbox))) {
+		for _, box := range slices.Compact(slices.Clone(mailbox)) {
 			if name, ok := strings.CutPrefix(box, "/"); ok {
 				for _, k := range waitKeys(name) {
 					keyed, key = append(keyed, box), append(key, k)
 				}
 			}
 		}
+		b.Queue("BEGIN")
+		b.Queue(sqlHasty)
 		b.Queue(sqlTell, mailbox, id, keyed, key)
+		b.Queue("COMMIT")
 	}
-	b.Queue("COMMIT")
 }
 
 func split(letters []letter) (mailbox, id []string) {
@@ -111,6 +118,12 @@ func (s *Store) findTook(ctx context.Context, e *entry, ids []string) error {
 		return nil
 	}
 	letters, err := collect(ctx, s, "find messages", rowToLetter, sqlFindTook, e.run.id, ids)
+	for wait := firstPause; isUnreachable(err) && time.Now().Before(e.until); wait = min(2*wait, lastPause) {
+		if err = pause(ctx, wait, nil); err != nil {
+			return err
+		}
+		letters, err = collect(ctx, s, "find messages", rowToLetter, sqlFindTook, e.run.id, ids)
+	}
 	if err != nil {
 		return err
 	}

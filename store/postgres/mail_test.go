@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,7 @@ func TestNoMessageIsLostOrTakenTwice(t *testing.T) {
 	url := pgtest.Start(t)
 	stores := make([]*postgres.Store, 2)
 	for i := range stores {
-		stores[i] = open(t, url, &postgres.Options{Committers: 2, Sweep: time.Hour})
+		stores[i] = open(t, url, &postgres.Options{Committers: 2, Sweep: time.Hour, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	}
 	keys := []string{"evt:session:1:a", "evt:session:1:b", "evt:session:2:a", "job"}
 	waits := append([]string{"evt:session:1:*", "evt:session:2:*"}, keys...)
@@ -119,20 +120,20 @@ func (w *listeners) wait(id string, chain *storetest.Chain) *bide.Commit {
 // whether there was anything to claim.
 func (w *listeners) work(s *postgres.Store, owner string) bool {
 	ctx := context.Background()
+	if err := s.Heartbeat(ctx, owner, start.Add(time.Hour)); err != nil {
+		w.t.Errorf("Heartbeat = %v", err)
+	}
 	claims, err := s.Claim(ctx, bide.ClaimQuery{Owner: owner, Now: start, Limit: 3, Workflows: known})
 	if err != nil {
 		w.t.Errorf("Claim = %v", err)
 		return false
-	}
-	if err := s.Heartbeat(ctx, owner, start.Add(time.Hour)); err != nil {
-		w.t.Errorf("Heartbeat = %v", err)
 	}
 	for _, c := range claims {
 		if err := w.drive(ctx, s, owner, c); err != nil {
 			w.t.Errorf("run %s: %v", c.RunID, err)
 		}
 	}
-	return len(claims) > 0
+	return len(claims) > 0 && !w.t.Failed()
 }
 
 func (w *listeners) drive(ctx context.Context, s *postgres.Store, owner string, c bide.Claim) error {

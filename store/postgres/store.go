@@ -86,6 +86,7 @@ type Store struct {
 	seed   maphash.Seed
 	me     uint64 // tells its own notifications from others'
 	hints  *hints
+	lost   lostClaims
 
 	ctx    context.Context // ends with the store
 	end    context.CancelFunc

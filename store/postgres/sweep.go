@@ -35,11 +35,17 @@ func (s *Store) sweep() {
 		}
 		if now := time.Now(); now.After(forget) {
 			forget = now.Add(time.Hour)
-			if _, err := s.exec(s.ctx, "forget owners", sqlForget, now.Add(-forgotten).UnixMicro()); err != nil {
+			if err := s.forget(s.ctx, now.Add(-forgotten)); err != nil {
 				s.log.Warn("forget owners", "server", s.server, "err", err)
 			}
 		}
 	}
+}
+
+// forget removes owners without runs whose time was over before.
+func (s *Store) forget(ctx context.Context, before time.Time) error {
+	_, err := s.exec(ctx, "forget owners", sqlForget, before.UnixMicro())
+	return err
 }
 
 // sweepOnce tells runs of messages and looks for mail on waits that are older

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,7 @@ func commitRun(ctx context.Context, s *sqlite.Store, id string) error {
 }
 
 func TestWhatWasAcknowledgedSurvivesKill(t *testing.T) {
+	t.Parallel()
 	path := dbPath(t)
 	atLeast := map[string]bide.Position{}
 	for range 3 { // kills, one after the other, of the same file
@@ -125,12 +127,13 @@ func killed(t *testing.T, path string, after int) map[string]bide.Position {
 }
 
 func TestATornLogIsCutAtTheLastWholeCommit(t *testing.T) {
+	t.Parallel()
 	live := dbPath(t)
 	s := open(t, live, nil)
 	c := storetest.NewChain("run")
 	positions := map[bide.Position]bool{{}: true}
 	var ends []int // of the log after each commit
-	for range 12 {
+	for range 8 {
 		commit := c.Next(3)
 		must(t, s, commit)
 		positions[commit.Info.Position()] = true
@@ -140,7 +143,14 @@ func TestATornLogIsCutAtTheLastWholeCommit(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for cut := 0; cut <= len(log); cut += 1777 {
+	cuts := slices.Clone(ends)
+	for _, end := range ends {
+		cuts = append(cuts, end-1)
+	}
+	for cut := 0; cut <= len(log); cut += 1 + len(log)/20 {
+		cuts = append(cuts, cut)
+	}
+	for _, cut := range cuts {
 		whole := 0
 		for _, end := range ends {
 			if end <= cut {

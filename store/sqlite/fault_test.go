@@ -16,6 +16,7 @@ import (
 )
 
 func TestAFaultOfTheDiskLosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		err  error
@@ -74,8 +75,9 @@ func failAll(t *testing.T, s *sqlite.Store, commit *bide.Commit, want bide.Code,
 // TestEveryCallOfTheDiskMayFail lets each write, flush and truncation in turn
 // be the one from which on the disk fails, through checkpoints as well.
 func TestEveryCallOfTheDiskMayFail(t *testing.T) {
-	for n, reached := 0, true; reached; n += 3 {
-		s, fs, path := openFaulty(t, sqlite.Options{CheckpointPages: 10})
+	t.Parallel()
+	for n, reached := 0, true; reached; n += 2 {
+		s, fs, path := openFaulty(t, sqlite.Options{CheckpointPages: 20})
 		c := storetest.NewChain("run")
 		must(t, s, c.Next(1))
 		calls := 0
@@ -90,7 +92,7 @@ func TestEveryCallOfTheDiskMayFail(t *testing.T) {
 		})
 		acknowledged, unknown := bide.Position{}, c.Next(1)
 		reached = false
-		for range 25 {
+		for range 10 {
 			if err := s.Commit(t.Context(), unknown); err != nil {
 				reached = true
 				break

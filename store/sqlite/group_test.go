@@ -14,9 +14,19 @@ import (
 	"github.com/bide-dev/bide/storetest"
 )
 
-// together makes commits share one transaction: it holds up the flush of one
-// commit until all the others wait, in order. It returns their outcomes.
+// together makes commits share one transaction. It returns their outcomes.
 func together(t *testing.T, s *sqlite.Store, fs *faultvfs.FS, commits []*bide.Commit) []error {
+	t.Helper()
+	calls := make([]func() error, len(commits))
+	for i, c := range commits {
+		calls[i] = func() error { return s.Commit(t.Context(), c) }
+	}
+	return atOnce(t, s, fs, calls)
+}
+
+// atOnce makes calls share one transaction: it holds up the flush of one commit
+// until all of them wait, in order. It returns their outcomes.
+func atOnce(t *testing.T, s *sqlite.Store, fs *faultvfs.FS, calls []func() error) []error {
 	t.Helper()
 	entered, release := held(fs)
 	var all sync.WaitGroup
@@ -26,9 +36,9 @@ func together(t *testing.T, s *sqlite.Store, fs *faultvfs.FS, commits []*bide.Co
 		}
 	})
 	<-entered
-	errs := make([]error, len(commits))
-	for i, c := range commits {
-		all.Go(func() { errs[i] = s.Commit(t.Context(), c) })
+	errs := make([]error, len(calls))
+	for i, call := range calls {
+		all.Go(func() { errs[i] = call() })
 		queued(s, i+1)
 	}
 	release()
@@ -143,6 +153,7 @@ func TestACommitThatCannotBeStoredDoesNotDisturbItsGroup(t *testing.T) {
 }
 
 func TestACommitThatIsTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
 	s := open(t, dbPath(t), nil)
 	large := storetest.NewChain("large").Next(1)
 	large.Snapshot = make([]byte, 65<<20)

@@ -1,10 +1,13 @@
 package sqlite_test
 
 import (
+	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
@@ -32,10 +35,34 @@ func openFaulty(t testing.TB, opts sqlite.Options) (*sqlite.Store, *faultvfs.FS,
 	t.Cleanup(fs.Unregister)
 	opts.VFS = fs.Name()
 	path := dbPath(t)
+	write(t, path, newStore())
 	s := open(t, path, &opts)
 	t.Cleanup(func() { fs.Hook(nil) }) // before the store is closed
 	return s, fs, path
 }
+
+// newStore is the file of a store that nothing was written to. To copy it takes
+// much less than to create another, above all with the race detector.
+var newStore = sync.OnceValue(func() []byte {
+	dir, err := os.MkdirTemp("", "bide")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "bide.db")
+	s, err := sqlite.Open(context.Background(), path, nil)
+	if err != nil {
+		panic(err)
+	}
+	if err := s.Close(); err != nil {
+		panic(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	return file
+})
 
 func dbPath(t testing.TB) string { return filepath.Join(t.TempDir(), "bide.db") }
 

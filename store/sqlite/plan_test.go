@@ -43,7 +43,7 @@ func TestQueriesUseTheIndexTheyName(t *testing.T) {
 		{"telling the runs that wait", sqlTellWaiting, []string{primary, "waits_key"}},
 		{"who listens", sqlListeners, []string{"waits_key", primary}},
 		{"a message to a run", sqlFindDirect, []string{"sqlite_autoindex_messages_1"}},
-		{"a message to a key", sqlFindKeyed, []string{"waits_run", "sqlite_autoindex_messages_1"}},
+		{"a message to a key", sqlFindKeyed, []string{"waits_run", "sqlite_autoindex_messages_1", "sqlite_autoindex_messages_1"}},
 		{"taking a message", sqlTake, []string{primary}},
 		{"mail for a new wait", sqlKept, []string{"sqlite_autoindex_waits_1", "messages_open"}},
 		{"the mailboxes of a run", sqlMailboxes, []string{"waits_run", "messages_open"}},
@@ -59,6 +59,13 @@ func TestQueriesUseTheIndexTheyName(t *testing.T) {
 		{"releasing all", sqlReleaseAll, []string{"runs_driven"}},
 		{"setting a run aside", sqlSetAside, []string{"sqlite_autoindex_runs_1"}},
 		{"the next timer", sqlNextWake, []string{"runs_wake"}},
+
+		{"deleting the mail of a run", sqlDeleteMail, []string{"messages_box"}},
+		{"deleting the records of a run", sqlDeleteRun[0], []string{"sqlite_autoindex_ledger_1"}},
+		{"deleting the snapshot of a run", sqlDeleteRun[1], []string{primary}},
+		{"deleting the commands of a run", sqlDeleteRun[2], []string{"PRIMARY KEY"}},
+		{"deleting the waits of a run", sqlDeleteRun[3], []string{"waits_run"}},
+		{"deleting a run", sqlDeleteRun[4], []string{primary}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			plan := explainPlan(t, s, test.sql)

@@ -137,6 +137,9 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if c.RunID == "" && (len(c.Records) > 0 || len(c.Starts) > 0 || len(c.Took) > 0) {
 		return bide.Errorf(bide.CodeInvalidInput, "a commit without a run can only send messages")
 	}
+	if c.Delete {
+		return s.request(ctx, deleteRun{c.RunID, c.Expect})
+	}
 	e, err := newEntry(c)
 	if err != nil {
 		return err

@@ -1,6 +1,9 @@
 package sqlite_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -9,7 +12,12 @@ import (
 )
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	storetest.RunDurable(t, func(t *testing.T, dir string) bide.Store {
-		return open(t, filepath.Join(dir, "bide.db"), nil)
+		path := filepath.Join(dir, "bide.db")
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			write(t, path, newStore())
+		}
+		return open(t, path, nil)
 	})
 }

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS runs (
   mail_seq   bigint NOT NULL DEFAULT 0,  -- how often it was told of mail
   mail_seen  bigint NOT NULL,            -- mail_seq that its commits have seen
   claim_mail bigint NOT NULL DEFAULT 0,  -- mail_seq at its last claim
+  claim_txn  bigint NOT NULL DEFAULT 0,  -- number of the call that claimed it, for when its answer is lost
   -- Since when it can proceed without a timer and nobody drives it; null when it
   -- cannot, or is owned. While steps are made without a claim it lags by up to a second.
   ready_at   bigint,

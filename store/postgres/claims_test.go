@@ -1,0 +1,130 @@
+package postgres_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/pgtest"
+	"github.com/bide-dev/bide/store/postgres"
+	"github.com/bide-dev/bide/storetest"
+)
+
+// TestNoRunIsClaimedTwice lets eight workers of two stores claim the same runs:
+// ready ones, such with timers and such that a dead worker left.
+func TestNoRunIsClaimedTwice(t *testing.T) {
+	const runs, workers = 300, 8
+	url := pgtest.Start(t)
+	stores := []*postgres.Store{open(t, url, nil), open(t, url, nil)}
+	var all sync.WaitGroup
+	for i := range runs {
+		c := storetest.NewChain(fmt.Sprintf("run-%03d", i))
+		if i%3 == 0 {
+			c.Info.Status, c.Info.WakeAt = bide.StatusWaiting, start
+		}
+		commit := c.Next(1)
+		all.Go(func() { must(t, stores[i%2], commit) })
+	}
+	all.Wait()
+	left, err := stores[0].Claim(t.Context(), bide.ClaimQuery{Owner: "dead", Now: start, Limit: 50, Workflows: known})
+	if err != nil || len(left) != 50 {
+		t.Fatalf("Claim = %d runs, %v, want 50", len(left), err)
+	}
+	var mu sync.Mutex
+	claims := map[string]string{}
+	for i := range workers {
+		all.Go(func() {
+			owner, s := fmt.Sprint("worker-", i), stores[i%2]
+			if err := s.Heartbeat(t.Context(), owner, start.Add(time.Hour)); err != nil {
+				t.Error(err)
+			}
+			for !t.Failed() {
+				got, err := s.Claim(t.Context(), bide.ClaimQuery{Owner: owner, Now: start, Limit: 7, Workflows: known})
+				if err != nil || len(got) > 7 {
+					t.Errorf("Claim = %d runs, %v", len(got), err)
+				}
+				mu.Lock()
+				for _, c := range got {
+					if other := claims[c.RunID]; other != "" {
+						t.Errorf("run %s was claimed by %s and by %s", c.RunID, other, owner)
+					}
+					claims[c.RunID] = owner
+				}
+				done := len(claims) == runs
+				mu.Unlock()
+				if done {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestAClaimWhoseAnswerIsLostIsGivenOut cuts connections after the server has
+// given out claims: no run may stay with a worker that does not know of it.
+func TestAClaimWhoseAnswerIsLostIsGivenOut(t *testing.T) {
+	p := newProxy(t, pgtest.NewServer(t))
+	s := open(t, p.url(), &postgres.Options{Sweep: time.Hour})
+	for i := range 12 {
+		must(t, s, storetest.NewChain(fmt.Sprintf("run-%02d", i)).Next(1))
+	}
+	if err := s.Heartbeat(t.Context(), "w", start.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for range 4 {
+		cuts := p.cuts.Load()
+		for p.cuts.Load() == cuts { // a hint to other processes may be cut instead
+			p.cut.Store(true)
+			claims, err := s.Claim(t.Context(), bide.ClaimQuery{Owner: "w", Now: start, Limit: 1, Workflows: known})
+			if err != nil {
+				t.Fatalf("Claim = %v", err)
+			}
+			for _, c := range claims {
+				if c.Fence != 1 {
+					t.Errorf("run %s has fence %d, want 1", c.RunID, c.Fence)
+				}
+				got = append(got, c.RunID)
+			}
+		}
+	}
+	rest, err := s.Claim(t.Context(), bide.ClaimQuery{Owner: "w", Now: start, Limit: 100, Workflows: known})
+	if err != nil {
+		t.Fatalf("Claim = %v", err)
+	}
+	for _, c := range rest {
+		got = append(got, c.RunID)
+	}
+	seen := map[string]bool{}
+	for _, id := range got {
+		seen[id] = true
+	}
+	if len(got) != 12 || len(seen) != 12 {
+		t.Errorf("the worker was given the runs %v, want each of 12 once", got)
+	}
+}
+
+func TestOwnersAreForgottenWhenTheyHaveNothing(t *testing.T) {
+	url := pgtest.Start(t)
+	s := open(t, url, nil)
+	conn := connect(t, url)
+	must(t, s, storetest.NewChain("run").Next(1))
+	for owner, until := range map[string]time.Time{"idle": start, "busy": start, "alive": start.Add(time.Hour)} {
+		if err := s.Heartbeat(t.Context(), owner, until); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Claim(t.Context(), bide.ClaimQuery{Owner: "busy", Now: start.Add(-time.Hour), Limit: 1, Workflows: known}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Forget(t.Context(), start.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	var owners string
+	if err := conn.QueryRow(t.Context(), "SELECT string_agg(owner, ' ' ORDER BY owner) FROM owners").Scan(&owners); err != nil || owners != "alive busy" {
+		t.Errorf("the owners %q are known (%v), want alive and busy", owners, err)
+	}
+}

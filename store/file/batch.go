@@ -81,6 +81,9 @@ func (b *batch) change(id string) *change {
 func (b *batch) commit(r *request) error {
 	id := r.info.ID
 	var at row
+	if r.deletes && b.row(id) == nil {
+		return nil
+	}
 	if id != "" {
 		if err := b.damage(id); err != nil {
 			return err

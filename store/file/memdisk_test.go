@@ -236,6 +236,11 @@ func (d *memDisk) Remove(path string) error {
 	if d.now[path] == nil {
 		return notExist("remove", path)
 	}
+	for p := range d.now {
+		if filepath.Dir(p) == path {
+			return &fs.PathError{Op: "remove", Path: path, Err: errors.New("directory not empty")}
+		}
+	}
 	delete(d.now, path)
 	return nil
 }
@@ -247,6 +252,11 @@ func (d *memDisk) SyncDir(path string) error {
 		return err
 	}
 	in := func(p string, _ *memFile) bool { return filepath.Dir(p) == path && p != "/" }
+	for p, f := range d.safe { // a directory that was removed takes along what it had, even if another has its name now
+		if in(p, f) && f.dir && d.now[p] != f {
+			maps.DeleteFunc(d.safe, func(q string, _ *memFile) bool { return strings.HasPrefix(q, p+"/") })
+		}
+	}
 	maps.DeleteFunc(d.safe, in)
 	for p, f := range d.now {
 		if in(p, f) {

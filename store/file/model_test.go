@@ -1,9 +1,14 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/storetest"
 )
 
 // openOn opens a store on a disk; it files only when the test says so.
@@ -36,7 +41,7 @@ func TestTheStoreDoesWhatTheReferenceDoes(t *testing.T) {
 		s := mustOpenOn(t, d, nil)
 		for n, st := range sc.steps {
 			what := fmt.Sprintf("seed %d, step %d (%s)", seed, n, st.name)
-			if err := st.do(t.Context(), s); err != nil {
+			if err := st.do(t.Context(), deleting{s}); err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
 			d, s = disturb(t, r, d, s)
@@ -78,10 +83,61 @@ func TestClaimsAreThoseOfTheReference(t *testing.T) {
 		sc := writeScript(t, seed, 80, true)
 		s := mustOpenOn(t, newMemDisk(), nil)
 		for n, st := range sc.steps {
-			if err := st.do(t.Context(), s); err != nil {
+			if err := st.do(t.Context(), deleting{s}); err != nil {
 				t.Fatalf("seed %d, step %d (%s): %v", seed, n, st.name, err)
 			}
 		}
 		sc.wantState(t, fmt.Sprintf("seed %d", seed), s, len(sc.steps), len(sc.steps))
+	}
+}
+
+// TestADeletedRunLeavesNothing deletes a run, in all the ways in which its end
+// may meet the death of the process, and begins another one with its id.
+func TestADeletedRunLeavesNothing(t *testing.T) {
+	for name, leave := range map[string]func(*memDisk, *Store) (*memDisk, error){
+		"closed":       func(d *memDisk, s *Store) (*memDisk, error) { return d, s.Close() },
+		"killed":       func(d *memDisk, _ *Store) (*memDisk, error) { return d.killed(nil), nil },
+		"powerless":    func(d *memDisk, _ *Store) (*memDisk, error) { return d.powerless(nil), nil },
+		"checkpointed": func(d *memDisk, s *Store) (*memDisk, error) { return d.powerless(nil), s.checkpoint() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newMemDisk()
+			s := mustOpenOn(t, d, nil)
+			c, other := storetest.NewChain("run"), storetest.NewChain("other")
+			first := c.Next(3)
+			first.Command = &bide.CommandRecord{ID: "cmd", Seq: 3}
+			first.Snapshot = []byte(`{"at":3}`)
+			mail := &bide.Commit{Send: []bide.Message{{ID: "m", To: "run", Key: "k"}}}
+			must(t, s, first, mail, other.Next(1))
+			if err := s.checkpoint(); err != nil {
+				t.Fatal(err)
+			}
+			must(t, deleting{s}, &bide.Commit{RunID: "run", Expect: first.Info.Position(), Delete: true})
+			d, err := leave(d, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s = mustOpenOn(t, d, nil)
+			wantAt(t, s, "run", bide.Position{})
+			wantAt(t, s, "other", other.Info.Position())
+			again := storetest.NewChain("run").NextWith(`"another"`)
+			must(t, s, again, mail)
+			stored, err := s.Load(t.Context(), "run", bide.Position{})
+			if err != nil || stored.Snapshot != nil || len(stored.Mail) != 1 || len(stored.Records) != 1 {
+				t.Errorf("Load of a run begun anew = %+v, %v, want one record, one message and no snapshot", stored, err)
+			}
+			if _, err := s.Command(t.Context(), "run", "cmd"); !errors.Is(err, bide.ErrNotFound) {
+				t.Errorf("Command = %v, want code %s", err, bide.CodeNotFound)
+			}
+			must(t, deleting{s}, &bide.Commit{RunID: "run", Expect: again.Info.Position(), Delete: true})
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for path := range d.now {
+				if strings.HasPrefix(path, "/data/store/runs/run") {
+					t.Errorf("%s is still there", path)
+				}
+			}
+		})
 	}
 }

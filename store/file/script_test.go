@@ -96,6 +96,12 @@ func (a *author) step(t testing.TB) step {
 	case n == 2 && len(known) > 0:
 		id, reason := a.pick(known), a.pick([]string{"", "broken"})
 		return step{"set aside", func(ctx context.Context, s both) error { return s.SetAside(ctx, id, reason) }}
+	case n == 6 && len(known) > 1:
+		id := a.pick(known)
+		c := &bide.Commit{RunID: id, Expect: a.chains[id].Info.Position(), Delete: true}
+		delete(a.chains, id)
+		delete(a.waits, id)
+		return step{"delete " + id, func(ctx context.Context, s both) error { return s.Commit(ctx, c) }}
 	case n < 6:
 		c := &bide.Commit{Send: a.messages()}
 		return step{"send", func(ctx context.Context, s both) error { return s.Commit(ctx, c) }}

@@ -180,9 +180,6 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if c.Delete {
-		return bide.Errorf(bide.CodeInvalidInput, "store/file does not delete runs; while no process has the store open, remove the folder of run %s from %s", c.RunID, filepath.Join(s.dir, runsDir))
-	}
 	r, err := newRequest(c)
 	if err != nil {
 		return err

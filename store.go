@@ -67,7 +67,8 @@ type Commit struct {
 	// Send puts messages into mailboxes. One whose id was ever sent to the same
 	// mailbox before is left out.
 	Send []Message
-	// Took names the messages that the records took out of mailboxes.
+	// Took names the messages that the records took out of the run's own mailbox
+	// and those of the keys that its open waits are on; the same id in another mailbox stays.
 	Took []string
 	// MailSeen is Stored.MailSeq of the load that the commit builds on.
 	MailSeen int64

@@ -130,7 +130,10 @@ func (w *Worker) Wake() {
 // an error when it cannot tell the store that it is alive, at the beginning or for as long
 // as the lease. Call it once.
 func (w *Worker) Run(ctx context.Context) error {
-	if err := w.heartbeat(ctx); err != nil {
+	if err := w.begin(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return fmt.Errorf("worker %s: first sign of life: %w", w.opts.ID, err)
 	}
 	defer w.rt.Observe(w.observe)()
@@ -156,6 +159,15 @@ func (w *Worker) Run(ctx context.Context) error {
 		err = errors.Join(lost, err)
 	}
 	return err
+}
+
+// begin says that the worker is alive, and gives back what a former process
+// under the same id had claimed.
+func (w *Worker) begin(ctx context.Context) error {
+	if err := w.heartbeat(ctx); err != nil {
+		return err
+	}
+	return w.store.Release(ctx, w.opts.ID, nil, false)
 }
 
 // errShutdown is why the contexts of handlers end at last.
@@ -200,7 +212,9 @@ func (w *Worker) drive(ctx context.Context, d *drive) {
 	}
 	ended := d.ended
 	w.mu.Unlock()
-	defer w.Wake() // a place is free, and what was left may be claimable again
+	if err == nil {
+		defer w.Wake() // a place is free, and what was left may be claimable again
+	}
 	log := w.opts.Logger.With("worker", w.opts.ID, "run", d.claim.RunID)
 	switch {
 	case errors.Is(err, bide.ErrFenced):
@@ -210,7 +224,7 @@ func (w *Worker) drive(ctx context.Context, d *drive) {
 		w.counts.setAside.Add(1)
 		log.Error("set aside", "err", err)
 		err = errors.Join(w.store.SetAside(context.WithoutCancel(ctx), d.claim.RunID, err.Error()), w.release(ctx, d, false))
-	case err != nil:
+	case err != nil: // the run is tried again, but not before the next look
 		w.counts.errors.Add(1)
 		log.Error("tick", "err", err)
 		err = w.release(ctx, d, false)

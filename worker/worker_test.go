@@ -263,6 +263,25 @@ func TestShutdownLetsEffectsEndAndHandsClaimsBack(t *testing.T) {
 	}
 }
 
+func TestAWorkerThatComesBackUnderItsIDHasItsRunsAgain(t *testing.T) {
+	store := mem.New()
+	wf := flow(func(*bide.Run) bide.Effect { return bide.Tell("x") })
+	rt, err := bide.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rt.Start(t.Context(), wf, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Heartbeat(t.Context(), "me", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Claim(t.Context(), bide.ClaimQuery{Owner: "me", Now: time.Now(), Limit: 1, Workflows: rt.Workflows()}); err != nil {
+		t.Fatal(err)
+	}
+	newHost(t, store, &worker.Options{ID: "me", Poll: time.Hour}, nil, wf).waitEnded(t, 1)
+}
+
 func TestADeadWorkersRunsAreTakenOverWhenItsLeaseEnds(t *testing.T) {
 	store := mem.New()
 	wf := flow(func(*bide.Run) bide.Effect { return bide.Tell("x") })

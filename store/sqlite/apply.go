@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/ncruces/go-sqlite3"
@@ -11,9 +10,6 @@ import (
 
 // The statements of a commit. What it does to mailboxes is in mail.go.
 const (
-	// The index of runs.run_id serves it.
-	sqlFindRun = `SELECT run_no, seq, head, status, wake_at, version, driven, fence, mail_seen FROM runs WHERE run_id = ?`
-
 	// It touches all indexes of runs but those of mail, claims and being set aside.
 	sqlInsertRun = `INSERT INTO runs (run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at,
 		workflow, run_key, session, actor, parent, labels, created_at, mail_seen, ready_at)
@@ -35,19 +31,6 @@ const (
 
 	sqlOwner = `SELECT owner FROM runs WHERE run_no = ?` // by primary key
 )
-
-// place is where a run is in the file, and what of it decides how a commit is written.
-type place struct {
-	runNo    int64 // 0 when there is no such run
-	at       bide.Position
-	status   bide.Status
-	wakeAt   int64
-	hasTimer bool
-	version  string
-	driven   bool
-	fence    int64
-	mailSeen int64
-}
 
 // apply does one piece of work within the transaction. The outcome is the
 // work's own, nil or why it was refused; then nothing was written. An error
@@ -79,21 +62,6 @@ func (s *statements) apply(e *entry) (outcome, err error) {
 	return nil, s.write(e, &p, took)
 }
 
-func (s *statements) find(runID string) (p place, err error) {
-	q := s.query(sqlFindRun).text(runID)
-	defer func() { err = cmp.Or(err, q.reset()) }()
-	found, err := q.step()
-	if !found || err != nil {
-		return p, err
-	}
-	row := q.stmt
-	p = place{runNo: row.ColumnInt64(0), at: bide.Position{Seq: row.ColumnInt64(1)}, status: bide.Status(row.ColumnRawText(3)),
-		wakeAt: row.ColumnInt64(4), hasTimer: row.ColumnType(4) != sqlite3.NULL, version: row.ColumnText(5),
-		driven: row.ColumnBool(6), fence: row.ColumnInt64(7), mailSeen: row.ColumnInt64(8)}
-	copy(p.at.Head[:], row.ColumnRawBlob(2))
-	return p, nil
-}
-
 // refuse says why a commit does not fit where the run is.
 func (s *statements) refuse(e *entry, p *place) (outcome, err error) {
 	switch {
@@ -102,12 +70,12 @@ func (s *statements) refuse(e *entry, p *place) (outcome, err error) {
 	case e.fence == 0 || e.fence == p.fence:
 		return nil, nil
 	}
-	owner := "nobody"
+	owner := ""
 	err = s.query(sqlOwner).int(p.runNo).rows(func(row *sqlite3.Stmt) error {
 		owner = row.ColumnText(0)
 		return nil
 	})
-	return refusal(bide.CodeFenced, e, "its last claim is number %d, by %s; the commit is made under number %d", p.fence, owner, e.fence), err
+	return refusal(bide.CodeFenced, e, "its last claim is number %d, by %q; the commit is made under number %d", p.fence, owner, e.fence), err
 }
 
 func refusal(code bide.Code, e *entry, format string, args ...any) error {
@@ -123,6 +91,7 @@ func (s *statements) write(e *entry, p *place, took []int64) error {
 	} else if err := s.update(e, p); err != nil {
 		return err
 	}
+	s.keep(e.runID, p.after(e))
 	if err := s.putParts(e, p.runNo); err != nil {
 		return err
 	}

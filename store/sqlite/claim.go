@@ -91,6 +91,7 @@ func (r *claimRequest) apply(s *statements) (outcome, err error) {
 		if err := s.query(sqlClaim).text(r.Owner).int(c.runNo).exec(); err != nil {
 			return nil, err
 		}
+		delete(s.known, c.runID)
 		r.out = append(r.out, bide.Claim{RunID: c.runID, Fence: c.fence + 1})
 	}
 	return nil, nil
@@ -186,9 +187,11 @@ type release struct {
 
 func (r release) apply(s *statements) (outcome, err error) {
 	if len(r.runIDs) == 0 {
+		s.forget()
 		return nil, s.query(sqlReleaseAll).text(r.owner).bool(r.quiet).exec()
 	}
 	for _, id := range r.runIDs {
+		delete(s.known, id)
 		if err := s.query(sqlReleaseRun).text(r.owner).bool(r.quiet).text(id).exec(); err != nil {
 			return nil, err
 		}

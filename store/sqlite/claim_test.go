@@ -118,3 +118,48 @@ func TestClaimsNeedAnOwner(t *testing.T) {
 		t.Errorf("Claim without an owner = %v, want ErrInvalidInput", err)
 	}
 }
+
+// TestTwoProcessesClaimTheSameRuns: what one writes counts at once for the
+// other, whatever that has in memory.
+func TestTwoProcessesClaimTheSameRuns(t *testing.T) {
+	path := dbPath(t)
+	a, b := open(t, path, nil), open(t, path, nil)
+	c := storetest.NewChain("run")
+	must(t, a, c.Next(1))
+	for i := range 5 {
+		stores := []*sqlite.Store{a, b}
+		for j, s := range stores {
+			claims, err := s.Claim(t.Context(), claimQuery(fmt.Sprintf("owner-%d-%d", i, j), 1))
+			if err != nil || len(claims) != 1 || claims[0].Fence != int64(2*i+j+1) {
+				t.Fatalf("Claim = %v, %v, want one run with fence %d", claims, err, 2*i+j+1)
+			}
+			under := c.Next(1)
+			under.Fence = claims[0].Fence
+			must(t, s, under)
+			fork := *c
+			stale := fork.NextWith(`"stale"`)
+			stale.Fence = claims[0].Fence - 1
+			for _, other := range stores {
+				if err := other.Commit(t.Context(), stale); stale.Fence > 0 && !errors.Is(err, bide.ErrFenced) {
+					t.Errorf("Commit under a lost claim = %v, want ErrFenced", err)
+				}
+				if stale.Fence == 0 {
+					break // without a claim it would do
+				}
+			}
+			if stale.Fence == 0 {
+				*c = fork
+			}
+			if err := stores[1-j].Release(t.Context(), fmt.Sprintf("owner-%d-%d", i, j), nil, false); err != nil {
+				t.Errorf("Release = %v", err)
+			}
+		}
+	}
+	c.Info.Status = bide.StatusCompleted
+	must(t, b, c.Next(1))
+	for _, s := range []*sqlite.Store{a, b, a} { // a deletes, b sends it again, a starts it anew
+		must(t, s, &bide.Commit{RunID: "run", Expect: c.Info.Position(), Delete: true})
+	}
+	must(t, a, storetest.NewChain("run").Next(2))
+	wantPosition(t, b, "run", storetest.NewChain("run").Next(2).Info.Position())
+}

@@ -30,6 +30,7 @@ func (d deleteRun) apply(s *statements) (outcome, err error) {
 	case p.at != d.expect:
 		return bide.Errorf(bide.CodeConflict, "run %s is at record %d, not %d", d.runID, p.at.Seq, d.expect.Seq), nil
 	}
+	delete(s.known, d.runID)
 	err = s.query(sqlDeleteMail).text(d.runID).exec()
 	for _, sql := range sqlDeleteRun {
 		if err == nil {

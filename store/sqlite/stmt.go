@@ -11,14 +11,16 @@ import (
 // errOutOfMemory is a value or transaction too large for a connection's memory.
 var errOutOfMemory = errors.New("out of memory")
 
-// statements are a connection and what was prepared on it.
+// statements are a connection, what was prepared on it, and, for the writer,
+// what is known of the file.
 type statements struct {
 	conn *sqlite3.Conn
 	kept map[string]*sqlite3.Stmt // by text
+	places
 }
 
 func newStatements(conn *sqlite3.Conn) statements {
-	return statements{conn: conn, kept: map[string]*sqlite3.Stmt{}}
+	return statements{conn: conn, kept: map[string]*sqlite3.Stmt{}, places: places{known: map[string]place{}}}
 }
 
 // query returns a call of one of the package's statements, which is prepared

@@ -75,6 +75,9 @@ func (w *writer) transaction(batch []*entry) (err error) {
 	if err := w.query(sqlBegin).exec(); err != nil {
 		return w.failed(err)
 	}
+	if err := w.refresh(); err != nil {
+		return w.failed(err)
+	}
 	for _, e := range batch {
 		if e.result, err = w.apply(e); err != nil {
 			return w.failed(fmt.Errorf("%s: %w", e, err))
@@ -89,6 +92,7 @@ func (w *writer) transaction(batch []*entry) (err error) {
 // failed undoes the transaction. The connection stays: to it, what a failed
 // flush left in the log is not there, while a new one might find it.
 func (w *writer) failed(err error) error {
+	w.forget()
 	if !w.conn.GetAutocommit() {
 		_ = w.query(sqlRollback).exec()
 	}

@@ -34,7 +34,7 @@ func mustOpenOn(t testing.TB, d disk, opts *Options) *Store {
 // TestTheStoreDoesWhatTheReferenceDoes runs random programs on both. Now and
 // then records are filed, a checkpoint is made, or the process dies.
 func TestTheStoreDoesWhatTheReferenceDoes(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		sc := newScript(t, seed, 60)
 		r := rand.New(rand.NewPCG(seed, 8))
 		d := newMemDisk()
@@ -89,6 +89,16 @@ func TestClaimsAreThoseOfTheReference(t *testing.T) {
 		}
 		sc.wantState(t, fmt.Sprintf("seed %d", seed), s, len(sc.steps), len(sc.steps))
 	}
+}
+
+func TestDelete(t *testing.T) {
+	storetest.Delete(t, func(t *testing.T) bide.Store {
+		s, err := Open(t.Context(), t.TempDir(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return deleting{s}
+	})
 }
 
 // TestADeletedRunLeavesNothing deletes a run, in all the ways in which its end

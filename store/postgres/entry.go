@@ -100,6 +100,9 @@ func newEntry(ctx context.Context, c *bide.Commit, until time.Time) (*entry, err
 		}
 	}
 	for _, start := range c.Starts {
+		if slices.Contains(e.keys, start.RunID) {
+			continue // it starts once
+		}
 		child, err := e.row(start)
 		if err != nil {
 			return nil, err

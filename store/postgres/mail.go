@@ -28,7 +28,7 @@ const (
 	// primary key those that they are to, by the index waits_key those with matching waits.
 	sqlTell = `WITH told AS (
 		UPDATE mail AS m SET told = true FROM unnest($1::text[], $2::text[]) AS i (mailbox, id)
-		WHERE m.mailbox = i.mailbox AND m.id = i.id AND NOT m.told RETURNING m.mailbox, m.id
+		WHERE m.mailbox = i.mailbox AND m.id = i.id AND m.told IS NOT TRUE RETURNING m.mailbox, m.id
 	), concerned AS (
 		SELECT run_id, count(*) AS n FROM (
 			SELECT mailbox AS run_id, mailbox, id FROM told WHERE mailbox NOT LIKE '/%'
@@ -54,7 +54,7 @@ const (
 	// index mail_open. Messages of the same group, which sqlTell counts, are left out.
 	sqlLook = `WITH looked AS (
 		UPDATE waits AS w SET looked = true FROM unnest($1::text[], $2::text[]) AS i (run_id, wait_id)
-		WHERE w.run_id = i.run_id AND w.wait_id = i.wait_id AND NOT w.looked RETURNING w.run_id, w.mailbox, w.mailbox_end
+		WHERE w.run_id = i.run_id AND w.wait_id = i.wait_id AND w.looked IS NOT TRUE RETURNING w.run_id, w.mailbox, w.mailbox_end
 	), concerned AS (
 		SELECT DISTINCT l.run_id FROM looked AS l WHERE CASE
 			WHEN l.mailbox_end IS NULL THEN EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = l.mailbox AND NOT m.taken` + sqlNotOurs + `)
@@ -65,10 +65,10 @@ const (
 
 	// The messages with given ids in the mailboxes of a run: its own and those of
 	// its waits. By the primary keys of mail and waits; for waits on many keys by mail_open.
-	sqlFindTook = `SELECT m.mailbox, m.id FROM mail AS m WHERE m.mailbox = $1 AND m.id = ANY($2::text[]) AND NOT m.taken
+	sqlFindTook = `SELECT m.mailbox, m.id FROM mail AS m WHERE m.mailbox = $1 AND m.id = ANY($2::text[]) AND m.taken IS NOT TRUE
 		UNION
 		SELECT m.mailbox, m.id FROM waits AS w JOIN mail AS m ON m.mailbox = w.mailbox
-		WHERE w.run_id = $1 AND w.mailbox_end IS NULL AND m.id = ANY($2::text[]) AND NOT m.taken
+		WHERE w.run_id = $1 AND w.mailbox_end IS NULL AND m.id = ANY($2::text[]) AND m.taken IS NOT TRUE
 		UNION
 		SELECT m.mailbox, m.id FROM waits AS w JOIN mail AS m ON m.mailbox >= w.mailbox AND m.mailbox < w.mailbox_end
 		WHERE w.run_id = $1 AND m.id = ANY($2::text[]) AND NOT m.taken`

@@ -1,6 +1,9 @@
 package postgres
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Limits of one group. A single commit may be larger.
 const (
@@ -88,9 +91,8 @@ func (q *queue) pick(group []*entry) []*entry {
 			rest = append(rest, q.entries[i:]...)
 			break
 		}
-		free := true
+		free := !slices.ContainsFunc(e.keys, func(key string) bool { return touched[key] })
 		for _, key := range e.keys {
-			free = free && !touched[key]
 			touched[key] = true
 		}
 		if free {

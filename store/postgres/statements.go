@@ -3,14 +3,17 @@ package postgres
 // The statements of a group of commits. Each takes the rows of the whole group
 // as arrays, sorted by run, so that groups lock rows in the same order. $1 is the
 // number of the group: from sqlAdvance and sqlCreate on, a commit that was applied is known by it.
+//
+// Here and elsewhere, "taken IS NOT TRUE" is what "NOT taken" would be if the
+// planner did not then prefer a partial index to the primary key.
 const (
 	// Locks the messages to take, so that what the next statements see of them holds. By primary key.
 	sqlLockMail = `SELECT m.id FROM unnest($1::text[], $2::text[]) AS t (mailbox, id)
-		JOIN mail AS m ON m.mailbox = t.mailbox AND m.id = t.id WHERE NOT m.taken ORDER BY m.mailbox, m.id FOR UPDATE OF m`
+		JOIN mail AS m ON m.mailbox = t.mailbox AND m.id = t.id WHERE m.taken IS NOT TRUE ORDER BY m.mailbox, m.id FOR UPDATE OF m`
 
 	// All messages that commit i takes are there. By the primary key of mail.
 	sqlAllThere = ` NOT EXISTS (SELECT 1 FROM unnest($%[1]d::text[], $%[2]d::text[], $%[3]d::text[]) AS t (run_id, mailbox, id)
-		WHERE t.run_id = i.run_id AND NOT EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = t.mailbox AND m.id = t.id AND NOT m.taken))`
+		WHERE t.run_id = i.run_id AND NOT EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = t.mailbox AND m.id = t.id AND m.taken IS NOT TRUE))`
 
 	// Moves runs on by primary key, and appends the records of those that were
 	// where their commits expect them. When nothing but the position changes, no

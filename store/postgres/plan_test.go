@@ -1,0 +1,155 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bide-dev/bide/internal/pgtest"
+)
+
+// big fills the tables with 10,000 runs and what belongs to them.
+const big = `
+	INSERT INTO runs (run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, mail_seen,
+		workflow, run_key, session, actor, parent, created_at, set_aside, owner, owned, ready_at, txn)
+	SELECT 'run-' || i, 2, sha256('x'), (ARRAY['running', 'waiting', 'completed', 'failed', 'paused'])[1 + i % 5],
+		CASE WHEN i % 5 = 1 THEN i END, 'node', 1, '1', 'd', i, 0,
+		'wf-' || i % 20, '', CASE WHEN i % 10 = 0 THEN 's-' || i % 100 ELSE '' END, '', CASE WHEN i % 7 = 0 THEN 'run-' || i / 7 ELSE '' END,
+		i, CASE WHEN i % 500 = 0 THEN 'broken' ELSE '' END, CASE WHEN i % 50 = 0 THEN 'w-' || i % 8 ELSE '' END, i % 50 = 0,
+		CASE WHEN i % 5 = 0 AND i % 50 > 0 THEN i END, 0
+	FROM generate_series(1, 10000) AS i;
+	INSERT INTO ledger SELECT 'run-' || i, s, repeat('x', 200) FROM generate_series(1, 10000) AS i, generate_series(1, 2) AS s;
+	INSERT INTO waits SELECT 'run-' || i, 'run-' || i || '.1', (ARRAY['question', 'event', 'job'])[1 + i % 3], 'k-' || i, i, '{}', '/k-' || i,
+		CASE WHEN i % 100 = 0 THEN '/k-' || i || '0' END, i, i % 200 > 0 FROM generate_series(1, 10000) AS i;
+	INSERT INTO mail SELECT '/k-' || i, 'm-' || i, 'k-' || i, NULL, i, i, 0, i % 300 > 0, i % 3 = 0 FROM generate_series(1, 10000) AS i;
+	INSERT INTO snapshots SELECT 'run-' || i, 1, 'x' FROM generate_series(1, 10000) AS i;
+	INSERT INTO commands SELECT 'run-' || i, 'cmd', 'x', 1 FROM generate_series(1, 10000) AS i;
+	INSERT INTO owners SELECT 'w-' || i, i FROM generate_series(0, 200) AS i;
+	ANALYZE`
+
+// TestStatementsUseTheIndexesTheyName explains every statement on tables with
+// 10,000 runs, as a fresh connection and as a plan that is kept for all parameters.
+func TestStatementsUseTheIndexesTheyName(t *testing.T) {
+	url := pgtest.Start(t)
+	s, err := Open(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	conn, err := s.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	for sql := range strings.SplitSeq(big, ";\n") {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The plans are those that the server finds by itself, without sqlSettings.
+	if _, err := conn.Exec(t.Context(), "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin"); err != nil {
+		t.Fatal(err)
+	}
+	ids, ints, times := []string{"run-7", "run-70"}, []int64{2, 2}, []int64{9, 9}
+	heads := [][]byte{{1}, {2}}
+	listing := []any{"", "", "", "", false, int64(9999), "run-9999", 100}
+	for _, test := range []struct {
+		name, sql string
+		args      []any
+		indexes   []string
+	}{
+		{"advance", sqlAdvanceAll, []any{int64(1), ids, ints, heads, ints, ints, heads, ids, times, ids, ints, ids, ids, times, times, ints, ids, ints, ids}, []string{"runs_pkey"}},
+		{"take", sqlAdvanceTook, []any{int64(1), ids, ints, heads, ints, ints, heads, ids, times, ids, ints, ids, ids, times, times, ints, ids, ints, ids, ids, ids, ids}, []string{"runs_pkey", "mail_pkey"}},
+		{"lock mail", sqlLockMail, []any{ids, ids}, []string{"mail_pkey"}},
+		{"close waits", sqlCloseWaits, []any{int64(1), ids, ids}, []string{"runs_pkey", "waits_pkey"}},
+		{"take mail", sqlTakeMail, []any{int64(1), ids, ids, ids}, []string{"runs_pkey", "mail_pkey"}},
+		{"copy", sqlCopy, []any{int64(1), ids, ids, ids, ids, times, []int32{1, 2}, []int32{1, 2}, ids}, []string{"waits_key"}},
+		{"delete", sqlDelete, []any{ids, ints, heads, ints}, []string{"runs_pkey", "ledger_pkey", "waits_pkey", "commands_pkey", "snapshots_pkey", "mail_pkey"}},
+		{"where", sqlWhere, []any{ids}, []string{"runs_pkey"}},
+		{"tell", sqlTell, []any{ids, ids, ids, ids}, []string{"mail_pkey", "waits_key", "runs_pkey"}},
+		{"look", sqlLook, []any{ids, ids, ids, ids}, []string{"waits_pkey", "mail_open", "runs_pkey"}},
+		{"untold", sqlUntold, []any{int64(5), 100}, []string{"mail_untold"}},
+		{"unlooked", sqlUnlooked, []any{int64(5), 100}, []string{"waits_unlooked"}},
+		{"find took", sqlFindTook, []any{"run-7", ids}, []string{"mail_pkey", "waits_pkey"}},
+		{"position", sqlPosition, []any{"run-7"}, []string{"runs_pkey"}},
+		{"snapshot", sqlSnapshot, []any{"run-7"}, []string{"snapshots_pkey"}},
+		{"records", sqlRecords, []any{"run-7", int64(1), int64(100)}, []string{"ledger_pkey"}},
+		{"records after snapshot", sqlRecordsAfterSnapshot, []any{"run-7"}, []string{"ledger_pkey", "snapshots_pkey"}},
+		{"command", sqlCommand, []any{"run-7", "cmd"}, []string{"commands_pkey"}},
+		{"own mail", sqlOwnMail, []any{"run-7"}, []string{"mail_open"}},
+		{"mail of keys", sqlKeyMail, []any{"run-7"}, []string{"waits_pkey", "mail_open"}},
+		{"mail of many keys", sqlWideMail, []any{"run-7"}, []string{"waits_pkey", "mail_open"}},
+		{"claim", sqlClaim, []any{"w-1", int64(9000), 32, false, []string{"wf-1"}, []string{"1"}, int64(1)}, []string{"runs_ready", "runs_due", "runs_owner", "runs_pkey"}},
+		{"release", sqlReleaseAll, []any{"w-1", false}, []string{"runs_owner"}},
+		{"release some", sqlReleaseSome, []any{"w-1", false, ids}, []string{"runs_pkey"}},
+		{"next wake", sqlNextWake, nil, []string{"runs_due"}},
+		{"runs", sqlRuns, listing, []string{"runs_created"}},
+		{"runs by status", sqlRunsByStatus, with(listing, 0, "failed"), []string{"runs_status"}},
+		{"runs by workflow", sqlRunsByWorkflow, with(listing, 1, "wf-3"), []string{"runs_workflow"}},
+		{"runs by session", sqlRunsBySession, with(listing, 2, "s-10"), []string{"runs_session"}},
+		{"runs by parent", sqlRunsByParent, with(listing, 3, "run-9"), []string{"runs_parent"}},
+		{"runs set aside", sqlRunsAside, with(listing, 4, true), []string{"runs_aside"}},
+		{"runs that are due", sqlRunsDue, append(slices.Clone(listing), int64(9000)), []string{"runs_wake"}},
+		{"waits", sqlWaits, []any{"", "", int64(5), "run-5.1", 100}, []string{"waits_created"}},
+		{"waits by kind", sqlWaitsByKind, []any{"job", "", int64(5), "run-5.1", 100}, []string{"waits_kind"}},
+		{"waits by key", sqlWaitsByKey, []any{"", "k-77", int64(5), "run-5.1", 100}, []string{"waits_key"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+				plan := explain(t, conn.Conn(), mode, test.sql, test.args)
+				for _, table := range []string{"runs", "ledger", "waits", "mail", "commands", "snapshots"} {
+					if strings.Contains(plan, "Seq Scan on "+table) {
+						t.Errorf("with %s it reads the whole of %s:\n%s", mode, table, plan)
+					}
+				}
+				for _, index := range test.indexes {
+					if !strings.Contains(plan, index) {
+						t.Errorf("with %s it does not use the index %s:\n%s", mode, index, plan)
+					}
+				}
+			}
+		})
+	}
+}
+
+func with(args []any, i int, v any) []any {
+	args = slices.Clone(args)
+	args[i] = v
+	return args
+}
+
+// explain returns the plan of a statement.
+func explain(t *testing.T, conn *pgx.Conn, mode, sql string, args []any) string {
+	t.Helper()
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), "SET LOCAL plan_cache_mode = "+mode); err != nil {
+		t.Fatal(err)
+	}
+	what := "EXPLAIN "
+	if os.Getenv("ANALYZE") != "" {
+		what = "EXPLAIN ANALYZE "
+	}
+	rows, err := tx.Query(t.Context(), what+sql, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("ANALYZE") != "" {
+		fmt.Println(mode, t.Name(), time.Now())
+		fmt.Println(strings.Join(lines, "\n"))
+	}
+	return strings.Join(lines, "\n")
+}

@@ -36,7 +36,7 @@ func TestTheProcessMayStopAtEveryFileOperation(t *testing.T) {
 			s, err := openOn(t, d, opts)
 			if err == nil {
 				for n, st := range sc.steps {
-					if st.do(t.Context(), deleting{s}) != nil {
+					if st.do(t.Context(), s) != nil {
 						break
 					}
 					acknowledged++
@@ -66,7 +66,7 @@ func goOn(t *testing.T, sc *script, d *memDisk, what string, atLeast, atMost int
 	}
 	at := sc.wantState(t, what, s, atLeast, atMost)
 	for n, st := range sc.steps[at:] {
-		if err := errors.Join(st.do(t.Context(), deleting{s}), filing(s, n)); err != nil {
+		if err := errors.Join(st.do(t.Context(), s), filing(s, n)); err != nil {
 			t.Fatalf("%s: step %d (%s): %v", what, at+n, st.name, err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestEveryFileOperationMayFailForAWhile(t *testing.T) {
 			}
 			for n, st := range sc.steps {
 				for tries := 0; ; tries++ {
-					err := st.do(t.Context(), deleting{s})
+					err := st.do(t.Context(), s)
 					if err == nil {
 						break
 					}

@@ -2,7 +2,6 @@ package file
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -10,21 +9,6 @@ import (
 
 	"github.com/bide-dev/bide"
 )
-
-// deleting is a store whose Commit also deletes runs, which Store.Commit
-// refuses: the tests hold what lies behind it to the same promises.
-type deleting struct{ *Store }
-
-func (s deleting) Commit(ctx context.Context, c *bide.Commit) error {
-	if !c.Delete {
-		return s.Store.Commit(ctx, c)
-	}
-	r, err := newRequest(c)
-	if err != nil {
-		return err
-	}
-	return s.submit(ctx, r.bytes(), func(b *batch) error { return b.commit(r) })
-}
 
 // notes is a log to look into.
 type notes struct{ bytes.Buffer }

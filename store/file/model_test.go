@@ -41,7 +41,7 @@ func TestTheStoreDoesWhatTheReferenceDoes(t *testing.T) {
 		s := mustOpenOn(t, d, nil)
 		for n, st := range sc.steps {
 			what := fmt.Sprintf("seed %d, step %d (%s)", seed, n, st.name)
-			if err := st.do(t.Context(), deleting{s}); err != nil {
+			if err := st.do(t.Context(), s); err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
 			d, s = disturb(t, r, d, s)
@@ -83,7 +83,7 @@ func TestClaimsAreThoseOfTheReference(t *testing.T) {
 		sc := writeScript(t, seed, 80, true)
 		s := mustOpenOn(t, newMemDisk(), nil)
 		for n, st := range sc.steps {
-			if err := st.do(t.Context(), deleting{s}); err != nil {
+			if err := st.do(t.Context(), s); err != nil {
 				t.Fatalf("seed %d, step %d (%s): %v", seed, n, st.name, err)
 			}
 		}
@@ -97,7 +97,7 @@ func TestDelete(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return deleting{s}
+		return s
 	})
 }
 
@@ -122,7 +122,7 @@ func TestADeletedRunLeavesNothing(t *testing.T) {
 			if err := s.checkpoint(); err != nil {
 				t.Fatal(err)
 			}
-			must(t, deleting{s}, &bide.Commit{RunID: "run", Expect: first.Info.Position(), Delete: true})
+			must(t, s, &bide.Commit{RunID: "run", Expect: first.Info.Position(), Delete: true})
 			d, err := leave(d, s)
 			if err != nil {
 				t.Fatal(err)
@@ -139,7 +139,7 @@ func TestADeletedRunLeavesNothing(t *testing.T) {
 			if _, err := s.Command(t.Context(), "run", "cmd"); !errors.Is(err, bide.ErrNotFound) {
 				t.Errorf("Command = %v, want code %s", err, bide.CodeNotFound)
 			}
-			must(t, deleting{s}, &bide.Commit{RunID: "run", Expect: again.Info.Position(), Delete: true})
+			must(t, s, &bide.Commit{RunID: "run", Expect: again.Info.Position(), Delete: true})
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}

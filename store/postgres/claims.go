@@ -36,14 +36,16 @@ const (
 		SELECT r.run_id, ` + sqlSince + ` AS since FROM runs AS r
 		WHERE r.run_id IN (SELECT run_id FROM ready UNION SELECT run_id FROM due UNION SELECT run_id FROM orphaned)
 		ORDER BY since, r.run_id LIMIT $3
-	) UPDATE runs AS r SET owner = $1, owned = true, claim_txn = $7, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
+	) UPDATE runs AS r SET owner = $1, owned = true, claim_txn = $6, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
 		FROM oldest AS o WHERE r.run_id = o.run_id RETURNING r.run_id, r.fence, ` + sqlSince
 
 	// The runs that a call claimed whose answer was lost: the index runs_owner serves it.
 	sqlLost = `SELECT r.run_id, r.fence, ` + sqlSince + ` FROM runs AS r WHERE r.owner = $1 AND r.owned AND r.claim_txn = $3`
 
-	// The workflow and version are among those that the worker has.
-	sqlKnown = ` (workflow, version) IN (SELECT k.workflow, k.version FROM unnest($5::text[], $6::text[]) AS k (workflow, version))`
+	// The workflow and version, neither of which can have a slash, are among those
+	// that the worker has. It is checked row by row, so that a lot is read in the order of its
+	// index and no further than needed.
+	sqlKnown = ` workflow || '/' || version = ANY($5::text[])`
 
 	// Since when a run can proceed.
 	sqlSince = `CASE WHEN r.status = 'waiting' AND r.wake_at <= $2 THEN r.wake_at ELSE r.updated_at END`
@@ -73,9 +75,9 @@ const (
 // Claim implements bide.Claims. It is one round trip. When an answer of the
 // server is lost, what was claimed is found and given out by the next try or call.
 func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
-	var workflows, versions []string
+	known := make([]string, 0, len(q.Workflows))
 	for _, w := range q.Workflows {
-		workflows, versions = append(workflows, w.ID), append(versions, w.Version)
+		known = append(known, w.ID+"/"+w.Version)
 	}
 	var rows []claimed
 	err := s.retry(ctx, "claim runs", func() (err error) {
@@ -89,7 +91,7 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 			}
 		}
 		txn := rand.Int64()
-		rows, err = s.claims(ctx, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, workflows, versions, txn)
+		rows, err = s.claims(ctx, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, known, txn)
 		if kindOf(err) == failedConnection && !isUnreachable(err) {
 			s.lost.add(q.Owner, lostClaim{txn, time.Now().Add(2 * s.opts.Timeout)})
 		}

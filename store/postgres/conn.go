@@ -12,10 +12,10 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// The settings of a connection. Every statement is served by an index, also on
-// a table that has just been made and of which the server knows nothing yet: it
-// is told not to guess otherwise, since a plan outlives the guess.
-const sqlSettings = `SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off`
+// The settings of a connection. Every statement is served by indexes, in their
+// order, also on a table that has just been made and of which the server knows nothing
+// yet: it is told not to guess otherwise, since a plan outlives the guess.
+const sqlSettings = `SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off`
 
 // sqlDurable undoes a default of the database by which commits would be
 // acknowledged before they are durable (K2).

@@ -37,6 +37,10 @@ const (
 	sqlWaitsByKey  = sqlWaitColumns + ` AND wait_key = $2 AND wait_key <> ''` + sqlWaitPage // waits_key
 )
 
+// planned lets the server plan a listing for the values it is asked for: which
+// index is best depends on them, and a plan that is kept would be for all values.
+const planned = pgx.QueryExecModeCacheDescribe
+
 // runsQuery chooses the statement of which the index leaves the fewest rows to check.
 func runsQuery(q *bide.RunQuery) string {
 	switch {
@@ -68,7 +72,7 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 		return nil, err
 	}
 	limit := bide.PageLimit(q.Limit)
-	args := []any{string(q.Status), q.Workflow, q.Session, q.Parent, q.SetAside, at, id, limit + 1}
+	args := []any{planned, string(q.Status), q.Workflow, q.Session, q.Parent, q.SetAside, at, id, limit + 1}
 	if due {
 		args = append(args, q.WakeBefore.UnixMicro())
 	}
@@ -123,7 +127,7 @@ func (s *Store) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, er
 		return nil, err
 	}
 	limit := bide.PageLimit(q.Limit)
-	rows, err := collect(ctx, s, "list waits", rowToWait, sql, string(q.Kind), q.Key, at, id, limit+1)
+	rows, err := collect(ctx, s, "list waits", rowToWait, sql, planned, string(q.Kind), q.Key, at, id, limit+1)
 	if err != nil {
 		return nil, err
 	}

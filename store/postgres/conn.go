@@ -15,7 +15,11 @@ import (
 // The settings of a connection. Every statement is served by indexes, in their
 // order, also on a table that has just been made and of which the server knows nothing
 // yet: it is told not to guess otherwise, since a plan outlives the guess.
-const sqlSettings = `SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off`
+const sqlSettings = `SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
+
+// sqlKeepPlans is for connections that commit. Planning a statement of theirs
+// costs as much as carrying it out, and the plan is always the same.
+const sqlKeepPlans = `SET plan_cache_mode = force_generic_plan`
 
 // sqlDurable undoes a default of the database by which commits would be
 // acknowledged before they are durable (K2).
@@ -37,14 +41,23 @@ func configure(url string, o *Options) (*pgxpool.Config, error) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "bide"
 	}
-	c.AfterConnect = prepareSession
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error { return prepareSession(ctx, conn, sqlSettings) }
 	return config, nil
+}
+
+// configureCommitter makes the configuration of a connection that commits.
+func configureCommitter(c *pgx.ConnConfig) *pgx.ConnConfig {
+	c = c.Copy()
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		return prepareSession(ctx, conn, sqlSettings+"; "+sqlKeepPlans)
+	}
+	return c
 }
 
 // prepareSession sets up a connection. Databases that only speak like
 // PostgreSQL need not know its settings.
-func prepareSession(ctx context.Context, conn *pgconn.PgConn) error {
-	if _, err := conn.Exec(ctx, sqlSettings).ReadAll(); err != nil && sqlState(err) == "" {
+func prepareSession(ctx context.Context, conn *pgconn.PgConn, settings string) error {
+	if _, err := conn.Exec(ctx, settings).ReadAll(); err != nil && sqlState(err) == "" {
 		return err
 	}
 	results, err := conn.Exec(ctx, "SHOW synchronous_commit").ReadAll()

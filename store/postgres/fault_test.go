@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -232,7 +233,7 @@ func TestCloseDoesNotWaitForAServerThatIsGone(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- s.Commit(context.Background(), c.Next(1)) }()
 	for first := true; first; first = s.Queued() > 0 {
-		time.AfterFunc(time.Millisecond, func() {})
+		runtime.Gosched()
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("Close = %v", err)

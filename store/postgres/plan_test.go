@@ -60,6 +60,9 @@ func TestStatementsUseTheIndexesTheyName(t *testing.T) {
 	}{
 		{"advance", sqlAdvanceAll, []any{int64(1), ids, ints, heads, ints, ints, heads, ids, times, ids, ints, ids, ids, times, times, ints, ids, ints, ids}, []string{"runs_pkey"}},
 		{"take", sqlAdvanceTook, []any{int64(1), ids, ints, heads, ints, ints, heads, ids, times, ids, ints, ids, ids, times, times, ints, ids, ints, ids, ids, ids, ids}, []string{"runs_pkey", "mail_pkey"}},
+		{"create", sqlCreateTook, []any{int64(1), ids, ids, ints, heads, ids, times, ids, ints, ids, ids, times, times, ints,
+			ids, ids, ids, ids, ids, ids, times, ids, ints, ids, ids, ids, ids}, []string{"runs_pkey", "mail_pkey"}},
+		{"send", sqlSend, []any{int64(1), ids, ids, ids, ids, ids, times, []int32{1, 2}}, []string{"runs_pkey"}},
 		{"lock mail", sqlLockMail, []any{ids, ids}, []string{"mail_pkey"}},
 		{"close waits", sqlCloseWaits, []any{int64(1), ids, ids}, []string{"runs_pkey", "waits_pkey"}},
 		{"take mail", sqlTakeMail, []any{int64(1), ids, ids, ids}, []string{"runs_pkey", "mail_pkey"}},

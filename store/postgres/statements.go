@@ -5,15 +5,16 @@ package postgres
 // number of the group: from sqlAdvance and sqlCreate on, a commit that was applied is known by it.
 //
 // Here and elsewhere, "taken IS NOT TRUE" is what "NOT taken" would be if the
-// planner did not then prefer a partial index to the primary key.
+// planner did not then prefer a partial index to the primary key; and "(x IN (SELECT
+// ...)) IS TRUE" looks x up in a hash table, where a join of two lists would compare all with all.
 const (
 	// Locks the messages to take, so that what the next statements see of them holds. By primary key.
 	sqlLockMail = `SELECT m.id FROM unnest($1::text[], $2::text[]) AS t (mailbox, id)
 		JOIN mail AS m ON m.mailbox = t.mailbox AND m.id = t.id WHERE m.taken IS NOT TRUE ORDER BY m.mailbox, m.id FOR UPDATE OF m`
 
 	// All messages that commit i takes are there. By the primary key of mail.
-	sqlAllThere = ` NOT EXISTS (SELECT 1 FROM unnest($%[1]d::text[], $%[2]d::text[], $%[3]d::text[]) AS t (run_id, mailbox, id)
-		WHERE t.run_id = i.run_id AND NOT EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = t.mailbox AND m.id = t.id AND m.taken IS NOT TRUE))`
+	sqlAllThere = ` (i.run_id IN (SELECT t.run_id FROM unnest($%d::text[], $%d::text[], $%d::text[]) AS t (run_id, mailbox, id)
+		WHERE NOT EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = t.mailbox AND m.id = t.id AND m.taken IS NOT TRUE))) IS NOT TRUE`
 
 	// Moves runs on by primary key, and appends the records of those that were
 	// where their commits expect them. When nothing but the position changes, no
@@ -37,7 +38,8 @@ const (
 	sqlAdvanceRecords = ` RETURNING r.run_id, coalesce(r.ready_at = r.updated_at, false) OR r.owned AND i.fence = 0 AS look
 	), recorded AS (
 		INSERT INTO ledger (run_id, seq, body)
-		SELECT l.run_id, l.seq, l.body FROM unnest($17::text[], $18::bigint[], $19::text[]) AS l (run_id, seq, body) JOIN changed USING (run_id)
+		SELECT l.run_id, l.seq, l.body FROM unnest($17::text[], $18::bigint[], $19::text[]) AS l (run_id, seq, body)
+		WHERE (l.run_id IN (SELECT c.run_id FROM changed AS c)) IS TRUE
 	) SELECT run_id, look FROM changed`
 
 	// Whether a run is owned after a commit (see bide.Claims).
@@ -60,7 +62,8 @@ const (
 	sqlCreateRecords = ` ON CONFLICT (run_id) DO NOTHING RETURNING run_id, status
 	), recorded AS (
 		INSERT INTO ledger (run_id, seq, body)
-		SELECT l.run_id, l.seq, l.body FROM unnest($22::text[], $23::bigint[], $24::text[]) AS l (run_id, seq, body) JOIN created USING (run_id)
+		SELECT l.run_id, l.seq, l.body FROM unnest($22::text[], $23::bigint[], $24::text[]) AS l (run_id, seq, body)
+		WHERE (l.run_id IN (SELECT c.run_id FROM created AS c)) IS TRUE
 	) SELECT run_id, status = 'running' FROM created`
 
 	// Removes runs where their commits expect them, and all that is kept of them.

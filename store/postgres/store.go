@@ -128,7 +128,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	for range o.Committers {
-		c := &committer{store: s, queue: newQueue(), config: config.ConnConfig.Copy()}
+		c := &committer{store: s, queue: newQueue(), config: configureCommitter(config.ConnConfig)}
 		s.queues = append(s.queues, c.queue)
 		s.work.Go(c.run)
 	}

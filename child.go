@@ -75,7 +75,7 @@ func (m *machine) startChild(i int, workflow string, input JSON, opts *ChildOpti
 	}
 	start := RunStarted{
 		RunID: derivedID("child", e.Key, strconv.FormatInt(r.WaitCount, 10)), Workflow: wf.ID, Version: wf.Version, Definition: wf.Definition(), Entry: wf.Entry,
-		Input: input, Session: opts.Session, Labels: opts.Labels, Parent: r.ID, Detached: opts.Detached, Depth: r.Depth + 1, MaxSteps: m.lim.Steps,
+		Input: input, Session: opts.Session, Labels: opts.Labels, Parent: r.ID, Root: r.Root, Detached: opts.Detached, Depth: r.Depth + 1, MaxSteps: m.lim.Steps,
 	}
 	if start.Session == "" {
 		start.Session = r.Session

@@ -114,7 +114,10 @@ func (r *Run) changeByCommand(rec *Record) error {
 func (r *Run) started(rec *Record, d *RunStarted) error {
 	r.RunInfo = RunInfo{
 		ID: d.RunID, Workflow: d.Workflow, Version: d.Version, Definition: d.Definition, Status: StatusRunning,
-		Key: d.Key, Session: d.Session, Actor: rec.Actor, Parent: d.Parent, Labels: d.Labels, CreatedAt: rec.At,
+		Key: d.Key, Session: d.Session, Actor: rec.Actor, Parent: d.Parent, Root: d.Root, Labels: d.Labels, CreatedAt: rec.At,
+	}
+	if r.Root == "" {
+		r.Root = r.ID
 	}
 	r.Deadline, r.MaxSteps, r.Detached, r.Depth = d.Deadline, d.MaxSteps, d.Detached, d.Depth
 	r.Exit = &Exit{Node: d.Entry}

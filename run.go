@@ -38,6 +38,8 @@ type RunInfo struct {
 	Session    string            `json:"session,omitempty"`
 	Actor      string            `json:"actor,omitempty"`
 	Parent     string            `json:"parent,omitempty"`
+	Root       string            `json:"root"`             // the first run of its tree; itself, without parent
+	Origin     string            `json:"origin,omitempty"` // the run it was forked from
 	Labels     map[string]string `json:"labels,omitempty"`
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`

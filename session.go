@@ -23,7 +23,7 @@ type session struct {
 	mu      sync.Mutex // guards the rest; held while a transition is committed
 	run     *Run       // nil: to be loaded
 	mail    []Message  // that the run could take as of the last load
-	mailSeq int64      // Stored.MailSeq of that load
+	mailSeq int64      // Stored.MailSeq of that load; 0 when there was more mail than it gave
 	bytes   int        // of the records since the last snapshot
 	snapAt  int        // value of bytes from which a snapshot is considered
 }
@@ -39,7 +39,7 @@ func (s *session) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.mail, s.mailSeq = stored.Mail, stored.MailSeq
+		s.post(stored)
 		if stored.Position == s.run.Position() || s.extend(stored) == nil {
 			return nil
 		}
@@ -48,7 +48,7 @@ func (s *session) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.mail, s.mailSeq = stored.Mail, stored.MailSeq
+	s.post(stored)
 	s.run, s.bytes, s.snapAt = &Run{}, 0, s.rt.opts.SnapshotBytes
 	if stored.Snapshot != nil {
 		if err := decodeOwn(stored.Snapshot, s.run); err != nil {
@@ -61,6 +61,14 @@ func (s *session) refresh(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// post keeps the mail of a load. What was not given is mail not seen.
+func (s *session) post(stored *Stored) {
+	s.mail, s.mailSeq = stored.Mail, stored.MailSeq
+	if stored.MailMore {
+		s.mailSeq = 0
+	}
 }
 
 // extend folds stored records onto the state; after an error the state is of no use.

@@ -18,7 +18,6 @@ type StartOptions struct {
 	// Key names the run among those of its workflow: the same key gives the same run.
 	Key     string
 	Session string
-	Parent  string
 	Labels  map[string]string
 	// Timeout is how long the run may take, waits included; then it fails. Zero means forever.
 	Timeout time.Duration
@@ -92,7 +91,7 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	}
 	sp := &startSpec{cause: o.Command.cause(), timeout: o.Timeout, reused: CodeExists, data: RunStarted{
 		RunID: o.RunID, Workflow: wf.ID, Version: wf.Version, Definition: known.hash, Entry: wf.Entry, Input: raw,
-		Key: o.Key, Session: o.Session, Parent: o.Parent, Labels: o.Labels, MaxSteps: o.MaxSteps,
+		Key: o.Key, Session: o.Session, Labels: o.Labels, MaxSteps: o.MaxSteps,
 	}}
 	if sp.data.MaxSteps == 0 {
 		sp.data.MaxSteps = rt.opts.Limits.Steps
@@ -109,9 +108,9 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	default:
 		sp.data.RunID = rt.opts.NewID()
 	}
-	for _, text := range []string{o.Key, o.Session, o.Parent} {
+	for _, text := range []string{o.Key, o.Session} {
 		if err := checkText(text); err != nil {
-			return nil, Errorf(CodeInvalidInput, "the key, session or parent %q cannot be used: %w", text, err)
+			return nil, Errorf(CodeInvalidInput, "the key or session %q cannot be used: %w", text, err)
 		}
 	}
 	if _, err := encode(o.Labels); err != nil {

@@ -42,6 +42,8 @@ type Wait struct {
 	// details, for attention the effect that was asked for.
 	Details   JSON      `json:"details,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
+	// Since, for an event of a workflow or of all, also takes one that was sent at or after it and is still kept.
+	Since time.Time `json:"since,omitzero"`
 	// Until is when a timer or retry fires.
 	Until time.Time `json:"until,omitzero"`
 	// ExpiresAt is the deadline; Default is the answer then taken, if there is one.

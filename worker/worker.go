@@ -261,7 +261,7 @@ func (w *Worker) observe(n bide.Notice) {
 
 // await blocks until there may be something to claim.
 func (w *Worker) await(ctx, work context.Context) {
-	next, err := w.store.NextWake(ctx)
+	next, err := w.store.NextWake(ctx, w.claimedAt) // what was due at the last claim is not for this worker
 	if err != nil && ctx.Err() == nil {
 		w.counts.errors.Add(1)
 		w.opts.Logger.Error("next timer", "worker", w.opts.ID, "err", err)
@@ -271,7 +271,7 @@ func (w *Worker) await(ctx, work context.Context) {
 	w.mu.Unlock()
 	now := w.opts.Clock.Now()
 	sleep := w.opts.Poll
-	if next.After(w.claimedAt) { // else it was due at the last claim and is not for this worker
+	if !next.IsZero() {
 		sleep = min(sleep, max(next.Sub(now), 0))
 	}
 	alarm := make(chan struct{}, 1)

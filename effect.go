@@ -104,6 +104,7 @@ type waitSpec struct {
 	For      Duration `json:"for,omitempty"`
 	Key      string   `json:"key,omitempty"`
 	Scope    Scope    `json:"scope,omitempty"`
+	Past     Duration `json:"past,omitempty"`
 	Details  JSON     `json:"details,omitempty"`
 	Timeout  Duration `json:"timeout,omitempty"`
 	Default  JSON     `json:"default,omitempty"`

@@ -21,10 +21,15 @@ type machine struct {
 	command *CommandRecord // what to keep of the command at work, once it is done
 
 	from      Position
+	was       Status // before the records in out; empty for a run that is not there yet
 	out       []Record
 	outBytes  int
 	announced map[attemptID]bool // attempts announced by records in out
 	fence     int64              // the claim under which the run is driven
+	owner     string             // for whom the commit claims the run; empty for nobody
+	claimed   int64              // the number of that claim
+	fired     bool               // a timer fired
+	lag       time.Duration      // the longest that one that fired was due
 	looked    bool               // every message that could be taken was
 	taken     map[string]bool    // messages taken by records in out or before
 	took      []string
@@ -41,7 +46,7 @@ type attemptID struct {
 
 func newMachine(r *Run, wf *Workflow, lim *Limits, now time.Time, random float64, cause Cause) *machine {
 	return &machine{run: r, wf: wf, lim: lim, now: now, random: random, cause: cause,
-		from: r.Position()}
+		from: r.Position(), was: r.Status}
 }
 
 // announce notes that the pending records announce an attempt.
@@ -92,7 +97,7 @@ func (m *machine) commit() *Commit {
 	c := &Commit{
 		RunID: m.run.ID, Expect: m.from, Records: m.out, Info: m.run.RunInfo,
 		Opened: m.run.opened, Closed: m.run.closed, Command: m.command,
-		Starts: m.starts, Send: m.send, Took: m.took, Fence: m.fence,
+		Starts: m.starts, Send: m.send, Took: m.took, Fence: m.fence, Owner: m.owner, Claimed: m.claimed,
 	}
 	m.run.opened, m.run.closed = nil, nil
 	return c
@@ -165,6 +170,7 @@ func (m *machine) fireDue() error {
 		if at.IsZero() || m.now.Before(at) {
 			continue
 		}
+		m.fired, m.lag = true, max(m.lag, m.now.Sub(at))
 		var err error
 		switch {
 		case w.Kind == WaitRetry:

@@ -87,7 +87,7 @@ type (
 		Key        string            `json:"key,omitempty"`
 		Session    string            `json:"session,omitempty"`
 		Parent     string            `json:"parent,omitempty"`
-		Root       string            `json:"root,omitempty"` // of its tree, when it has a parent
+		Root       string            `json:"root,omitempty"`     // of its tree, when it has a parent
 		Detached   bool              `json:"detached,omitempty"` // the parent does not wait for its end
 		Depth      int               `json:"depth,omitempty"`    // levels below the first run
 		Labels     map[string]string `json:"labels,omitempty"`

@@ -111,6 +111,11 @@ func (r *Run) listens() bool {
 	})
 }
 
+// busy reports whether an attempt has been announced whose outcome is not known.
+func (r *Run) busy() bool {
+	return slices.ContainsFunc(r.Effects, func(e EffectState) bool { return e.Status == StateRunning })
+}
+
 // EffectState is where one effect of the current step stands.
 type EffectState struct {
 	Effect

@@ -31,7 +31,7 @@ type StartOptions struct {
 // same workflow and input is returned as it is now. With another input, Start
 // fails with ErrKeyReused, ErrExists or ErrCommandReused. It fails with
 // ErrInvalidWorkflow or ErrInvalidInput when wf or an argument cannot be used.
-func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *StartOptions) (*Run, error) {
+func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *StartOptions) (run *Run, err error) {
 	sp, err := rt.prepare(wf, input, opts)
 	if err != nil {
 		return nil, err
@@ -44,10 +44,20 @@ func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *Star
 	if !fresh {
 		s.run = &Run{}
 	}
-	if err := s.transition(ctx, fresh, sp.cause, func(m *machine) error { return sp.begin(ctx, rt, m) }); err != nil {
+	h := rt.reserve(s)
+	defer func() { h.end(err) }()
+	err = s.transition(ctx, fresh, sp.cause, func(m *machine) error {
+		h.clear()
+		if err := sp.begin(ctx, rt, m); err != nil {
+			return err
+		}
+		run = m.run.view()
+		return h.advance(m)
+	})
+	if err != nil {
 		return nil, err
 	}
-	return s.run.view(), nil
+	return run, nil
 }
 
 // Run is Start followed by Tick, in one commit less.

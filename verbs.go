@@ -48,7 +48,7 @@ func checkText(s string) error {
 }
 
 // command makes a change that came from outside, once per command id.
-func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Command, args []byte, do func(m *machine) error) (*Run, error) {
+func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Command, args []byte, do func(m *machine) error) (run *Run, err error) {
 	c, err := oneCommand(cmd)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,11 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var before *CommandRecord
+	var after *Run
+	h := rt.reserve(s)
+	defer func() { h.end(err) }()
 	err = s.transition(ctx, true, c.cause(), func(m *machine) error {
+		h.clear()
 		if c.ID != "" {
 			if before, err = rt.store.Command(ctx, runID, c.ID); err == nil || !errors.Is(err, ErrNotFound) {
 				return err
@@ -72,13 +76,14 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 		if c.ID != "" {
 			m.command = &CommandRecord{ID: c.ID, Fingerprint: fp, Seq: m.run.Seq}
 		}
-		return nil
+		after = m.run.view()
+		return h.advance(m)
 	})
 	switch {
 	case err != nil:
 		return nil, err
 	case before == nil:
-		return s.run.view(), nil
+		return after, nil
 	case before.Fingerprint != fp:
 		return nil, Errorf(CodeCommandReused, "command %q did something else to run %s before (record %d); choose another id", c.ID, runID, before.Seq).onRun(runID)
 	}

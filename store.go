@@ -229,8 +229,9 @@ type FeedPage struct {
 
 // FeedRecord is a record in the feed.
 type FeedRecord struct {
-	Pos int64  // its position; they grow, not by one
-	Raw []byte // its stored text
+	Pos   int64  // its position; they grow, not by one
+	RunID string // whose record it is: the text does not say
+	Body  []byte // its stored text
 }
 
 // PageLimit returns the number of rows a page has for a query's Limit.

@@ -32,8 +32,17 @@ func closed(t *testing.T, s Store) {
 	wantError(t, "Heartbeat", s.Heartbeat(t.Context(), "w", today), bide.ErrStoreClosed)
 	wantError(t, "Release", s.Release(t.Context(), "w", nil, false), bide.ErrStoreClosed)
 	wantError(t, "SetAside", s.SetAside(t.Context(), "run", "x"), bide.ErrStoreClosed)
-	_, err = s.NextWake(t.Context())
+	_, err = s.NextWake(t.Context(), today)
 	wantError(t, "NextWake", err, bide.ErrStoreClosed)
+	_, err = s.Feed(t.Context(), bide.FeedQuery{})
+	wantError(t, "Feed", err, bide.ErrStoreClosed)
+	_, err = s.PutDocument(t.Context(), doc("a", 0, "1"))
+	wantError(t, "PutDocument", err, bide.ErrStoreClosed)
+	_, err = s.Document(t.Context(), "flow", "a")
+	wantError(t, "Document", err, bide.ErrStoreClosed)
+	_, err = s.Documents(t.Context(), bide.DocumentQuery{Kind: "flow"})
+	wantError(t, "Documents", err, bide.ErrStoreClosed)
+	wantError(t, "DeleteDocument", s.DeleteDocument(t.Context(), "flow", "a", 1), bide.ErrStoreClosed)
 }
 
 func closeWhileCommitting(t *testing.T, s Store) { commitUntilClosed(t, s) }

@@ -14,7 +14,7 @@ func runsEveryField(t *testing.T, s Store) {
 	full := NewChain("full")
 	full.Info = bide.RunInfo{
 		ID: "full", Workflow: "orders", Version: "2.1", Definition: "0123abcd", Status: bide.StatusFailed, Node: "pay", Step: 7,
-		Key: "order \"42\"", Session: "sössion", Actor: "anna", Parent: "parent", Labels: map[string]string{"a": "1", "b<": "\"&\u2028"},
+		Key: "order \"42\"", Session: "sössion", Actor: "anna", Parent: "parent", Root: "röot", Origin: "origin", Labels: map[string]string{"a": "1", "b<": "\"&\u2028"},
 		CreatedAt: start, EndedAt: start.Add(time.Microsecond), WakeAt: start.Add(time.Hour),
 	}
 	bare := NewChain("bare")
@@ -284,11 +284,11 @@ func waitsSelect(t *testing.T, s Store) {
 		commit.Opened = append(commit.Opened, bide.Wait{ID: fmt.Sprintf("run.%d", i), Kind: w.kind, Key: w.key, CreatedAt: start.Add(time.Duration(i) * time.Second)})
 	}
 	must(t, s, commit)
-	wantWaits(t, s, bide.WaitQuery{Kind: bide.WaitQuestion}, "run.0", "run.5")
-	wantWaits(t, s, bide.WaitQuery{Kind: bide.WaitForEvent}, "run.2", "run.3")
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitQuestion}}, "run.0", "run.5")
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitForEvent}}, "run.2", "run.3")
 	wantWaits(t, s, bide.WaitQuery{Key: "k"}, "run.1", "run.2", "run.4")
-	wantWaits(t, s, bide.WaitQuery{Kind: bide.WaitJob, Key: "k"}, "run.1", "run.4")
-	wantWaits(t, s, bide.WaitQuery{Kind: bide.WaitQuestion, Key: "k"})
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitJob}, Key: "k"}, "run.1", "run.4")
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitQuestion}, Key: "k"})
 	wantWaits(t, s, bide.WaitQuery{Key: "K"})
 }
 

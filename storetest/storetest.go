@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of bide.Store and bide.Claims, for
-// the stores of this module and for those of others:
+// Package storetest is the conformance suite of bide.Store, bide.Claims and
+// bide.Documents, for the stores of this module and for those of others:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) bide.Store { return mystore.New() })
@@ -16,25 +16,26 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// Store is what the suite is for: a store that workers can use.
+// Store is what the suite is for: a store that workers and whole installations can use.
 type Store interface {
 	bide.Store
 	bide.Claims
+	bide.Documents
 }
 
-// whole returns a store with its claims.
+// whole returns a store with its claims and documents.
 func whole(t *testing.T, s bide.Store) Store {
 	t.Helper()
 	full, ok := s.(Store)
 	if !ok {
 		s.Close()
-		t.Fatalf("%T does not implement bide.Claims", s)
+		t.Fatalf("%T does not implement bide.Claims and bide.Documents", s)
 	}
 	return full
 }
 
 // Run runs the suite. Each call of open gives a fresh, empty store, which
-// implements bide.Claims too; the suite closes it.
+// implements bide.Claims and bide.Documents too; the suite closes it.
 func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 	for _, test := range []struct {
 		name string
@@ -94,7 +95,7 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"what is released can be claimed at once", claimReleased},
 		{"no mail is overlooked", claimMail},
 		{"what is set aside is not claimed, and listed", claimAside},
-		{"NextWake is the earliest timer", claimNextWake},
+		{"NextWake is the earliest timer after a time", claimNextWake},
 		{"owners that claim at once never get the same run", claimRace},
 		{"a random program gives what a model gives", randomProgram},
 		{"each message has one taker, and each fence one run, among many", crowd},

@@ -67,10 +67,10 @@ func (m *model) send(msg bide.Message) {
 	}
 }
 
-// mailOf lists the ids of a run's mail.
+// mailOf lists the ids of the mail that a run can take.
 func (m *model) mailOf(r *modelRun) (ids []string) {
 	for i := range m.mail {
-		if m.isFor(r, &m.mail[i]) {
+		if m.isFor(r, &m.mail[i]) && m.matches(r, m.mail[i].Key) {
 			ids = append(ids, m.mail[i].ID)
 		}
 	}
@@ -234,7 +234,7 @@ func (p *program) commit(id string, r *modelRun) {
 	}
 	*r.chain, r.waits = next, want
 	for _, w := range c.Opened {
-		opened := &modelRun{chain: NewChain("\x00"), waits: map[string]string{"": w.Key}}
+		opened := &modelRun{chain: NewChain(id), waits: map[string]string{"": w.Key}}
 		if len(p.m.mailOf(opened)) > 0 {
 			r.told, r.toldInClaim = true, true
 		}

@@ -85,6 +85,18 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"a child starts once", childStartsOnce},
 		{"a child of many parents starts once", childManyParents},
 
+		{"the feed follows the commits", feedFollows},
+		{"Feed looks at a bounded number of records", feedBounded},
+		{"all who read the feed while commits are made see the same", feedWhileCommitting},
+		{"what was deleted leaves the feed as it was otherwise", feedAfterDeletion},
+		{"Feed selects a tree", feedOfTree},
+
+		{"documents are kept as they are", documentsKept},
+		{"a document is replaced and deleted at its revision only", documentRevisions},
+		{"of writers of the same revision one wins", documentRace},
+		{"Documents lists by id and prefix", documentsListed},
+		{"what cannot be a document is refused", documentsRefused},
+
 		{"what can proceed can be claimed", claimReasons},
 		{"the oldest are claimed first, up to the limit", claimOrder},
 		{"only runs of known workflows are claimed", claimWorkflows},

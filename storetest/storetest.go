@@ -67,9 +67,12 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"Runs follows a run from status to status", runsFollow},
 		{"Runs lists what is due, the earliest first", runsDue},
 		{"Runs holds to the limit", runsLimit},
+		{"Runs lists those that changed last", runsUpdated},
+		{"Runs selects by every field, alone and together", runsSelectAll},
 		{"Waits gives every field", waitsEveryField},
 		{"Waits lists open waits, the oldest first", waitsOrder},
 		{"Waits selects by kind and key", waitsSelect},
+		{"Waits selects by several kinds, run and tree", waitsSelectMore},
 		{"a cursor that is none is refused", invalidCursor},
 
 		{"a message is for those who wait for its key, exactly or by a star", mailMatches},

@@ -82,7 +82,10 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"of many takers of a message one wins", mailOneTaker},
 		{"a commit that takes what is not there changes nothing", mailRefused},
 		{"a broadcast reaches every open wait once", mailCopies},
+		{"a broadcast that is kept reaches later waits that ask for it", broadcastsKept},
+		{"a broadcast that is kept reaches each wait once", broadcastsOnce},
 		{"runs are told of mail", mailTells},
+		{"a commit takes what it sends", tookWhatItSends},
 
 		{"a child is there with the commit that starts it", childIsThere},
 		{"a child starts once", childStartsOnce},
@@ -112,6 +115,11 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"what is set aside is not claimed, and listed", claimAside},
 		{"NextWake is the earliest timer after a time", claimNextWake},
 		{"owners that claim at once never get the same run", claimRace},
+		{"a commit claims its run", claimWithCommit},
+		{"a commit with a claim that does not follow is refused and changes nothing", claimWithCommitRefused},
+		{"a claim with a commit lasts while its owner lives", claimWithCommitLasts},
+		{"a commit that claims overlooks no mail", claimWithCommitMail},
+		{"of owners whose commits claim at once one wins", claimWithCommitRace},
 		{"a random program gives what a model gives", randomProgram},
 		{"each message has one taker, and each fence one run, among many", crowd},
 

@@ -139,6 +139,7 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 func RunDurable(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
 	Run(t, func(t *testing.T) bide.Store { return open(t, t.TempDir()) })
 	t.Run("everything is there after closing and opening", func(t *testing.T) { reopened(t, open) })
+	t.Run("the feed, broadcasts, claims and documents are there after closing and opening", func(t *testing.T) { reopenedMore(t, open) })
 	t.Run("what was acknowledged while the store closed is there", func(t *testing.T) { reopenedAfterClosing(t, open) })
 	t.Run("crash", func(t *testing.T) { CrashDurable(t, open) })
 }

@@ -85,7 +85,7 @@ type messageColumns struct {
 // newGroup lays out commits. A commit of which it is certain that it cannot be
 // applied, or not as it is, takes no part: it is answered like one that the server refused.
 func newGroup(txn int64, entries []*entry) *group {
-	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.run.id, b.run.id) })
+	slices.SortStableFunc(entries, func(a, b *entry) int { return cmp.Compare(a.run.id, b.run.id) })
 	g := &group{txn: txn, entries: entries}
 	var children []child
 	var sends []message
@@ -295,17 +295,29 @@ func (c *runColumns) createArgs(txn int64) []any {
 		c.workflow, c.key, c.session, c.actor, c.from, c.labels, c.created, c.recordRun, c.recordSeq, c.recordBody}
 }
 
+// place is where the run of a refused commit is now.
+type place struct {
+	bide.Position
+	fence int64
+	owner string
+	// record is the hash of what stands where the commit's last record would. It
+	// is only known of a commit that was sent before.
+	record bide.Hash
+}
+
 // decide says what became of a commit that was not applied, by where its run is
 // now. It returns false when there is no reason why it should not be applied.
-func (e *entry) decide(at bide.Position, fence int64, owner string) (outcome error, decided bool) {
-	switch {
+func (e *entry) decide(p place) (outcome error, decided bool) {
+	switch at := p.Position; {
 	case e.delete && at.Seq == 0, !e.delete && at == e.run.info.Position():
 		return nil, true // sent again
+	case !e.delete && e.tries > 1 && p.record == e.run.info.Head:
+		return nil, true // applied by an attempt before, and others went on from there
 	case at != e.expect:
 		return &bide.Error{Code: bide.CodeConflict, Run: e.run.id,
 			Message: fmt.Sprintf("run %s is at record %d, and not where the commit expects it, at record %d", e.run.id, at.Seq, e.expect.Seq)}, true
-	case e.fence != 0 && e.fence != fence:
-		return &bide.Error{Code: bide.CodeFenced, Run: e.run.id, Message: fmt.Sprintf("run %s was claimed by %s since", e.run.id, owner)}, true
+	case e.fence != 0 && e.fence != p.fence:
+		return &bide.Error{Code: bide.CodeFenced, Run: e.run.id, Message: fmt.Sprintf("run %s was claimed by %s since", e.run.id, p.owner)}, true
 	case e.missing != "":
 		return &bide.Error{Code: bide.CodeConflict, Run: e.run.id, Message: fmt.Sprintf("message %s is in no mailbox of run %s, or was taken", e.missing, e.run.id)}, true
 	case len(e.took) > 0:

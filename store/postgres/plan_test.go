@@ -68,7 +68,7 @@ func TestStatementsUseTheIndexesTheyName(t *testing.T) {
 		{"take mail", sqlTakeMail, []any{int64(1), ids, ids, ids}, []string{"runs_pkey", "mail_pkey"}},
 		{"copy", sqlCopy, []any{int64(1), ids, ids, ids, ids, times, []int32{1, 2}, []int32{1, 2}, ids}, []string{"waits_key"}},
 		{"delete", sqlDelete, []any{ids, ints, heads, ints}, []string{"runs_pkey", "ledger_pkey", "waits_pkey", "commands_pkey", "snapshots_pkey", "mail_pkey"}},
-		{"where", sqlWhere, []any{ids}, []string{"runs_pkey"}},
+		{"where", sqlWhere, []any{ids, ints}, []string{"runs_pkey", "ledger_pkey"}},
 		{"tell", sqlTell, []any{ids, ids, ids, ids}, []string{"mail_pkey", "waits_key", "runs_pkey"}},
 		{"look", sqlLook, []any{ids, ids, ids, ids}, []string{"waits_pkey", "mail_open", "runs_pkey"}},
 		{"untold", sqlUntold, []any{int64(5), 100}, []string{"mail_untold"}},

@@ -122,6 +122,7 @@ const (
 	// sqlServerTime is the start of the transaction by the server's clock, in microseconds.
 	sqlServerTime = `(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint`
 
-	// Where the runs of refused commits are. By primary key.
-	sqlWhere = `SELECT run_id, seq, head, fence, owner FROM runs WHERE run_id = ANY($1::text[])`
+	// Where the runs of refused commits are, and a record of theirs. By primary key.
+	sqlWhere = `SELECT r.run_id, r.seq, r.head, r.fence, r.owner, l.body FROM unnest($1::text[], $2::bigint[]) AS i (run_id, seq)
+		JOIN runs AS r ON r.run_id = i.run_id LEFT JOIN ledger AS l ON l.run_id = i.run_id AND l.seq = i.seq`
 )

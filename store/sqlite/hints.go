@@ -8,23 +8,19 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Hints returns a channel that holds a token when the file may have been
-// written to since the last token was taken, by this process or another. It costs nothing
-// while nobody writes. It is a hint for workers, not a feed: tokens
-// stand for any number of writes, and the system may drop some.
-//
-// The watch ends with ctx.
-func (s *Store) Hints(ctx context.Context) (<-chan struct{}, error) {
+// Hints implements bide.Hinter: it returns at once, and f is called after the file
+// may have been written to, by this process or another, always as if runs had become claimable. It
+// costs nothing while nobody writes. It fails when the system cannot watch the store's folder.
+func (s *Store) Hints(ctx context.Context, f func(claimable bool)) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", s.path, err)
+		return fmt.Errorf("watch %s: %w", s.path, err)
 	}
 	// The folder, because the write-ahead log comes and goes.
 	if err := watcher.Add(filepath.Dir(s.path)); err != nil {
 		_ = watcher.Close() // nothing is watched
-		return nil, fmt.Errorf("watch %s: %w", s.path, err)
+		return fmt.Errorf("watch %s: %w", s.path, err)
 	}
-	hints := make(chan struct{}, 1)
 	go func() {
 		defer watcher.Close()
 		log := filepath.Base(s.path) + "-wal"
@@ -44,11 +40,8 @@ func (s *Store) Hints(ctx context.Context) (<-chan struct{}, error) {
 					continue
 				}
 			}
-			select {
-			case hints <- struct{}{}:
-			default:
-			}
+			f(true)
 		}
 	}()
-	return hints, nil
+	return nil
 }

@@ -87,8 +87,10 @@ type Store struct {
 }
 
 var (
-	_ bide.Store  = (*Store)(nil)
-	_ bide.Claims = (*Store)(nil)
+	_ bide.Store     = (*Store)(nil)
+	_ bide.Claims    = (*Store)(nil)
+	_ bide.Documents = (*Store)(nil)
+	_ bide.Hinter    = (*Store)(nil)
 )
 
 // Open opens the store in the file at path, and creates it when there is none;

@@ -114,13 +114,13 @@ func childOutcome(payload JSON) (outcome, error) {
 	case StatusCompleted:
 		return outcome{result: payload}, nil
 	case StatusFailed:
-		f := &Failure{Code: FailureChild, Permanent: true, Message: "run " + c.RunID + " failed"}
+		f := &Failure{Code: FailureChild, Permanent: true, Run: c.RunID, Message: "run " + c.RunID + " failed"}
 		if c.Error != nil {
 			f.Message += ": " + c.Error.Message
 		}
 		return outcome{fail: f}, nil
 	}
-	return outcome{fail: &Failure{Code: FailureChildCancelled, Permanent: true, Message: "run " + c.RunID + " was " + string(c.Status)}}, nil
+	return outcome{fail: &Failure{Code: FailureChildCancelled, Permanent: true, Run: c.RunID, Message: "run " + c.RunID + " was " + string(c.Status)}}, nil
 }
 
 // cancelChild tells a child whose end nobody waits for any more to end.

@@ -58,10 +58,12 @@ func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:])
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (h *Hash) UnmarshalText(b []byte) error {
-	if n, err := hex.Decode(h[:], b); err != nil || n != len(h) {
-		return fmt.Errorf("%q is not a SHA-256 in hex", b)
+	if len(b) == hex.EncodedLen(len(h)) {
+		if _, err := hex.Decode(h[:], b); err == nil {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("%q is not a SHA-256 in hex", b)
 }
 
 // String returns the hex form.
@@ -229,9 +231,14 @@ func (r *Record) Decode() (any, error) {
 }
 
 // ParseRecord reads a record from its stored text, which it keeps. The hash is
-// computed; whether it fits into a chain is for Fold to say.
+// computed; whether it fits into a chain is for Fold to say, and whether its data is what
+// its kind has for Decode.
 func ParseRecord(raw []byte) (Record, error) {
 	r := Record{Raw: raw, Hash: sha256.Sum256(raw)}
+	if r.unseal(raw) {
+		return r, nil
+	}
+	r = Record{Raw: raw, Hash: r.Hash}
 	if err := decodeOwn(raw, &r); err != nil {
 		return r, Errorf(CodeCorrupt, "record text: %w", err)
 	}

@@ -157,6 +157,7 @@ type Failure struct {
 	Stack     string `json:"stack,omitempty"`
 	Node      string `json:"node,omitempty"`
 	Step      int64  `json:"step,omitempty"`
+	Run       string `json:"run_id,omitempty"` // the child that failed or was cancelled
 	Effect    string `json:"effect,omitempty"` // the type of the effect that failed
 	Attempts  int    `json:"attempts,omitempty"`
 }

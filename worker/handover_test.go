@@ -125,7 +125,10 @@ func TestAnEventSentTwiceGoesOnOnce(t *testing.T) {
 func TestAWorkerWithoutAFreePlaceTakesRunsOnLater(t *testing.T) {
 	release, wf := make(chan struct{}), flow(func(*bide.Run) bide.Effect { return bide.Call("work", nil) })
 	h := newHost(t, mem.New(), &worker.Options{Runs: 2, Poll: slowPoll.Poll}, func(rt *bide.Runtime) {
-		rt.Handle("work", func(context.Context, *bide.Invocation) (bide.Outcome, error) { <-release; return bide.Completed(nil), nil })
+		rt.Handle("work", func(context.Context, *bide.Invocation) (bide.Outcome, error) {
+			<-release
+			return bide.Completed(nil), nil
+		})
 	}, wf)
 	h.ready(t)
 	for range 10 {

@@ -81,6 +81,7 @@ func (s *Store) commitGroup(group []*entry) error {
 		s.publish(ch)
 	}
 	s.publishMail(b, s.journal.group)
+	s.publishFeed(b, s.index.feed.end, s.journal.group)
 	return nil
 }
 
@@ -124,12 +125,24 @@ func (s *Store) publishMail(b *batch, group int64) {
 	}
 }
 
+// publishFeed adds to the feed what a batch has for it, after a position.
+func (s *Store) publishFeed(b *batch, after, group int64) {
+	f := &s.index.feed
+	for _, l := range b.feed {
+		f.add(s.index.runs[l.RunID], after+l.Pos-1, l.Seq, l.Records)
+	}
+	f.end = max(f.end, after+b.fed)
+	if b.fed > 0 {
+		f.group = group
+	}
+}
+
 // unpublish forgets a run that was deleted; the next checkpoint removes its files.
 func (s *Store) unpublish(ch *change) {
 	if r := ch.run; r != nil { // else it was begun in the same group
 		s.index.drop(r)
+		s.index.feed.gone++
 		s.backlog -= r.ledger.size - r.ledger.filed
-		r.gone = true
 		delete(s.dirty, r)
 		delete(s.unfiled, r)
 		s.removals[r.id] = r.path

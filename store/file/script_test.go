@@ -230,7 +230,7 @@ func stateOf(t testing.TB, s both) state {
 	due, err := s.Runs(ctx, bide.RunQuery{WakeBefore: epoch.Add(100 * time.Hour), Limit: 1000})
 	check(err)
 	out := state{Runs: append([]bide.RunInfo{}, runs.Runs...), Waits: append([]bide.Wait{}, waits.Waits...), Due: append([]bide.RunInfo{}, due.Runs...), Loaded: map[string]bide.Stored{}, Records: map[string][]string{}, Commands: map[string]bide.CommandRecord{}}
-	out.Wake, err = s.NextWake(ctx)
+	out.Wake, err = s.NextWake(ctx, time.Time{})
 	check(err)
 	for _, r := range runs.Runs {
 		whole, err := s.Load(ctx, r.ID, bide.Position{})

@@ -97,6 +97,9 @@ type Store struct {
 	log  *slog.Logger
 	lock io.Closer
 
+	shrinkFrom int64      // size of a common file from which it may be written anew
+	writing    sync.Mutex // held while a document is written
+
 	queue     *queue
 	committed chan struct{} // closed when the committer has ended
 	filer     *filer
@@ -106,10 +109,11 @@ type Store struct {
 
 	mu       sync.RWMutex // guards the rest, which the committer alone may read without it
 	index    index
-	dirty    map[*run]bool     // runs that changed since the last checkpoint
-	unfiled  map[*run]bool     // runs with records or a snapshot for the filer
-	removals map[string]string // folders of runs that were deleted, by run
-	backlog  int64             // bytes of records that no ledger file has yet
+	dirty    map[*run]bool              // runs that changed since the last checkpoint
+	unfiled  map[*run]bool              // runs with records or a snapshot for the filer
+	removals map[string]string          // folders of runs that were deleted, by run
+	docs     map[string]*storedDocument // by path
+	backlog  int64                      // bytes of records that no ledger file has yet
 	closed   bool
 
 	closing sync.Once
@@ -117,8 +121,9 @@ type Store struct {
 }
 
 var (
-	_ bide.Store  = (*Store)(nil)
-	_ bide.Claims = (*Store)(nil)
+	_ bide.Store     = (*Store)(nil)
+	_ bide.Claims    = (*Store)(nil)
+	_ bide.Documents = (*Store)(nil)
 )
 
 // Open opens the store in a directory, and creates both when there is none. It
@@ -155,6 +160,7 @@ func open(ctx context.Context, dir string, opts *Options, d disk) (*Store, error
 	s := &Store{
 		dir: dir, opts: o, disk: d, log: o.Logger, queue: newQueue(), committed: make(chan struct{}),
 		index: newIndex(), dirty: map[*run]bool{}, unfiled: map[*run]bool{}, removals: map[string]string{},
+		docs: map[string]*storedDocument{}, shrinkFrom: shrinkFrom,
 	}
 	s.journal = &journal{disk: d, dir: filepath.Join(dir, journalDir), full: o.Durability == DurabilityFull}
 	s.filer = newFiler(s)

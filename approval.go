@@ -313,7 +313,7 @@ func (item *ToolItem) decisionFaults(at string, d *ToolDecision) (faults []Fault
 	case d.Args != nil && d.Type != VerbEdit:
 		add("/args", "goes with type %q only", VerbEdit)
 	case d.Args != nil && item.ArgsSchema != nil:
-		for _, f := range checkSchema(item.ArgsSchema, d.Args) {
+		for _, f := range CheckSchema(item.ArgsSchema, d.Args) {
 			add("/args"+f.Path, "%s", f.Message)
 		}
 	}

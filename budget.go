@@ -36,7 +36,7 @@ func (w *Wait) checkBudget(answer JSON) []Fault {
 	case b.Type == BudgetRaise && (b.Limits == nil || string(b.Limits) == "{}"):
 		return []Fault{{"/limits", "is missing or empty"}}
 	case b.Type == BudgetRaise && w.Schema != nil:
-		for _, f := range checkSchema(w.Schema, b.Limits) {
+		for _, f := range CheckSchema(w.Schema, b.Limits) {
 			faults = append(faults, Fault{"/limits" + f.Path, f.Message})
 		}
 	}

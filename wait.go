@@ -157,7 +157,7 @@ func (w *Wait) check(answer JSON) []Fault {
 			return []Fault{{"", "the answer is empty"}}
 		}
 	case WaitForm:
-		return checkSchema(w.Schema, answer)
+		return CheckSchema(w.Schema, answer)
 	case WaitToolApproval:
 		return w.checkApproval(answer)
 	case WaitBudget:

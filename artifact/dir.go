@@ -67,7 +67,7 @@ func (d *Dir) Put(ctx context.Context, r io.Reader) (sum string, size int64, err
 	if err = d.root.Rename(name, place(sum)); err != nil {
 		return "", 0, err
 	}
-	return sum, size, d.sync(filepath.Dir(place(sum)), ".")
+	return sum, size, d.sync(filepath.Dir(place(sum)), "blobs", ".")
 }
 
 // Open returns a blob, or bide.ErrNotFound. Reading it to the end fails with
@@ -83,7 +83,7 @@ func (d *Dir) Open(_ context.Context, sum string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open artifact: %w", err)
 	}
-	return &checked{File: f, want: sum, hash: sha256.New()}, nil
+	return &checked{f: f, want: sum, hash: sha256.New()}, nil
 }
 
 // place is where a blob is: blobs/ab/abcd….

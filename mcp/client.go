@@ -156,7 +156,7 @@ func (c *Client) transport(ctx context.Context, secret *tool.Revealed) (mcp.Tran
 			}
 			header.Set(name, value)
 		}
-		url, err := secret.Expand(ctx, c.server.URL)
+		url, err := secret.ExpandURL(ctx, c.server.URL)
 		return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: withHeader{header}}}, err
 	}
 	cmd := exec.Command(c.server.Command[0], c.server.Command[1:]...)

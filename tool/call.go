@@ -34,13 +34,14 @@ type payload struct {
 
 // Plan is a step in which each call runs as soon as it was let pass
 // (run_as_decided). The results are then in a list at path in vars; see Results.
-func (s *Set) Plan(calls []Call, path string) bide.StepPlan {
+// Say with Then where to go. It fails when the ids of the calls do not differ.
+func (s *Set) Plan(calls []Call, path string) (bide.StepPlan, error) {
 	return s.plan(calls, path, func(p *payload) {})
 }
 
 // PlanDecisions is the first of two steps in which no call runs before all were
 // decided (run_when_all); go on to a node that returns PlanDecided. It only asks.
-func (s *Set) PlanDecisions(calls []Call, path string) bide.StepPlan {
+func (s *Set) PlanDecisions(calls []Call, path string) (bide.StepPlan, error) {
 	return s.plan(calls, path, func(p *payload) { p.AskOnly = true })
 }
 
@@ -66,19 +67,19 @@ func (s *Set) PlanDecided(vars bide.Vars, calls []Call, path, next string) (bide
 	return bide.Do(effects...).Then(next), nil
 }
 
-func (s *Set) plan(calls []Call, path string, refine func(*payload)) bide.StepPlan {
+func (s *Set) plan(calls []Call, path string, refine func(*payload)) (bide.StepPlan, error) {
 	effects := make([]bide.Effect, len(calls))
 	seen := map[string]bool{}
 	for i, c := range calls {
 		if c.ID == "" || seen[c.ID] {
-			return bide.Fail("call %d, of tool %q, has the id %q, which is empty or taken; ids of calls are unique within a plan", i, c.Name, c.ID)
+			return bide.StepPlan{}, fmt.Errorf("call %d, of tool %q, has the id %q, which is empty or taken; ids of calls are unique within a plan", i, c.Name, c.ID)
 		}
 		seen[c.ID] = true
 		p := s.payload(c)
 		refine(p)
 		effects[i] = s.effect(p, fmt.Sprintf("%s.%d", path, i))
 	}
-	return bide.Do(effects...).Set(path, make([]any, len(calls)))
+	return bide.Do(effects...).Set(path, make([]any, len(calls))), nil
 }
 
 // payload brings a call into the form in which it is recorded.
@@ -114,7 +115,7 @@ func (s *Set) effect(p *payload, place string) bide.Effect {
 }
 
 // Results reads what came of calls that were planned at path: one result for
-// each, in order. A call that has none yet is one that ended without a word.
+// each, in order. It is for the node after the step.
 func Results(vars bide.Vars, path string, calls []Call) ([]Result, error) {
 	raws, err := bide.Get[[]bide.JSON](vars, path)
 	if err != nil {
@@ -142,7 +143,7 @@ func parseResult(c Call, raw bide.JSON) Result {
 	case err == nil && r.Error != nil:
 		return *(&Result{ToolCallID: c.ID, Name: c.Name}).fail("The call failed: %s", r.Error.Message)
 	case string(raw) == "null":
-		return *(&Result{ToolCallID: c.ID, Name: c.Name}).fail("The call has no result.")
+		raw = bide.JSON(`""`)
 	}
-	return Result{ToolCallID: c.ID, Name: c.Name, Status: StatusOK, Content: raw, Note: "A person said that the call happened, with this result."}
+	return Result{ToolCallID: c.ID, Name: c.Name, Status: StatusOK, Content: raw, Note: "A person said that the call happened."}
 }

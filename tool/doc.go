@@ -3,7 +3,8 @@
 //
 //	set, err := tool.New(&tool.Options{Policy: policy}, tool.Func("add", "Adds two numbers.", tool.ReadOnly, add))
 //	set.Register(rt)
-//	return set.Plan(calls, "results").Then("observe"), nil   // in a node
+//	plan, err := set.Plan(calls, "results")                  // in a node
+//	return plan.Then("observe"), err
 //	results, err := tool.Results(r.Vars, "results", calls)   // in the next
 //
 // Each call is one effect of the step: it is recorded, waits for a decision, crashes and

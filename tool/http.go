@@ -145,7 +145,7 @@ func (h *httpCaller) request(ctx context.Context, req *Request, secret *Revealed
 	if err := json.Unmarshal(req.Args, &args); err != nil {
 		return nil, nil, err
 	}
-	at, err := secret.Expand(ctx, h.URL)
+	at, err := secret.ExpandURL(ctx, h.URL)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -29,6 +29,18 @@ func Reveal(secrets Secrets) *Revealed { return &Revealed{secrets: secrets} }
 // Expand replaces each reference ${secret:NAME} in a text of the configuration by
 // the secret's value. Never expand what a model wrote.
 func (r *Revealed) Expand(ctx context.Context, text string) (string, error) {
+	return r.expand(ctx, text, func(value string) string { return value })
+}
+
+// ExpandURL is Expand for a URL, in which values are escaped.
+func (r *Revealed) ExpandURL(ctx context.Context, text string) (string, error) {
+	return r.expand(ctx, text, escape)
+}
+
+// escape is a value as it can be anywhere in a path or query.
+func escape(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }
+
+func (r *Revealed) expand(ctx context.Context, text string, form func(string) string) (string, error) {
 	var failed error
 	out := secretRef.ReplaceAllStringFunc(text, func(ref string) string {
 		name := secretRef.FindStringSubmatch(ref)[1]
@@ -42,7 +54,7 @@ func (r *Revealed) Expand(ctx context.Context, text string) (string, error) {
 			return ""
 		}
 		r.add(ref, value)
-		return value
+		return form(value)
 	})
 	return out, failed
 }
@@ -52,7 +64,7 @@ func (r *Revealed) add(ref, value string) {
 	if value == "" {
 		return
 	}
-	forms := []string{value, url.QueryEscape(value), url.PathEscape(value), base64.StdEncoding.EncodeToString([]byte(value)),
+	forms := []string{value, escape(value), url.QueryEscape(value), url.PathEscape(value), base64.StdEncoding.EncodeToString([]byte(value)),
 		base64.URLEncoding.EncodeToString([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte(value))}
 	if quoted, err := json.Marshal(value); err == nil {
 		forms = append(forms, strings.Trim(string(quoted), `"`))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/bide-dev/bide"
@@ -40,7 +41,7 @@ func (c *Client) call(ctx context.Context, name string, safety tool.Safety, req 
 	}
 	res, err := session.CallTool(ctx, params)
 	if err != nil {
-		return tool.Reply{}, c.broken(secret.HideIn(err), safety)
+		return tool.Reply{}, c.broken(session, secret.HideIn(err), safety)
 	}
 	// The call has happened: what is lost of its evidence is marked there.
 	lost := c.keep(ctx, req, secret, "response", res)
@@ -62,11 +63,15 @@ func ifFailed(err, also error) error {
 	return also
 }
 
-// broken says what is known of a call whose connection broke.
-func (c *Client) broken(err error, safety tool.Safety) error {
-	if !errors.Is(err, mcp.ErrConnectionClosed) {
+// broken says what is known of a call that ended with an error: the server's
+// own word, or that it was told to stop, or that the connection broke.
+func (c *Client) broken(session *mcp.ClientSession, err error, safety tool.Safety) error {
+	var word *jsonrpc.Error
+	told := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if told || errors.As(err, &word) && !errors.Is(err, mcp.ErrConnectionClosed) {
 		return err
 	}
+	c.drop(session)
 	if safety == tool.Once {
 		return fmt.Errorf("the connection to server %s broke; whether the call happened is not known: %w", c.server.Name, err)
 	}

@@ -136,14 +136,19 @@ func (c *Client) connected(ctx context.Context) (*mcp.ClientSession, *tool.Revea
 	}
 	c.session, c.secret, c.stale = session, secret, true
 	c.waits.Go(func() {
-		_ = session.Wait() // that it has ended is all there is to know: the next call connects again
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.session == session {
-			c.session = nil
-		}
+		_ = errors.Join(session.Wait(), session.Close()) // that it has ended is all there is to know: the next call connects again
+		c.drop(session)
 	})
 	return session, secret, nil
+}
+
+// drop forgets a session that has ended.
+func (c *Client) drop(session *mcp.ClientSession) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == session {
+		c.session = nil
+	}
 }
 
 func (c *Client) transport(ctx context.Context, secret *tool.Revealed) (mcp.Transport, error) {
@@ -227,7 +232,9 @@ func (c *Client) tool(t *mcp.Tool) (tool.Tool, error) {
 	case c.server.Trusted && out.Annotations.Idempotent:
 		out.Safety = tool.Idempotent
 	}
-	out.Run = func(ctx context.Context, req *tool.Request) (tool.Reply, error) { return c.call(ctx, t.Name, out.Safety, req) }
+	out.Run = func(ctx context.Context, req *tool.Request) (tool.Reply, error) {
+		return c.call(ctx, t.Name, out.Safety, req)
+	}
 	return out, nil
 }
 

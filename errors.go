@@ -21,6 +21,8 @@ const (
 	CodeAlreadyDecided  Code = "already_decided"
 	CodeExpired         Code = "expired"
 	CodeInvalidAnswer   Code = "invalid_answer"
+	CodeArgsChanged     Code = "args_changed"
+	CodeForbidden       Code = "forbidden"
 	CodeInvalidInput    Code = "invalid_input"
 	CodeInvalidWorkflow Code = "invalid_workflow"
 	CodeUnknownWorkflow Code = "unknown_workflow"
@@ -59,6 +61,11 @@ var (
 	// ErrInvalidAnswer is returned by Resume when the answer does not fit the
 	// wait. Its Faults list every reason; the wait stays open.
 	ErrInvalidAnswer = &Error{Code: CodeInvalidAnswer}
+	// ErrArgsChanged is returned by Resume when a decision about a tool call is
+	// about other arguments than those now proposed. Look at the wait again.
+	ErrArgsChanged = &Error{Code: CodeArgsChanged}
+	// ErrForbidden is returned by Resume when the actor is not among those who may answer the wait.
+	ErrForbidden = &Error{Code: CodeForbidden}
 	// ErrInvalidInput is returned when an argument of a verb cannot be used: not
 	// JSON, too large, an id with characters that ids cannot have.
 	ErrInvalidInput = &Error{Code: CodeInvalidInput}

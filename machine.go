@@ -232,7 +232,7 @@ func (m *machine) inDoubt(i int) error {
 	r, e := m.run, &m.run.Effects[i]
 	message := ""
 	switch {
-	case e.Delivery == AtMostOnce:
+	case e.Delivery == AtMostOnce, e.Delivery == AtMostOnceDecided && len(e.Answered) > 0:
 		message = fmt.Sprintf("It is not known whether %q happened: it was announced and has no outcome.", e.Type)
 	case e.Status == StateRunning && e.Lost >= m.lim.Lost:
 		message = fmt.Sprintf("The process ended %d times while %q was at work.", e.Lost+1, e.Type)
@@ -244,7 +244,9 @@ func (m *machine) inDoubt(i int) error {
 		Payload JSON   `json:"payload"`
 		Key     string `json:"idempotency_key"`
 		Attempt int    `json:"attempt"`
-	}{e.Type, e.Payload, e.Key, e.Attempt})
+		// The answers that the handler was called with; they may have changed what it did.
+		Answered []Answered `json:"answered,omitempty"`
+	}{e.Type, e.Payload, e.Key, e.Attempt, e.Answered})
 	if err != nil {
 		return err
 	}
@@ -304,6 +306,7 @@ type result struct {
 	value       JSON
 	writes      []Write
 	wait        *Wait
+	decided     JSON // the answer with which the wait is resolved at once
 	fail        *Failure
 	retryAfter  time.Duration
 	interrupted bool // the handler was told to stop by pause or shutdown, and did
@@ -322,13 +325,19 @@ func (m *machine) attemptEnded(res *result) error {
 		return m.here(KindEffectInterrupted, &EffectInterrupted{Effect: i, Attempt: res.id.attempt, Message: res.fail.Message})
 	case res.fail != nil:
 		return m.failAttempt(i, res.fail, res.retryAfter, nil)
+	case res.wait != nil && len(r.Effects[i].Answered) >= maxAnswered:
+		return m.failAttempt(i, &Failure{Code: FailureLimit, Permanent: true,
+			Message: fmt.Sprintf("the handler has asked %d times, its limit", maxAnswered)}, 0, nil)
 	case res.wait != nil:
 		w := *res.wait
 		w.ID, w.Node, w.Step, w.Effect, w.CreatedAt = r.nextWaitID(), r.Node, r.Step, i, m.now
 		if end := m.deadline(&r.Effects[i], 0); !end.IsZero() && (w.ExpiresAt.IsZero() || end.Before(w.ExpiresAt)) {
 			w.ExpiresAt = end
 		}
-		return m.here(KindWaitOpened, &w)
+		if err := m.here(KindWaitOpened, &w); err != nil || res.decided == nil {
+			return err
+		}
+		return m.here(KindWaitResolved, &WaitResolved{WaitID: w.ID, By: ByHandler, Answer: res.decided})
 	}
 	return m.completeEffect(i, res.id.attempt, res.value, res.writes)
 }
@@ -368,6 +377,9 @@ func (m *machine) failAttempt(i int, f *Failure, after time.Duration, value JSON
 	return m.here(KindEffectFailed, d)
 }
 
+// maxAnswered is how many waits with Wait.Again one effect may open.
+const maxAnswered = 100
+
 func (m *machine) late(res *result) error {
 	d := &EffectLate{Effect: res.id.effect, Attempt: res.id.attempt, Result: res.value, Error: res.fail}
 	node := ""
@@ -383,10 +395,13 @@ func (m *machine) answer(waitID string, raw JSON) error {
 	if w == nil {
 		return Errorf(CodeNotFound, "wait %s is not open", waitID).onWait(waitID)
 	}
+	if err := w.mayAnswer(m.cause); err != nil {
+		return err
+	}
 	if m.run.Paused == nil && !w.ExpiresAt.IsZero() && !m.now.Before(w.ExpiresAt) {
 		return Errorf(CodeExpired, "wait %s expired at %s", waitID, formatTime(w.ExpiresAt)).onWait(waitID)
 	}
-	faults := w.check(raw)
+	faults := append(w.check(raw), m.run.rememberFaults(w, raw)...)
 	if len(raw) > m.lim.ValueBytes {
 		faults = append(faults, Fault{"", fmt.Sprintf("the answer has %d bytes, more than the limit of %d", len(raw), m.lim.ValueBytes)})
 	}
@@ -402,7 +417,7 @@ func (m *machine) answer(waitID string, raw JSON) error {
 		}
 	}
 	if len(faults) > 0 {
-		return (&Error{Code: CodeInvalidAnswer, Message: "the answer does not fit wait " + waitID, Faults: faults, Wait: waitID}).onRun(m.run.ID)
+		return (&Error{Code: w.refusal(raw), Message: "the answer does not fit wait " + waitID, Faults: faults, Wait: waitID}).onRun(m.run.ID)
 	}
 	return m.here(KindWaitResolved, &WaitResolved{WaitID: waitID, By: ByAnswer, Answer: raw})
 }

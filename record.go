@@ -29,6 +29,7 @@ const (
 	KindRunPaused         Kind = "run.paused"         // no data
 	KindRunUnpaused       Kind = "run.unpaused"       // no data
 	KindRunRetried        Kind = "run.retried"        // no data
+	KindGrantRevoked      Kind = "grant.revoked"      // GrantRevoked
 )
 
 // Record is one line of a run's ledger.
@@ -178,6 +179,7 @@ const (
 	ByEvent    ResolvedBy = "event"
 	ByChild    ResolvedBy = "child"
 	ByDeadline ResolvedBy = "deadline" // with the default answer, or else as a timeout
+	ByHandler  ResolvedBy = "handler"  // by the handler that opened it, at once
 )
 
 // newData returns a pointer to the data type of a kind, or nil when it has no
@@ -208,6 +210,8 @@ func newData(k Kind) (any, bool) {
 		return new(RunCompleted), true
 	case KindRunFailed:
 		return new(RunFailed), true
+	case KindGrantRevoked:
+		return new(GrantRevoked), true
 	case KindRunCancelled, KindRunPaused, KindRunUnpaused, KindRunRetried:
 		return nil, true
 	}

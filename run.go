@@ -80,6 +80,9 @@ type Run struct {
 	Plan *StepPlan `json:"plan,omitempty"`
 	// WaitCount is the number of waits ever opened; wait ids derive from it.
 	WaitCount int64 `json:"wait_count,omitempty"`
+	// Grants are the approvals given in this run that count for later calls of
+	// tools, oldest first.
+	Grants []Grant `json:"grants,omitempty"`
 	// Paused says who paused the run, when and why; nil when it is not paused.
 	Paused *Cause `json:"paused,omitempty"`
 
@@ -129,6 +132,8 @@ type EffectState struct {
 	StartedAt time.Time `json:"started_at,omitzero"`
 	// Error is the last failed attempt's.
 	Error *Failure `json:"error,omitempty"`
+	// Answered are the waits that the effect's handler opened to be called again, oldest first.
+	Answered []Answered `json:"answered,omitempty"`
 	// FanOut is how far a FanOut is; nil for other effects.
 	FanOut *FanOutState `json:"fan_out,omitempty"`
 }
@@ -191,6 +196,7 @@ type Cause struct {
 	Actor   string    `json:"actor,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at,omitzero"`
+	Groups  []string  `json:"-"` // of the actor; not recorded
 }
 
 // view returns a copy that later transitions do not touch.

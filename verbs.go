@@ -14,9 +14,14 @@ type Command struct {
 	ID     string
 	Actor  string
 	Reason string
+	// Groups are those of the actor, for waits that only some may answer
+	// (Wait.Assignees). They come from credentials, never from what a client says.
+	Groups []string
 }
 
-func (c Command) cause() Cause { return Cause{Command: c.ID, Actor: c.Actor, Reason: c.Reason} }
+func (c Command) cause() Cause {
+	return Cause{Command: c.ID, Actor: c.Actor, Reason: c.Reason, Groups: c.Groups}
+}
 
 func oneCommand(cmd []Command) (Command, error) {
 	var c Command
@@ -96,7 +101,8 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 // Attention for an effect in doubt, and any value for an event. It fails with
 // ErrInvalidAnswer, listing every fault, when it does not fit, and the wait stays open; with
 // ErrExpired after the deadline; and with ErrAlreadyDecided, naming who answered, when and what,
-// when another answer was first. The same answer again is accepted and gives the first result (K16, K17).
+// when another answer was first; with ErrForbidden when the actor may not answer. For a tool call the
+// answer is an Approval, which fails with ErrArgsChanged when it is about other arguments; for a budget a Budget. The same answer again is accepted and gives the first result (K16, K17).
 func (rt *Runtime) Resume(ctx context.Context, runID, waitID string, answer any, cmd ...Command) (*Run, error) {
 	raw, err := encode(answer)
 	if err != nil {

@@ -49,6 +49,9 @@ const (
 	AtMostOnceDecided Delivery = "at_most_once_decided"
 )
 
+// once reports whether an effect that may have happened is not to be made again by itself.
+func (d Delivery) once() bool { return d != AtLeastOnce }
+
 // RetryPolicy says how often and when a failed attempt is made again (K11). The
 // delay before attempt n+1 is Backoff x Factor^(n-1), at most Max, less a random
 // share of up to Jitter; it is chosen once and recorded.

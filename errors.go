@@ -27,6 +27,7 @@ const (
 	CodeInvalidWorkflow Code = "invalid_workflow"
 	CodeUnknownWorkflow Code = "unknown_workflow"
 	CodeWrongStatus     Code = "wrong_status"
+	CodeDiverged        Code = "diverged"
 	CodeCorrupt         Code = "corrupt"
 	CodeStoreLocked     Code = "store_locked"
 	CodeStoreReadOnly   Code = "store_read_only"
@@ -77,6 +78,8 @@ var (
 	// ErrWrongStatus is returned when the run's status does not allow the verb:
 	// cancelling an ended run, retrying one that did not fail.
 	ErrWrongStatus = &Error{Code: CodeWrongStatus}
+	// ErrDiverged is returned by Migrate when the new code decides a recorded step otherwise.
+	ErrDiverged = &Error{Code: CodeDiverged}
 	// ErrCorrupt is returned when stored records do not form a valid chain or
 	// cannot be read back, or the database file is damaged.
 	ErrCorrupt = &Error{Code: CodeCorrupt}

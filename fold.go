@@ -52,8 +52,8 @@ func (r *Run) apply(rec *Record, data any) error {
 }
 
 func (r *Run) change(rec *Record, data any) error {
-	if r.Seq == 0 && rec.Kind != KindRunStarted {
-		return fmt.Errorf("a ledger begins with %s", KindRunStarted)
+	if begins := rec.Kind == KindRunStarted || rec.Kind == KindRunForked; begins != (r.Seq == 0) {
+		return fmt.Errorf("a ledger begins with %s or %s, and has no other", KindRunStarted, KindRunForked)
 	}
 	switch d := data.(type) {
 	case *RunStarted:
@@ -78,6 +78,10 @@ func (r *Run) change(rec *Record, data any) error {
 		return r.onEffect(d.Effect, func(e *EffectState) error { r.openWait(e, *d); return nil })
 	case *WaitResolved:
 		return r.waitResolved(rec, d)
+	case *RunForked:
+		return r.forked(rec, d)
+	case *RunMigrated:
+		r.Version, r.Definition = d.Version, d.Definition
 	case *GrantRevoked:
 		return r.grantRevoked(d.GrantID)
 	case *RunCompleted:

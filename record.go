@@ -29,6 +29,8 @@ const (
 	KindRunPaused         Kind = "run.paused"         // no data
 	KindRunUnpaused       Kind = "run.unpaused"       // no data
 	KindRunRetried        Kind = "run.retried"        // no data
+	KindRunForked         Kind = "run.forked"         // RunForked
+	KindRunMigrated       Kind = "run.migrated"       // RunMigrated
 	KindGrantRevoked      Kind = "grant.revoked"      // GrantRevoked
 )
 
@@ -96,6 +98,19 @@ type (
 		Labels     map[string]string `json:"labels,omitempty"`
 		Deadline   time.Time         `json:"deadline,omitzero"`
 		MaxSteps   int64             `json:"max_steps"`
+	}
+	// RunForked begins the ledger of a fork.
+	RunForked struct {
+		RunID  string            `json:"run_id"`
+		Origin Origin            `json:"origin"`
+		State  JSON              `json:"state"` // the origin as it was after that record
+		Writes []Write           `json:"writes,omitempty"`
+		Labels map[string]string `json:"labels,omitempty"` // nil for the origin's
+	}
+	// RunMigrated moves a run to another version of its workflow.
+	RunMigrated struct {
+		Version    string `json:"version"`
+		Definition string `json:"definition"`
 	}
 	// StepPlanned is a node's decision. It announces the first attempt of the
 	// first Announced effects that are not built in.
@@ -210,6 +225,10 @@ func newData(k Kind) (any, bool) {
 		return new(RunCompleted), true
 	case KindRunFailed:
 		return new(RunFailed), true
+	case KindRunForked:
+		return new(RunForked), true
+	case KindRunMigrated:
+		return new(RunMigrated), true
 	case KindGrantRevoked:
 		return new(GrantRevoked), true
 	case KindRunCancelled, KindRunPaused, KindRunUnpaused, KindRunRetried:

@@ -56,11 +56,11 @@ func (s *Store) checkpoint() error {
 	if err == nil {
 		err = eachRun(runs, syncAtOnce, func(r *run) error { return s.fileRun(r, true) })
 	}
-	if err == nil {
-		err = explain("checkpoint", s.dir, s.fileCommon())
+	if err == nil { // before the feed, which must not name a run that is not there
+		err = explain("checkpoint", s.dir, s.disk.SyncDir(filepath.Join(s.dir, runsDir)))
 	}
 	if err == nil {
-		err = explain("checkpoint", s.dir, s.disk.SyncDir(filepath.Join(s.dir, runsDir)))
+		err = explain("checkpoint", s.dir, s.fileCommon())
 	}
 	if err != nil {
 		s.mu.Lock()

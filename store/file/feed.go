@@ -244,25 +244,3 @@ func (s *Store) readFeed() error {
 	f.written = f.end
 	return nil
 }
-
-// fillFeed puts the ledgers of all runs into the feed of a store that had none,
-// each parent's before its children's.
-func (s *Store) fillFeed() {
-	done := map[*run]bool{}
-	var add func(r *run)
-	add = func(r *run) {
-		if done[r] {
-			return
-		}
-		done[r] = true
-		if parent := s.index.runs[r.info.Parent]; parent != nil {
-			add(parent)
-		}
-		if r.info.Seq > 0 {
-			s.index.feed.add(r, s.index.feed.end, 1, r.info.Seq)
-		}
-	}
-	for _, r := range s.index.created.up(span{}) {
-		add(r)
-	}
-}

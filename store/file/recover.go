@@ -120,9 +120,7 @@ func (s *Store) recover() error {
 		return ok && e.dir && s.index.runs[id] != nil
 	})
 	if version < storeVersion {
-		s.fillFeed()
-		s.index.feed.group = s.journal.group
-		return s.fileCommon()
+		return s.upgrade()
 	}
 	return nil
 }

@@ -142,28 +142,31 @@ func (c *committer) attempt(entries []*entry) error {
 	for _, e := range entries {
 		e.tries++
 	}
-	g := newGroup(rand.Int64(), entries)
+	g := newGroup(rand.Int64(), c.store.fed.Load(), entries)
 	b := &pgx.Batch{}
+	if owners := c.store.strangers(g.owners); len(owners) > 0 {
+		b.Queue(sqlMeet, owners)
+	}
 	done := g.queue(b)
 	if err := c.send(ctx, b); err != nil {
 		return err
 	}
 	refused := g.settle(done.runs)
-	if err := c.follow(ctx, refused, done.letters, g.listening); err != nil {
+	if err := c.follow(ctx, refused, news{done.letters, g.listening, g.catching, done.kept}); err != nil {
 		return err
 	}
-	if done.look || len(done.letters) > 0 {
-		c.store.hints.give()
+	if len(done.runs) > 0 || len(done.letters) > 0 {
+		c.store.hints.give(done.look || len(done.letters) > 0)
 	}
 	return nil
 }
 
 // follow does what can only be done after a group is committed, in a second
 // round trip that most groups do not need: it tells runs of mail, and finds out why commits were refused.
-func (c *committer) follow(ctx context.Context, refused []*entry, letters, waits []letter) (err error) {
+func (c *committer) follow(ctx context.Context, refused []*entry, n news) (err error) {
 	for range retries {
 		b := &pgx.Batch{}
-		queueTell(b, letters, waits)
+		queueTell(b, n)
 		if len(refused) > 0 {
 			ids, seqs := asked(refused)
 			b.Queue(sqlWhere, ids, seqs).Query(decideAll(refused))

@@ -108,7 +108,9 @@ func TestACommitWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
 	s := open(t, p.url(), &postgres.Options{Committers: 1, Sweep: time.Hour})
 	c := storetest.NewChain("run")
 	c.Info.Status = bide.StatusWaiting
-	must(t, s, c.Next(1))
+	first := c.Next(1)
+	first.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitForEvent, Key: "k", CreatedAt: start}}
+	must(t, s, first)
 	var want int64 = 1
 	for i := range 20 {
 		commit := c.Next(2)

@@ -315,7 +315,10 @@ func (m *machine) attemptEnded(res *result) error {
 	case res.interrupted:
 		return m.here(KindEffectInterrupted, &EffectInterrupted{Effect: i, Attempt: res.id.attempt, Message: res.fail.Message})
 	case res.fail != nil:
-		return m.failAttempt(i, res.fail, res.retryAfter, nil)
+		if len(res.value) > m.lim.ValueBytes {
+			res.value = nil
+		}
+		return m.failAttempt(i, res.fail, res.retryAfter, res.value)
 	case res.wait != nil:
 		w := *res.wait
 		w.ID, w.Node, w.Step, w.Effect, w.CreatedAt = r.nextWaitID(), r.Node, r.Step, i, m.now

@@ -180,10 +180,11 @@ func (m *Models) Handle(ctx context.Context, inv *bide.Invocation) (bide.Outcome
 		req.Messages = append(req.Messages, User("Your last answer could not be used. "+inv.Last.Message+"\n\nAnswer again, with JSON alone that fits."))
 	}
 	emit, end := m.deltas.follow(Attempt{Run: inv.Run, Step: inv.Step, Effect: inv.Effect, Attempt: inv.Attempt})
+	outcome := Errorf(CodeProtocol, "the provider panicked") // unless it returns
+	defer func() { end(outcome) }()
 	resp, err := m.generate(ctx, req, inv.Key, func(d Delta) { emit(m.secrets.cleanDelta(d)) })
-	var e *Error
-	errors.As(err, &e)
-	end(e)
+	outcome = nil
+	errors.As(err, &outcome)
 	if resp == nil {
 		return bide.Outcome{}, failure(err)
 	}

@@ -8,7 +8,7 @@
 // packages llm/openai, llm/anthropic and llm/scripted have them. [Models] finds the provider of a
 // model, and sees to what all have in common.
 //
-//	models, err := llm.New(cfg, llm.Kinds{"openai": openai.Open, "anthropic": anthropic.Open}, nil)
+//	models, err := llm.New(cfg, llm.Kinds{"openai": openai.Open, "gemini": openai.Open, "anthropic": anthropic.Open}, nil)
 //	rt.Handle(llm.Type, models.Handle)
 //
 // # A call is an effect

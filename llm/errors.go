@@ -133,7 +133,8 @@ var (
 	tooLong  = regexp.MustCompile(`(?i)context[ _-]?(length|window|size)|maximum context|prompt is too long|too many (input )?tokens|input token count.*exceeds|input is too long`)
 	filtered = regexp.MustCompile(`(?i)content[ _-]?(filter|policy|management)|responsibleai|prohibited_content|invalid_prompt`)
 	noQuota  = regexp.MustCompile(`(?i)insufficient_quota|billing|credit balance|exceeded your current quota`)
-	noAccess = regexp.MustCompile(`(?i)authentication|permission|api[ _-]key|unauthenticated|unauthorized`)
+	noAccess = regexp.MustCompile(`(?i)authentication|permission|unauthenticated|unauthorized`)
+	badKey   = regexp.MustCompile(`(?i)api[ _-]?key`)
 )
 
 // Refused makes an Error of a provider's refusal: an HTTP status, which is 200 within a stream, the
@@ -180,7 +181,7 @@ func classify(status int, names, message string) Code {
 		return CodeRateLimited
 	case status >= 500, status == http.StatusRequestTimeout, status == http.StatusConflict, status == http.StatusTooEarly:
 		return CodeOverloaded
-	case noAccess.MatchString(names), status < 500 && noAccess.MatchString(message):
+	case noAccess.MatchString(names), says(badKey):
 		return CodeAuth
 	case status >= 300, named("invalid_request", "not_found", "invalid_argument"):
 		return CodeInvalidRequest

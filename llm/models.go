@@ -180,7 +180,7 @@ func (m *Models) fault(ctx context.Context, model string, err error) error {
 		}
 		out.Err = nil // its text may hold anything
 	}
-	out.Message, out.RequestID = clip(m.secrets.hide(out.Message)), m.secrets.hide(out.RequestID)
+	out.Message, out.RequestID = clip(m.secrets.hide(out.Message, hiddenInErrors)), m.secrets.hide(out.RequestID, hiddenInErrors)
 	return &out
 }
 
@@ -202,11 +202,21 @@ func (r *remembered) Secret(ctx context.Context, ref string) (string, error) {
 	return value, err
 }
 
-// hide takes the secrets out of a text.
-func (r *remembered) hide(s string) string {
+// Secrets shorter than this are left alone. In an answer that is more than in an error, since
+// local servers are given keys such as "lm-studio", and a model may say the word.
+const (
+	hiddenInErrors  = 4
+	hiddenInAnswers = 16
+)
+
+// hide takes the secrets of at least min bytes out of a text.
+func (r *remembered) hide(s string, min int) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, v := range slices.SortedFunc(maps.Keys(r.values), func(a, b string) int { return len(b) - len(a) }) {
+		if len(v) < min {
+			continue
+		}
 		s = strings.ReplaceAll(s, v, "[secret]")
 		if quoted, err := json.Marshal(v); err == nil {
 			s = strings.ReplaceAll(s, string(quoted[1:len(quoted)-1]), "[secret]")
@@ -218,7 +228,7 @@ func (r *remembered) hide(s string) string {
 // cleanDelta takes the secrets out of a fragment that holds them whole.
 func (r *remembered) cleanDelta(d Delta) Delta {
 	for _, text := range []*string{&d.Part.Text, &d.Part.ArgsText, &d.Part.ID, &d.Part.Name} {
-		*text = r.hide(*text)
+		*text = r.hide(*text, hiddenInAnswers)
 	}
 	return d
 }
@@ -229,7 +239,7 @@ func (r *remembered) clean(resp *Response) (bide.JSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bide.JSON(r.hide(string(raw))), nil
+	return bide.JSON(r.hide(string(raw), hiddenInAnswers)), nil
 }
 
 // digest is the hex SHA-256 of texts.

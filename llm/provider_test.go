@@ -10,6 +10,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/store/mem"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -359,6 +360,39 @@ func TestPicturesElsewhereAreResolved(t *testing.T) {
 	}
 	if req.Messages[0].Parts[1].Image.URL != "artifact:1" {
 		t.Error("the caller's message was changed")
+	}
+}
+
+// A local server is often given a word for a key; what a model says is not changed for that.
+func TestAKeyThatIsAWordDoesNotChangeAnswers(t *testing.T) {
+	d := chat("openai")
+	s := serve(t, events(d.answer("lm-studio is a program")...))
+	m := modelsAt(t, "openai", s, nil)
+	t.Setenv("BIDE_TEST_KEY", "lm-studio")
+	b := newBench(t, mem.New(), m)
+	if run := b.run(once(llm.Call(ask("hi"))), nil); !strings.Contains(string(run.Output), "lm-studio is a program") {
+		t.Errorf("the answer became %s", run.Output)
+	}
+}
+
+func TestAPanicEndsTheAttemptForSubscribersToo(t *testing.T) {
+	s := serve(t, events(chat("openai").answer("x")...))
+	m := modelsAt(t, "openai", s, &llm.Options{Images: func(context.Context, string) (string, []byte, error) { panic("no such file") }})
+	b := newBench(t, mem.New(), m)
+	sub := m.Deltas().Subscribe("r")
+	defer sub.Close()
+	req := llm.Request{Model: "p/m", Messages: []llm.Message{llm.User("see", "artifact:1")}}
+	run, err := b.Run(t.Context(), once(llm.Call(req).WithRetry(bide.RetryPolicy{Attempts: 1})), nil, &bide.StartOptions{RunID: "r"})
+	if err != nil || run.Status != bide.StatusFailed || run.Error.Code != bide.FailurePanic {
+		t.Fatalf("the run is %+v, %v", run, err)
+	}
+	for e := range sub.Events(t.Context()) {
+		if e.Kind == llm.EventEnded {
+			if e.Error == nil {
+				t.Error("subscribers were told that the answer is complete")
+			}
+			break
+		}
 	}
 }
 

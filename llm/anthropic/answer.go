@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 
@@ -22,13 +23,15 @@ type answer struct {
 
 // usage is read from the text of events, since the SDK does not tell zero from missing.
 type usage struct {
-	Input      *int64 `json:"input_tokens"`
-	Output     *int64 `json:"output_tokens"`
-	CacheRead  *int64 `json:"cache_read_input_tokens"`
-	CacheWrite *int64 `json:"cache_creation_input_tokens"`
-	Details    *struct {
-		Thinking *int64 `json:"thinking_tokens"`
-	} `json:"output_tokens_details"`
+	Input      *int64   `json:"input_tokens"`
+	Output     *int64   `json:"output_tokens"`
+	CacheRead  *int64   `json:"cache_read_input_tokens"`
+	CacheWrite *int64   `json:"cache_creation_input_tokens"`
+	Details    *details `json:"output_tokens_details"`
+}
+
+type details struct {
+	Thinking *int64 `json:"thinking_tokens"`
 }
 
 func (a *answer) add(e *anthropic.MessageStreamEventUnion) error {
@@ -71,9 +74,12 @@ func (a *answer) count(raw json.RawMessage) error {
 	if len(raw) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(raw, &a.usage); err != nil {
+	var u usage
+	if err := json.Unmarshal(raw, &u); err != nil {
 		return llm.Errorf(llm.CodeProtocol, "usage: %w", err)
 	}
+	a.usage = usage{cmp.Or(u.Input, a.usage.Input), cmp.Or(u.Output, a.usage.Output), cmp.Or(u.CacheRead, a.usage.CacheRead),
+		cmp.Or(u.CacheWrite, a.usage.CacheWrite), cmp.Or(u.Details, a.usage.Details)}
 	return nil
 }
 

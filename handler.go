@@ -13,7 +13,8 @@ import (
 // It should return when ctx ends; context.Cause then says why.
 //
 // An error, or a panic, is a failed attempt. Wrap it with Permanent or RetryAfter, or
-// return a *Failure, to say more about it.
+// return a *Failure, to say more about it. What Completed holds beside an error is kept
+// on record with the failed attempt (EffectFailed.Result) and goes nowhere else.
 type Handler func(ctx context.Context, call *Invocation) (Outcome, error)
 
 // Invocation is one attempt of an effect, as its handler sees it.
@@ -33,6 +34,11 @@ type Invocation struct {
 	Answered []Answered
 	// Grants are those of the run (Run.Grants).
 	Grants []Grant
+	// Vars are the run's vars as of this attempt. Effects of the same step may
+	// have written to them since the plan; what a step before wrote is there.
+	Vars Vars
+	// Last is why the attempt before this one failed; nil when none did.
+	Last *Failure
 }
 
 // Outcome is what a handler returns: Completed, Waiting or Decided.
@@ -131,6 +137,7 @@ func callHandler(ctx context.Context, h Handler, call *Invocation) (res *result)
 	out, err := h(context.WithValue(ctx, invocationKey{}, call), call)
 	if err != nil {
 		res.failed(ctx, err)
+		res.keep(out.value)
 		return res
 	}
 	if out.wait != nil {
@@ -155,6 +162,16 @@ func callHandler(ctx context.Context, h Handler, call *Invocation) (res *result)
 		res.writes = append(res.writes, w)
 	}
 	return res
+}
+
+// keep adds to a failed attempt the result that came with it, if it is JSON.
+func (res *result) keep(value any) {
+	if value == nil {
+		return
+	}
+	if raw, err := encode(value); err == nil {
+		res.value = raw
+	}
 }
 
 func (res *result) failed(ctx context.Context, err error) {

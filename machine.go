@@ -324,7 +324,10 @@ func (m *machine) attemptEnded(res *result) error {
 	case res.interrupted:
 		return m.here(KindEffectInterrupted, &EffectInterrupted{Effect: i, Attempt: res.id.attempt, Message: res.fail.Message})
 	case res.fail != nil:
-		return m.failAttempt(i, res.fail, res.retryAfter, nil)
+		if len(res.value) > m.lim.ValueBytes {
+			res.value = nil
+		}
+		return m.failAttempt(i, res.fail, res.retryAfter, res.value)
 	case res.wait != nil && len(r.Effects[i].Answered) >= maxAnswered:
 		return m.failAttempt(i, &Failure{Code: FailureLimit, Permanent: true,
 			Message: fmt.Sprintf("the handler has asked %d times, its limit", maxAnswered)}, 0, nil)

@@ -192,7 +192,7 @@ func (d *driver) launch(ctx context.Context, r *Run, id attemptID) {
 	}
 	call := &Invocation{Run: r.ID, Workflow: r.Workflow, Node: r.Node, Step: id.step, Effect: id.effect, Type: e.Type, Payload: e.Payload,
 		Key: e.Key, Attempt: id.attempt, Deadline: deadline, Session: r.Session, Labels: r.Labels,
-		Answered: e.Answered, Grants: r.Grants}
+		Answered: e.Answered, Grants: r.Grants, Vars: r.Vars, Last: e.Error}
 	fctx, cancel := context.WithCancelCause(ctx)
 	f := &flight{cancel: cancel, deadline: deadline, gone: make(chan struct{})}
 	d.flights[id] = f

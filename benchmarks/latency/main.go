@@ -42,7 +42,7 @@ func whole(ctx context.Context, b *bench.Bench, n int) error {
 			open func(context.Context, *bench.Place) (runner, error)
 		}{{"the caller", byCaller}, {"a worker", byWorker}} {
 			cases = append(cases, bench.Case{
-				Setting: map[string]string{"store": store, "what": "start to end", "driven by": driver.name},
+				Setting: map[string]string{"store": store, "driven by": driver.name},
 				Sample: func(ctx context.Context, v *bench.Values) error {
 					return b.At(ctx, store, func(p *bench.Place) error { return sampleWhole(ctx, v, p, driver.open, n) })
 				},

@@ -113,7 +113,7 @@ func (s scaler) atRest(ctx context.Context, v *bench.Values) error {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	v.Add("processor at rest", "% of a core", 100*(used-cpu).Seconds()/s.rest.Seconds())
-	v.Add("goroutines", "", float64(runtime.NumGoroutine()))
+	v.Add("goroutines", "at rest", float64(runtime.NumGoroutine()))
 	v.Add("heap", "MB", float64(mem.HeapAlloc)/1e6)
 	v.Add("memory from the system", "MB", float64(mem.Sys)/1e6)
 	return nil

@@ -38,17 +38,19 @@ func cases(ctx context.Context, b *bench.Bench, n int, flights string) (cases []
 	if err != nil {
 		return nil, err
 	}
-	for _, flight := range strings.Split(flights, ",") {
-		inFlight, err := strconv.Atoi(flight)
-		if err != nil || inFlight < 1 {
-			return nil, fmt.Errorf("-inflight: %q is not a number of runs", flight)
-		}
-		commits, err := record(ctx, n, inFlight)
-		if err != nil {
-			return nil, err
-		}
-		for _, store := range stores {
-			s := sampler{b, store, n, inFlight, commits}
+	commits := map[int][]*bide.Commit{} // by number in flight: that is the order in which they come
+	for _, store := range stores {
+		for _, flight := range strings.Split(flights, ",") {
+			inFlight, err := strconv.Atoi(flight)
+			if err != nil || inFlight < 1 {
+				return nil, fmt.Errorf("-inflight: %q is not a number of runs", flight)
+			}
+			if commits[inFlight] == nil {
+				if commits[inFlight], err = record(ctx, n, inFlight); err != nil {
+					return nil, err
+				}
+			}
+			s := sampler{b, store, n, inFlight, commits[inFlight]}
 			cases = append(cases, bench.Case{Setting: map[string]string{"store": store, "in flight": flight}, Sample: s.sample})
 		}
 	}

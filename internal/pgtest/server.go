@@ -117,6 +117,16 @@ func binaries() (string, error) {
 	return filepath.Dir(found[len(found)-1]), nil
 }
 
+// Version tells the version of the server that is installed.
+func Version() (string, error) {
+	bin, err := binaries()
+	if err != nil {
+		return "", err
+	}
+	text, err := exec.Command(filepath.Join(bin, "postgres"), "--version").Output()
+	return strings.TrimSpace(strings.TrimPrefix(string(text), "postgres (PostgreSQL)")), err
+}
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // init makes the cluster. Its collation orders text as people do, not by bytes,

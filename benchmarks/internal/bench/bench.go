@@ -36,7 +36,8 @@ type Bench struct {
 	server   *pgtest.Server // of our own; nil until it is needed
 	folder   string         // that all places are in
 	places   int
-	turns    int // so far
+	turns    int                 // so far
+	settings []map[string]string // of all cases, in their order
 	found    []*Measurement
 	profiles profiles
 }

@@ -55,19 +55,14 @@ func (m *Measurement) String() string {
 
 // print writes all that was found, setting by setting.
 func (b *Bench) print(w io.Writer) error {
-	done := map[*Measurement]bool{}
-	for _, first := range b.found {
-		if done[first] {
-			continue
-		}
+	for _, setting := range b.settings {
 		if !b.json {
-			fmt.Fprintf(w, "%s, %s\n", b.question, settingText(first.Setting))
+			fmt.Fprintf(w, "%s, %s\n", b.question, settingText(setting))
 		}
 		for _, m := range b.found {
-			if !maps.Equal(m.Setting, first.Setting) {
+			if !maps.Equal(m.Setting, setting) {
 				continue
 			}
-			done[m] = true
 			if !b.json {
 				fmt.Fprintf(w, "    %s\n", m)
 			} else if err := m.Write(w); err != nil {

@@ -132,19 +132,8 @@ func (b *Bench) database(ctx context.Context, p *Place) error {
 	return err
 }
 
-// PostgresVersion asks the server.
-func (b *Bench) PostgresVersion(ctx context.Context) (version string, err error) {
-	server, err := b.PostgresServer()
-	if err != nil {
-		return "", err
-	}
-	conn, err := pgx.Connect(ctx, server)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close(ctx)
-	return version, conn.QueryRow(ctx, "SHOW server_version").Scan(&version)
-}
+// PostgresVersion is the version of the server that is started when none is named.
+func PostgresVersion() (string, error) { return pgtest.Version() }
 
 // At makes a place for the time of a function.
 func (b *Bench) At(ctx context.Context, store string, do func(*Place) error) error {

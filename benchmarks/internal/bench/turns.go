@@ -64,11 +64,15 @@ func (b *Bench) Turn(ctx context.Context, cases []Case) error {
 
 func (b *Bench) turn(ctx context.Context, cases []Case, keep func(*Value) bool) error {
 	for i := range cases {
-		c := &cases[(b.turns+i)%len(cases)]
+		c := &cases[i]
 		if c.Setting["flush"] == "" {
 			c.Setting = maps.Clone(c.Setting)
 			c.Setting["flush"] = b.flush.String()
+			b.settings = append(b.settings, c.Setting)
 		}
+	}
+	for i := range cases {
+		c := &cases[(b.turns+i)%len(cases)]
 		v := &Values{setting: c.Setting}
 		fmt.Fprintf(os.Stderr, "%s, %s\n", b.question, settingText(c.Setting))
 		others := watchOthers()

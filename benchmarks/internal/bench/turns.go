@@ -19,7 +19,6 @@ type Case struct {
 // Values are what one sample gives.
 type Values struct {
 	values  []Value
-	flushes int64
 	setting map[string]string
 }
 

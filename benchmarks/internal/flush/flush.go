@@ -19,7 +19,7 @@ func Count() int64 { return count.Load() }
 // Watch begins to see the flushes of this process and of those that it starts
 // from now on, and makes each take delay longer. It is for the rest of the process's life, and the
 // processes that it started cannot flush after its end. Each flush
-// costs some tens of microseconds more, so watch when counting, not when timing, unless delay
+// costs some microseconds more, and a hundred when the processor is taken, so watch when counting, not when timing, unless delay
 // is large beside that. Call it once. It fails where the system has no such means, which
 // is anywhere but on Linux, and in a container that forbids it.
 func Watch(delay time.Duration) error { return watch(delay) }

@@ -47,20 +47,16 @@ func (c *Client) call(ctx context.Context, name string, safety tool.Safety, req 
 	lost := c.keep(ctx, req, secret, "response", res)
 	if res.NeedsInput() {
 		reply, err := c.ask(res)
-		return reply, errors.Join(err, ifFailed(err, lost))
+		if err != nil {
+			return tool.Reply{}, errors.Join(err, lost)
+		}
+		return reply, nil
 	}
 	content, err := contentOf(res)
 	if err != nil {
 		return tool.Reply{}, errors.Join(err, lost)
 	}
 	return tool.Reply{Content: json.RawMessage(secret.Hide(string(content))), IsError: res.IsError}, nil
-}
-
-func ifFailed(err, also error) error {
-	if err == nil {
-		return nil
-	}
-	return also
 }
 
 // broken says what is known of a call that ended with an error: the server's

@@ -59,7 +59,7 @@ func (w *Workspace) Exec(opts *ExecOptions) Tool {
 	t.Annotations = &bide.ToolAnnotations{Destructive: true, OpenWorld: true}
 	t.Run = func(ctx context.Context, req *Request) (Reply, error) {
 		var args execArgs
-		if err := unmarshal(req.Args, &args); err != nil {
+		if err := json.Unmarshal(req.Args, &args); err != nil {
 			return Reply{}, err
 		}
 		if err := req.Keep(ctx, "request", req.Args); err != nil {

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,7 +38,7 @@ func Fetch(opts *FetchOptions) Tool {
 	t.Source, t.Outside = bide.ToolSource{Kind: "builtin"}, true
 	t.Run = func(ctx context.Context, req *Request) (Reply, error) {
 		var args fetchArgs
-		if err := unmarshal(req.Args, &args); err != nil {
+		if err := json.Unmarshal(req.Args, &args); err != nil {
 			return Reply{}, err
 		}
 		out, err := http.NewRequestWithContext(ctx, http.MethodGet, args.URL, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,6 +29,13 @@ const (
 // the process dies at any commit. Then every call has one result, none that was not let pass has
 // run, none has run twice, and what ran had the arguments that are on record.
 func TestAHundredPendingCallsAndTenClients(t *testing.T) {
+	// One check is some hundred commits. -rapid.checks asks for more of them.
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set("25"); err != nil {
+			t.Fatal(err)
+		}
+		defer f.Value.Set(f.DefValue)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		o := &office{t: t, store: mem.New(), ran: map[string][]string{}}
 		o.crashes = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) crash {
@@ -35,7 +43,7 @@ func TestAHundredPendingCallsAndTenClients(t *testing.T) {
 		}), 0, 6).Draw(t, "crashes")
 		answers := make([][]attempt, clientCount)
 		for i := range answers {
-			answers[i] = rapid.SliceOfN(rapid.Custom(drawAttempt), 10, 40).Draw(t, fmt.Sprintf("client %d", i))
+			answers[i] = rapid.SliceOfN(rapid.Custom(drawAttempt), 5, 25).Draw(t, fmt.Sprintf("client %d", i))
 		}
 		o.boot()
 		defer o.stop()

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +15,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-
-	"github.com/bide-dev/bide"
 )
 
 // Workspace is a directory that tools work in. Nothing outside it can be
@@ -279,5 +276,3 @@ func clean(name string) string {
 	}
 	return path.Clean(name)
 }
-
-func unmarshal(args bide.JSON, into any) error { return json.Unmarshal(args, into) }

@@ -3,6 +3,8 @@ package llm
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,23 +92,20 @@ func (s *source) read(vars bide.Vars) (base bide.JSON, messages []bide.JSON, err
 	if s.Messages == "" {
 		return base, nil, nil
 	}
-	raw, ok, err := vars.Raw(s.Messages)
-	if err != nil {
-		return nil, nil, err
+	if messages, err = vars.Items(s.Messages); err == nil && len(messages) == 0 {
+		err = fmt.Errorf("there are no messages at %q", s.Messages)
 	}
-	if !ok || json.Unmarshal(raw, &messages) != nil {
-		return nil, nil, fmt.Errorf("there is no list of messages at %q", s.Messages)
-	}
-	return base, messages, nil
+	return base, messages, err
 }
 
 // hash is over the base and the messages that are sent.
 func hash(base bide.JSON, messages []bide.JSON) string {
-	texts := []string{string(base)}
-	for _, m := range messages {
-		texts = append(texts, string(m))
+	h := sha256.New()
+	for _, text := range append([]bide.JSON{base}, messages...) {
+		h.Write(text)
+		h.Write([]byte{'\n'}) // which is in no compact JSON
 	}
-	return digest(texts...)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // resolve puts together the request of a payload and the run's vars.

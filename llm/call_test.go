@@ -467,11 +467,11 @@ func TestACallFromVarsThatAreNotThereFailsTheNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, from := range map[string]llm.From{
-		`no list of messages at "text"`: {Messages: "text"},
-		`no list of messages at "none"`: {Messages: "none"},
-		`no request at "list"`:          {Request: "list"},
-		`has an empty part`:             {Messages: "a..b"},
-		`has 1 messages`:                {Messages: "list", First: 2},
+		`vars "text": there is a string, not a list`: {Messages: "text"},
+		`there are no messages at "none"`:            {Messages: "none"},
+		`no request at "list"`:                       {Request: "list"},
+		`has an empty part`:                          {Messages: "a..b"},
+		`has 1 messages`:                             {Messages: "list", First: 2},
 	} {
 		if _, err := llm.CallFrom(run, llm.Request{}, from); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("CallFrom(%+v) = %v, want %q", from, err, want)

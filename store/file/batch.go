@@ -22,7 +22,7 @@ type batch struct {
 	deleted map[string]bool   // runs that end in this batch
 	mail    []line            // what becomes of messages, in order
 	text    []byte            // of mail
-	feed    []feedLine        // what comes to the feed; its positions begin with 1
+	feed    []entered         // what comes to the feed
 	fed     int64             // the number of records in feed, also of runs that end
 }
 
@@ -41,7 +41,7 @@ type change struct {
 }
 
 func newBatch(x *index) *batch {
-	return &batch{index: x, changes: map[string]*change{}, known: map[sent]bool{}, gone: map[*message]bool{}, deleted: map[string]bool{}}
+	return &batch{index: x, feed: x.feed.spare[:0], changes: map[string]*change{}, known: map[sent]bool{}, gone: map[*message]bool{}, deleted: map[string]bool{}}
 }
 
 // row is a run as the batch so far leaves it, or nil.
@@ -155,7 +155,7 @@ func (b *batch) apply(d *delta) {
 	ch := b.change(d.info.ID)
 	ch.next.apply(d)
 	ch.add(d)
-	b.enter(feedLine{RunID: d.info.ID, Seq: d.info.Seq - int64(len(d.records)) + 1, Records: int64(len(d.records))})
+	b.enter(ch, d)
 	b.body = append(b.body, d.line)
 	for _, raw := range d.records {
 		b.body = append(b.body, raw, lineEnd)
@@ -164,14 +164,14 @@ func (b *batch) apply(d *delta) {
 
 // enter puts records into the feed. The first ones of a batch are preceded by a
 // line with their place in it, so that they come to the same one when the journal is read again.
-func (b *batch) enter(l feedLine) {
+func (b *batch) enter(ch *change, d *delta) {
 	if b.fed == 0 {
 		text := strconv.AppendInt([]byte(`{"feed_after":`), b.index.feed.end, 10)
 		b.body = append(b.body, append(text, "}\n"...))
 	}
-	l.Pos = b.fed + 1
-	b.fed += l.Records
-	b.feed = append(b.feed, l)
+	n := int64(len(d.records))
+	b.feed = append(b.feed, entered{feedLine{b.fed + 1, d.info.ID, d.info.Seq - n + 1, n}, ch})
+	b.fed += n
 }
 
 // add takes over what a commit has besides its row.
@@ -274,7 +274,7 @@ func (b *batch) delete(id string, text []byte) {
 	b.change(id).deletes = true
 	delete(b.changes, id) // what comes later in the batch is of another run
 	b.deleted[id] = true
-	b.feed = slices.DeleteFunc(b.feed, func(l feedLine) bool { return l.RunID == id })
+	b.unfeed(id)
 	for _, m := range b.index.mail.boxes[box{to: id}] {
 		b.gone[m] = true
 	}
@@ -285,6 +285,11 @@ func (b *batch) delete(id string, text []byte) {
 	}
 	maps.DeleteFunc(b.known, func(s sent, _ bool) bool { return s.to == id })
 	b.mailLine(line{Deleted: &deletedLine{id}}, text)
+}
+
+// unfeed forgets what the batch has for the feed of a run.
+func (b *batch) unfeed(runID string) {
+	b.feed = slices.DeleteFunc(b.feed, func(e entered) bool { return e.RunID == runID })
 }
 
 // send puts a message where it belongs and tells the runs concerned.

@@ -95,6 +95,7 @@ func (s *Store) publish(ch *change) {
 	if r == nil {
 		r = s.newRun(ch.next.info.ID)
 		s.index.runs[r.id] = r
+		ch.run = r
 	}
 	seq := ch.next.info.Seq - int64(len(ch.records))
 	for i, raw := range ch.records {
@@ -128,9 +129,17 @@ func (s *Store) publishMail(b *batch, group int64) {
 // publishFeed adds to the feed what a batch has for it, after a position.
 func (s *Store) publishFeed(b *batch, after, group int64) {
 	f := &s.index.feed
-	for _, l := range b.feed {
-		f.add(s.index.runs[l.RunID], after+l.Pos-1, l.Seq, l.Records)
+	for _, e := range b.feed {
+		var r *run
+		if e.change != nil {
+			r = e.change.run
+		} else {
+			r = s.index.runs[e.RunID]
+		}
+		f.add(r, after+e.Pos-1, e.Seq, e.Records)
 	}
+	clear(b.feed)
+	f.spare = b.feed[:0]
 	f.end = max(f.end, after+b.fed)
 	if b.fed > 0 {
 		f.group = group
@@ -141,7 +150,7 @@ func (s *Store) publishFeed(b *batch, after, group int64) {
 func (s *Store) unpublish(ch *change) {
 	if r := ch.run; r != nil { // else it was begun in the same group
 		s.index.drop(r)
-		s.index.feed.gone++
+		s.index.feed.drop(r)
 		s.backlog -= r.ledger.size - r.ledger.filed
 		delete(s.dirty, r)
 		delete(s.unfiled, r)

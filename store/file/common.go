@@ -61,12 +61,12 @@ type draft struct {
 	old      string // the file that it replaces
 }
 
-// draft says what is to be written: what is pending, or, when the file has the
+// draft says what is to be written: what is pending, or, when that may be worth it, the file has the
 // size for it and would become half as long, all of it anew.
-func (c *common) draft(from int64, whole func() ([]byte, error)) (d draft, err error) {
+func (c *common) draft(from int64, whole func() ([]byte, error), worth bool) (d draft, err error) {
 	d = draft{next: *c, text: c.pending, at: c.filed, consumed: len(c.pending)}
 	d.next.filed += int64(len(c.pending))
-	if size := d.next.filed; size >= max(from, c.look) {
+	if size := d.next.filed; worth && size >= max(from, c.look) {
 		text, err := whole()
 		if err != nil {
 			return d, err
@@ -115,8 +115,8 @@ func (s *Store) fileCommon() error {
 	m, f := &s.index.mail, &s.index.feed
 	s.mu.Lock()
 	f.write()
-	mail, err1 := m.draft(s.shrinkFrom, m.whole)
-	feed, err2 := f.draft(s.shrinkFrom, f.whole)
+	mail, err1 := m.draft(s.shrinkFrom, m.whole, true)
+	feed, err2 := f.draft(s.shrinkFrom, f.whole, f.shrinks())
 	end := f.end
 	s.mu.Unlock()
 	if err := errors.Join(err1, err2, s.flushJournal(max(mail.next.group, feed.next.group))); err != nil {
@@ -131,6 +131,9 @@ func (s *Store) fileCommon() error {
 	s.mu.Lock()
 	m.done(&mail)
 	f.done(&feed)
+	if feed.old != "" {
+		f.removed = 0
+	}
 	s.mu.Unlock()
 	for _, name := range []string{mail.old, feed.old} {
 		if name != "" {

@@ -18,16 +18,29 @@ type feed struct {
 	end     int64 // the last position given, also when its run is gone
 	written int64 // the last position that is in the file or in pending
 	entries []fed
-	gone    int // runs that were deleted since their entries were removed
+	runs    []*run    // by their number; nil for those that are gone, and for number 0
+	gone    int       // runs that were deleted since their entries were removed
+	removed int       // entries that were removed since the file was written anew
+	spare   []entered // reused
 	common
 }
 
-// fed is a piece of a run's ledger: so many records have positions that follow each other.
+// fed is a piece of a run's ledger: so many records have positions that follow
+// each other. There are many of them: they have no pointers to be followed by the garbage collector.
 type fed struct {
 	pos     int64 // of the first
 	seq     int64 // of the first
-	records int64
-	run     *run // nil when it is known to be gone
+	records int32
+	run     int32 // its number; 0 when it is known to be gone
+}
+
+// last is the position of the last record.
+func (e *fed) last() int64 { return e.pos + int64(e.records) - 1 }
+
+// entered is an entry of a batch, whose positions begin with 1, and the change that it belongs to.
+type entered struct {
+	feedLine
+	change *change // nil on replay
 }
 
 // feedLine is an entry in the file.
@@ -38,42 +51,55 @@ type feedLine struct {
 	Records int64  `json:"records"`
 }
 
-func newFeed() feed { return feed{common: common{base: "feed", file: "feed" + commonSuffix}} }
+func newFeed() feed {
+	return feed{runs: make([]*run, 1), common: common{base: "feed", file: "feed" + commonSuffix}}
+}
 
 // add puts records of a run after a position; the feed ends there then, unless it goes on.
 func (f *feed) add(r *run, after, seq, records int64) {
-	e := fed{after + 1, seq, records, r}
 	f.end = max(f.end, after+records)
 	if r == nil {
 		return
 	}
-	if n := len(f.entries) - 1; n >= 0 && f.entries[n].pos > f.written && f.entries[n].run == r &&
-		f.entries[n].pos+f.entries[n].records == e.pos && f.entries[n].seq+f.entries[n].records == seq {
-		f.entries[n].records += records
-		return
+	if r.number == 0 {
+		r.number = int32(len(f.runs))
+		f.runs = append(f.runs, r)
 	}
-	f.entries = append(f.entries, e)
+	if n := len(f.entries) - 1; n >= 0 {
+		e := &f.entries[n]
+		if e.run == r.number && e.pos > f.written && e.last() == after && e.seq+int64(e.records) == seq {
+			e.records += int32(records)
+			return
+		}
+	}
+	f.entries = append(f.entries, fed{after + 1, seq, int32(records), r.number})
+}
+
+// drop forgets a run that is gone.
+func (f *feed) drop(r *run) {
+	if r.number > 0 {
+		f.runs[r.number] = nil
+		f.gone++
+	}
 }
 
 // kill makes the feed forget what it has of a run so far. It goes through all of
 // it, which is for opening a store only: otherwise the run says that it is gone.
 func (f *feed) kill(runID string) {
 	for i := range f.entries {
-		if r := f.entries[i].run; r != nil && r.id == runID {
-			f.entries[i].run = nil
+		if r := f.runs[f.entries[i].run]; r != nil && r.id == runID {
+			f.entries[i].run = 0
 		}
 	}
 }
-
-// live reports whether an entry is of a run that is there.
-func (e *fed) live() bool { return e.run != nil && !e.run.gone }
 
 // prune removes what is of runs that are gone, when there are enough of them to
 // be worth going through all.
 func (f *feed) prune() {
 	if f.gone > len(f.entries)/1000 {
-		f.entries = slices.DeleteFunc(f.entries, func(e fed) bool { return !e.live() })
-		f.gone = 0
+		n := len(f.entries)
+		f.entries = slices.DeleteFunc(f.entries, func(e fed) bool { return f.runs[e.run] == nil })
+		f.gone, f.removed = 0, f.removed+n-len(f.entries)
 	}
 }
 
@@ -81,39 +107,44 @@ func (f *feed) prune() {
 func (f *feed) write() {
 	f.prune()
 	from, _ := slices.BinarySearchFunc(f.entries, f.written+1, func(e fed, pos int64) int { return cmp.Compare(e.pos, pos) })
+	f.pending = slices.Grow(f.pending, 64*(len(f.entries)-from))
 	for i := range f.entries[from:] {
-		if e := &f.entries[from+i]; e.live() {
-			f.pending = e.append(f.pending)
-		}
+		f.pending = f.appendLine(f.pending, &f.entries[from+i])
 	}
 	f.written = f.end
 }
 
-func (e *fed) append(b []byte) []byte {
+// appendLine writes the line of an entry, unless its run is gone.
+func (f *feed) appendLine(b []byte, e *fed) []byte {
+	r := f.runs[e.run]
+	if r == nil {
+		return b
+	}
 	b = strconv.AppendInt(append(b, `{"pos":`...), e.pos, 10)
-	b, err := appendText(append(b, `,"run_id":`...), e.run.id)
+	b, err := appendText(append(b, `,"run_id":`...), r.id)
 	if err != nil {
 		panic(err) // a string is always JSON
 	}
 	b = strconv.AppendInt(append(b, `,"seq":`...), e.seq, 10)
-	b = strconv.AppendInt(append(b, `,"records":`...), e.records, 10)
+	b = strconv.AppendInt(append(b, `,"records":`...), int64(e.records), 10)
 	return append(b, "}\n"...)
 }
 
 // whole is the text of all that the file should have.
 func (f *feed) whole() (text []byte, err error) {
 	for i := range f.entries {
-		if e := &f.entries[i]; e.live() {
-			text = e.append(text)
-		}
+		text = f.appendLine(text, &f.entries[i])
 	}
 	return text, nil
 }
 
+// shrinks reports whether most of what the file has is of runs that are gone.
+func (f *feed) shrinks() bool { return f.removed > len(f.entries) }
+
 // from is the index of the first entry with records after a position.
 func (f *feed) from(after int64) int {
 	i, _ := slices.BinarySearchFunc(f.entries, after, func(e fed, after int64) int {
-		return cmp.Or(cmp.Compare(e.pos+e.records-1, after), -1)
+		return cmp.Or(cmp.Compare(e.last(), after), -1)
 	})
 	return i
 }
@@ -136,7 +167,7 @@ func (s *Store) Feed(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, err
 			continue
 		}
 		for _, e := range p.entries {
-			for i := range e.records {
+			for i := range int64(e.records) {
 				page.Records = append(page.Records, bide.FeedRecord{Pos: e.pos + i, RunID: p.view.id, Body: raws[e.seq+i-p.from]})
 			}
 		}
@@ -171,27 +202,26 @@ func (s *Store) lookFeed(q *bide.FeedQuery) (*bide.FeedPage, []*piece) {
 	for ; i < len(f.entries) && left > 0 && passed < maxPassed; i++ {
 		e := f.entries[i]
 		if skip := q.After + 1 - e.pos; skip > 0 { // read before
-			e = fed{e.pos + skip, e.seq + skip, e.records - skip, e.run}
+			e = fed{e.pos + skip, e.seq + skip, e.records - int32(skip), e.run}
 		}
-		if !e.live() || !isOf(e.run.info.Root, q.Root) {
-			page.Next, passed = e.pos+e.records-1, passed+1
+		r := f.runs[e.run]
+		if r == nil || !isOf(r.info.Root, q.Root) {
+			page.Next, passed = e.last(), passed+1
 			continue
 		}
-		if e.records > left {
-			e.records = left
+		if int64(e.records) > left {
+			e.records = int32(left)
 			i-- // there is more of it
-			left = 0
-		} else {
-			left -= e.records
 		}
-		page.Next = e.pos + e.records - 1
-		p := byRun[e.run]
+		left -= int64(e.records)
+		page.Next = e.last()
+		p := byRun[r]
 		if p == nil {
-			p = &piece{run: e.run, view: e.run.view(e.seq), from: e.seq}
-			byRun[e.run] = p
+			p = &piece{run: r, view: r.view(e.seq), from: e.seq}
+			byRun[r] = p
 			pieces = append(pieces, p)
 		}
-		p.entries, p.records = append(p.entries, e), e.seq+e.records-p.from
+		p.entries, p.records = append(p.entries, e), e.seq+int64(e.records)-p.from
 	}
 	page.More = i < len(f.entries)
 	return page, pieces

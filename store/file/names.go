@@ -38,6 +38,7 @@ func folder(id string) (string, error) {
 
 func encodeName(id string) string {
 	var b strings.Builder
+	b.Grow(len(id))
 	for i := range len(id) {
 		switch c := id[i]; {
 		case c >= 'A' && c <= 'Z':

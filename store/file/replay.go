@@ -195,7 +195,7 @@ func (s *Store) redoDelete(b *batch, l *parsed, group int64) {
 		return
 	}
 	if s.index.feed.group < group {
-		b.feed = slices.DeleteFunc(b.feed, func(l feedLine) bool { return l.RunID == id })
+		b.unfeed(id)
 	}
 	r := b.row(id)
 	if r != nil && r.group >= group {
@@ -228,8 +228,9 @@ func (s *Store) redoCommit(b *batch, l *parsed, group int64) {
 		s.log.Error("a commit in the journal is of no run", "run", id, "group", group)
 		return
 	}
-	b.feed = append(b.feed, feedLine{Pos: b.fed + 1, RunID: id, Seq: c.Run.Seq - int64(len(l.records)) + 1, Records: int64(len(l.records))})
-	b.fed += int64(len(l.records))
+	n := int64(len(l.records))
+	b.feed = append(b.feed, entered{feedLine{b.fed + 1, id, c.Run.Seq - n + 1, n}, nil})
+	b.fed += n
 	s.touched(id)
 	_, prev, ok := link(l.records[0])
 	from := bide.Position{Seq: c.Run.Seq - int64(len(l.records)), Head: prev}

@@ -89,6 +89,7 @@ type run struct {
 	gone   bool   // it was deleted
 	stale  bool   // its place is not what its row says
 	place  placed // in the index
+	number int32  // in the feed
 }
 
 // rowFile is the text of run.json.

@@ -18,7 +18,7 @@ var filters = []string{
 
 // sorting are the queries that sort what they have found, and say that it is little.
 var sorting = []string{
-	runsChanged.created(), runsChanged.updated(), runsLabel.updated(), runsStatus.updated(), sqlRunsUpdated,
+	runsChanged.created(), runsChanged.updated(), runsLabel.updated(), runsStatus.updated(), runsLabel.due(), runsSession.due(), sqlRunsUpdated,
 	sqlWaitsByRun, sqlFindKeyed, sqlBroadcasts,
 }
 
@@ -44,6 +44,8 @@ func TestQueriesUseTheIndexTheyName(t *testing.T) {
 		{"few runs by label, in order", runsLabel.updated(), []string{"PRIMARY KEY (name=? AND value=?)", "sqlite_autoindex_runs_1"}},
 		{"few runs by status, in order", runsStatus.updated(), []string{"runs_status"}},
 		{"runs in the order of change", sqlRunsUpdated, []string{"runs_rested", "runs_status"}},
+		{"few runs by label that are due", runsLabel.due(), []string{"PRIMARY KEY (name=? AND value=?)", "sqlite_autoindex_runs_1"}},
+		{"few runs by session that are due", runsSession.due(), []string{"runs_session"}},
 		{"runs that are due", sqlRunsDue, []string{"runs_wake", "runs_wake"}},
 		{"a count by status", runsStatus.count(), []string{"runs_status"}},
 		{"a count by label", runsLabel.count(), []string{"PRIMARY KEY", "sqlite_autoindex_runs_1"}},

@@ -92,6 +92,12 @@ func (x *runIndex) updated() string {
 		sqlRunFilter + ` ORDER BY r.updated_at DESC, r.run_id DESC LIMIT ?19`
 }
 
+// due lists runs that are due; it looks at all that the index leads to.
+func (x *runIndex) due() string {
+	return sqlRunColumns + ` FROM ` + x.from + ` WHERE ` + x.where + ` AND +r.status IN ('waiting', 'running')
+		AND +r.wake_at <= ?16 AND (r.wake_at, r.run_id) > (?17, ?18) AND ` + sqlRunFilter + ` ORDER BY r.wake_at, r.run_id LIMIT ?19`
+}
+
 // fewRuns is how many runs are looked at and sorted rather than walking along the
 // order of the listing until the page is full.
 const fewRuns = 1000
@@ -112,6 +118,9 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	var err error
 	if l.at, l.id, err = after(q.Cursor, l.at); err != nil {
 		return nil, err
+	}
+	if to := micros(l.last(), math.MaxInt64); to <= l.at { // begin where the range does
+		l.at, l.id = to, ""
 	}
 	l.labels, err = encode(q.Labels)
 	if err != nil {
@@ -140,6 +149,17 @@ type listing struct {
 	at     int64 // the place after which the page begins
 	id     string
 	place  func(*bide.RunInfo) time.Time
+}
+
+// last is where the range ends that goes with the order of the listing, or zero.
+func (l *listing) last() time.Time {
+	switch {
+	case !l.WakeBefore.IsZero():
+		return time.Time{}
+	case l.Order == bide.OrderUpdated:
+		return l.UpdatedTo
+	}
+	return l.CreatedTo
 }
 
 func (l *listing) read(r *reader, page *bide.RunPage) error {
@@ -184,19 +204,19 @@ func (l *listing) ways() (out []way) {
 // if one does; else along one in the order of the listing, where a page is soon full.
 func (l *listing) choose(r *reader) (sql string, along way, err error) {
 	ways := l.ways()
-	byUpdate := l.Order == bide.OrderUpdated
+	sql, few := runsCreated.created(), (*runIndex).created
 	switch {
 	case !l.WakeBefore.IsZero():
-		return sqlRunsDue, way{}, nil
-	case len(ways) == 0 && !byUpdate:
-		return runsCreated.created(), way{}, nil
-	case len(ways) == 1 && !byUpdate && ways[0].runIndex != &runsChanged:
-		return ways[0].created(), ways[0], nil
+		sql, few = sqlRunsDue, (*runIndex).due
+	case l.Order == bide.OrderUpdated:
+		sql, few = sqlRunsUpdated, (*runIndex).updated
+	case len(ways) > 0 && ways[0].runIndex != &runsChanged: // it is in the order of creation
+		sql, along = ways[0].created(), ways[0]
+		if len(ways) == 1 {
+			return sql, along, nil
+		}
 	}
-	least, best := int64(fewRuns), way{runIndex: &runsCreated}
-	if len(ways) > 0 && ways[0].runIndex != &runsChanged {
-		best = ways[0]
-	}
+	least := int64(fewRuns)
 	for _, w := range ways {
 		n := int64(0)
 		err := l.bind(r.query(w.count()), w, fewRuns).rows(func(row *sqlite3.Stmt) error {
@@ -207,16 +227,10 @@ func (l *listing) choose(r *reader) (sql string, along way, err error) {
 			return "", w, err
 		}
 		if n < least {
-			least, best = n, w
+			least, along, sql = n, w, few(w.runIndex)
 		}
 	}
-	switch {
-	case !byUpdate:
-		return best.created(), best, nil
-	case least < fewRuns:
-		return best.updated(), best, nil
-	}
-	return sqlRunsUpdated, way{}, nil
+	return sql, along, nil
 }
 
 // bind binds what every query for runs has.

@@ -33,7 +33,7 @@ func (l ScriptLimits) withDefaults() ScriptLimits {
 // scriptFile is what scripts are called in their errors.
 const scriptFile = "script"
 
-var dialect = &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
+var dialect = &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, GlobalReassign: true}
 
 // checkScript reports what is wrong with a script before it runs.
 func (p *parser) checkScript(v *value) {

@@ -163,7 +163,6 @@ steps:
 		got = append(got, f.String())
 	}
 	want := []string{
-		"a.yaml:6:5: step http@2 is tried again after errors although it is to happen at most once: after an error the outcome may be unknown",
 		"a.yaml:8:5: step lost is never reached",
 		`a.yaml:5:12: the variable "never" is never used`,
 		`a.yaml:1:1: the setting "unused" is never used`,

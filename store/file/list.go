@@ -107,9 +107,9 @@ func (x *index) groupsFor(q *bide.RunQuery) iter.Seq[*sorted[*run]] {
 }
 
 // inOrder yields runs in an order, among them all that a query selects. When
-// another list is shorter than the order's own, those of it that are selected are sorted.
+// another list is so much shorter than the order's own that it is worth it, those of it that are selected are sorted.
 func (x *index) inOrder(q *bide.RunQuery, o order) iter.Seq2[bide.Cursor, *run] {
-	size := o.list.count(o.span)
+	size := o.list.count(o.span) / sortCost
 	var shorter iter.Seq2[bide.Cursor, *run]
 	try := func(n int, runs iter.Seq2[bide.Cursor, *run]) {
 		if n < size {
@@ -143,6 +143,9 @@ func (x *index) inOrder(q *bide.RunQuery, o order) iter.Seq2[bide.Cursor, *run] 
 	}
 	return o.list.down(o.span)
 }
+
+// sortCost is how much longer a run takes to be sorted than to be passed over.
+const sortCost = 16
 
 // sort yields the runs that are selected and in the order's span, once each.
 func (o *order) sort(runs iter.Seq2[bide.Cursor, *run], selects func(*run) bool) iter.Seq2[bide.Cursor, *run] {

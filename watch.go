@@ -227,11 +227,13 @@ type news struct {
 
 func (rt *Runtime) listen(concerns func(*Commit) bool) *news {
 	n := &news{rt: rt, some: make(chan struct{}, 1)}
-	n.stop = rt.Observe(func(notice Notice) {
-		if notice.Commit == nil || concerns(notice.Commit) {
+	stopCommits := rt.Observe(func(notice Notice) {
+		if concerns(notice.Commit) {
 			n.tell()
 		}
 	})
+	stopHints := rt.OnHint(func(bool) { n.tell() })
+	n.stop = func() { stopCommits(); stopHints() }
 	return n
 }
 

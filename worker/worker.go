@@ -139,6 +139,11 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker %s: first sign of life: %w", w.opts.ID, err)
 	}
 	defer w.rt.Observe(w.observe)()
+	defer w.rt.OnHint(func(claimable bool) {
+		if claimable {
+			w.Wake()
+		}
+	})()
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(nil)
 	var background sync.WaitGroup
@@ -303,15 +308,9 @@ func (w *Worker) release(ctx context.Context, d *drive, quiet bool) error {
 	return w.store.Release(context.WithoutCancel(ctx), w.opts.ID, []string{d.claim.RunID}, quiet)
 }
 
-// observe hears of every commit of this process, and of hints.
+// observe hears of every commit of this process.
 func (w *Worker) observe(n bide.Notice) {
 	c := n.Commit
-	if c == nil {
-		if n.Claimable {
-			w.Wake()
-		}
-		return
-	}
 	w.counts.commit.observe(n.Took)
 	if n.Fired {
 		w.counts.timerLag.observe(n.Lag)

@@ -26,10 +26,10 @@ type Runtime struct {
 	newest    map[string]string // by workflow id: the version registered last
 	handlers  map[string]Handler
 	sessions  map[string]*session
-	idle      *list.List      // of *session without users, least recently used first
+	idle      *list.List // of *session without users, least recently used first
 	observers []*func(Notice)
 	hinted    []*func(claimable bool)
-	driver    Driver          // nil: nobody drives what this runtime starts and answers
+	driver    Driver // nil: nobody drives what this runtime starts and answers
 	strays    sync.WaitGroup
 }
 

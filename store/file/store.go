@@ -25,7 +25,7 @@
 // a run until it is deleted, that of a key for ever.
 //
 // In the name of a folder or a document a capital letter is written as "!" and the small one, so
-// that no two runs share a folder where capitals make no difference.
+// that no two share a place where capitals make no difference.
 //
 // The package must not know workflows, what records say beyond their place in
 // the chain, or any other store: it keeps what a bide.Commit holds and gives it back unchanged.

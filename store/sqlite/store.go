@@ -30,7 +30,8 @@ const (
 	DurabilityFull Durability = "full"
 	// DurabilityNormal leaves flushing to the operating system: a commit survives
 	// the death of the process, but loss of power may undo the last ones. The file
-	// stays whole. Effects that were carried out may then be carried out again.
+	// stays whole. Effects that were carried out may then be carried out again, and
+	// positions of the feed come a second time.
 	DurabilityNormal Durability = "normal"
 )
 

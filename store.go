@@ -86,7 +86,8 @@ type Commit struct {
 	// Owner, when not empty, claims the run with this very commit, which leaves it
 	// running, for a worker that is alive: the claim's number is one more than Stored.Fence of the load
 	// that the commit builds on. Claimed is that number; when it does not follow the run's last claim,
-	// the commit fails with ErrConflict. A claim that lasts ends. Fence is zero then.
+	// the commit fails with ErrConflict. A claim that lasts ends. Fence is zero then. Both
+	// count only when the commit leaves the run running.
 	Owner   string
 	Claimed int64
 	// Delete removes the run at Expect and all that is kept of it, the ids of
@@ -158,7 +159,7 @@ type RunQuery struct {
 	Workflow string
 	Session  string
 	Parent   string
-	Root     string // that run and all below it
+	Root     string // the tree that began with that run
 	Origin   string // those forked from that run
 	// Labels are names and values that a run has, all of them.
 	Labels map[string]string

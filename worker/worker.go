@@ -148,7 +148,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopWork(nil)
 	var background sync.WaitGroup
 	background.Go(func() { w.keepAlive(work, stopWork) })
-	w.takeOn(work)
+	w.mu.Lock()
+	w.work = work
+	w.mu.Unlock()
 	w.rt.DriveWith(w)
 	for ctx.Err() == nil && work.Err() == nil {
 		w.proceedMail()
@@ -158,7 +160,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.await(ctx, work)
 	}
 	w.rt.DriveWith(nil)
-	w.takeOn(nil)
+	w.mu.Lock()
+	w.work = nil
+	w.mu.Unlock()
 	close(w.drain)
 	stop := w.opts.Clock.AfterFunc(w.opts.Grace, func() { stopWork(errShutdown) })
 	w.driving.Wait()
@@ -171,13 +175,6 @@ func (w *Worker) Run(ctx context.Context) error {
 		err = errors.Join(lost, err)
 	}
 	return err
-}
-
-// takeOn lets runs be driven under a context, or, when it is nil, no more be taken on.
-func (w *Worker) takeOn(work context.Context) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.work = work
 }
 
 // begin says that the worker is alive, and gives back what a former process

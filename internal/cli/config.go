@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -35,6 +36,8 @@ func settings() []setting {
 			oneOf(formatTable, formatJSON, formatJSONL, formatYAML)},
 		{"actor", "actor", "who acts, as it stands in the ledger; by default the user of the system", func(*project) string { return osUser() }, notEmpty},
 		{"flows", "", "folders in which flows are looked for by name", func(p *project) string { return filepath.Join(p.root, "flows") }, nil},
+		{"allow.exec", "", "programs that exec steps may start, * for any", always(""), nil},
+		{"allow.addresses", "", "networks that http steps may reach although they are not public, such as 127.0.0.0/8", always(""), prefixes},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
 		{"worker.poll", "poll", "how often a worker looks for what other processes made runnable", always("1s"), duration},
@@ -81,6 +84,15 @@ func positive(value string) error {
 func duration(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d <= 0 {
 		return fmt.Errorf("%q is not a duration such as 30s", value)
+	}
+	return nil
+}
+
+func prefixes(value string) error {
+	for part := range strings.SplitSeq(value, ",") {
+		if _, err := netip.ParsePrefix(part); part != "" && err != nil {
+			return fmt.Errorf("%q is not a network such as 127.0.0.0/8", part)
+		}
 	}
 	return nil
 }
@@ -143,8 +155,27 @@ type origin struct {
 type config struct {
 	project *project
 	values  map[string]origin
+	// flowEnv are the settings of flows, by name: env in the file and BIDE_ENV_NAME over that, where the name is in capitals.
+	flowEnv map[string]string
+	// secrets are those of flows: BIDE_SECRET_NAME, with the name in capitals. They are in no file.
+	secrets map[string]string
 	// strange are variables of the environment that look like settings and are none.
 	strange []string
+}
+
+// The beginnings of variables that are not settings of bide, but of flows.
+const (
+	envPrefix    = "BIDE_ENV_"
+	secretPrefix = "BIDE_SECRET_"
+)
+
+// env is a setting of flows.
+func (c *config) env(name string) (value string, ok bool) {
+	if value, ok = c.flowEnv[strings.ToUpper(name)]; ok {
+		return value, true
+	}
+	value, ok = c.flowEnv[name]
+	return value, ok
 }
 
 func (c *config) get(name string) string { return c.values[name].value }
@@ -157,7 +188,7 @@ func (c *config) list(name string) []string {
 // loadConfig reads the settings: defaults, then the file, then the environment, then flags, each over the ones before.
 // It fails, listing every fault, when a name is not known or a value cannot be used.
 func loadConfig(p *project, env []string, flags map[string]string) (*config, error) {
-	c := &config{project: p, values: map[string]origin{}}
+	c := &config{project: p, values: map[string]origin{}, flowEnv: map[string]string{}, secrets: map[string]string{}}
 	var faults []string
 	for _, s := range settings() {
 		c.values[s.name] = origin{s.fallback(p), "default"}
@@ -207,6 +238,10 @@ func (c *config) readFile(name string) (faults []string, err error) {
 	names := settingNames()
 	for _, e := range entries {
 		from := fmt.Sprintf("%s:%d", name, e.line)
+		if name, ok := strings.CutPrefix(e.path, "env."); ok && name != "" {
+			c.flowEnv[name] = e.value
+			continue
+		}
 		if !slices.Contains(names, e.path) {
 			faults = append(faults, from+": "+unknownSetting(e.path, names))
 			continue
@@ -261,6 +296,14 @@ func (c *config) readEnv(env []string) (faults []string) {
 	for _, pair := range env {
 		name, value, _ := strings.Cut(pair, "=")
 		if !strings.HasPrefix(name, "BIDE_") {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(name, envPrefix); ok {
+			c.flowEnv[rest] = value
+			continue
+		}
+		if rest, ok := strings.CutPrefix(name, secretPrefix); ok {
+			c.secrets[rest] = value
 			continue
 		}
 		if setting, ok := names[name]; ok {

@@ -52,10 +52,17 @@ folder above it that has one:
   output: table                  # BIDE_OUTPUT, --output
   actor: ann                     # BIDE_ACTOR, --actor
   flows: [flows]                 # BIDE_FLOWS, separated by commas
+  allow:
+    exec: [git]                  # programs that exec steps may start; BIDE_ALLOW_EXEC
+    addresses: [127.0.0.0/8]     # what http steps may reach besides public addresses; BIDE_ALLOW_ADDRESSES
+  env:
+    region: eu                   # what flows read as env.region; BIDE_ENV_REGION
   worker:
     runs: 256                    # BIDE_WORKER_RUNS
     lease: 30s                   # BIDE_WORKER_LEASE
     poll: 1s                     # BIDE_WORKER_POLL
+
+Secrets of flows are in no file: BIDE_SECRET_NAME in the environment, with the name in capitals.
 
 A name that is not known is an error. Paths in the file are relative to the project; those of
 flags and the environment to the working directory.`

@@ -1,0 +1,89 @@
+package cli_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bide-dev/bide/internal/cli"
+)
+
+// The test binary is also the program bide, for scripts and for tests that start it.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"bide": func() {
+		os.Exit(cli.Main(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+	}})
+}
+
+// Every script is one conversation with the program.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("TZ", "UTC")
+			env.Setenv("BIDE_ACTOR", "ann")
+			flows, err := filepath.Abs("testdata/flows")
+			env.Setenv("FLOWS", flows)
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "keep": keep},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// code N PROGRAM ARG… runs a program and wants the exit code N.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N PROGRAM ARG…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	switch err := ts.Exec(args[1], args[2:]...); {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	default:
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%q ends with code %d, want %d", args[1:], got, want)
+	}
+}
+
+// keep NAME puts the standard output of the last program into a variable.
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keep NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// result is what a program that was started outside of a script said.
+type result struct {
+	stdout, stderr bytes.Buffer
+	code           int
+}
+
+// bide runs the program in a folder.
+func bide(t *testing.T, dir string, args ...string) *result {
+	t.Helper()
+	r := &result{}
+	cmd := exec.Command("bide", args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &r.stdout, &r.stderr
+	cmd.Env = append(os.Environ(), "BIDE_ACTOR=ann", "TZ=UTC")
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	r.code = cmd.ProcessState.ExitCode()
+	return r
+}

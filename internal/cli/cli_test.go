@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("FLOWS", flows)
 			return err
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "keep": keep},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"code": code, "keep": keep},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})

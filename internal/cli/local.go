@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
+	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/schedule"
 )
@@ -22,6 +25,7 @@ type local struct {
 	shut   func(ctx context.Context) error // ends the work and closes the store
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	flows  *library
+	log    *slog.Logger
 	now    func() time.Time
 }
 
@@ -49,7 +53,7 @@ func openLocal(ctx context.Context, url string, flows *library, opts *engine.Opt
 		if err != nil {
 			return nil, err
 		}
-		l.rt, l.engine, l.shut = e.Runtime, e, e.Close
+		l.rt, l.engine, l.shut, l.log = e.Runtime, e, e.Close, opts.Worker.Logger
 	}
 	if err := errors.Join(flows.handle(l.rt), schedule.Register(l.rt)); err != nil {
 		return nil, errors.Join(err, l.shut(ctx))
@@ -60,7 +64,9 @@ func openLocal(ctx context.Context, url string, flows *library, opts *engine.Opt
 func (l *local) Close(ctx context.Context) error { return l.shut(ctx) }
 
 // internalRun reports whether a run is bide's own.
-func internalRun(r *bide.RunInfo) bool { return strings.HasPrefix(r.Workflow, "bide.") }
+func internalRun(r *bide.RunInfo) bool {
+	return r.Workflow == flow.LibraryWorkflow || r.Workflow == schedule.Workflow
+}
 
 func (l *local) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {
 	s, err := search.Parse(q.Search, l.now())
@@ -189,7 +195,11 @@ func (l *local) Verify(ctx context.Context, id string) (*verification, error) {
 }
 
 func (l *local) Replay(ctx context.Context, id string) (*bide.Divergence, error) {
-	if err := l.flows.load(ctx, l.rt, id); err != nil {
+	run, err := l.rt.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.flows.load(ctx, l.rt, &run.RunInfo); err != nil {
 		return nil, err
 	}
 	return l.rt.Replay(ctx, id)
@@ -213,10 +223,17 @@ func (l *local) Schedule(ctx context.Context, name string) (*schedule.Schedule, 
 }
 
 func (l *local) AddSchedule(ctx context.Context, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error) {
-	var err error
-	if spec.Workflow, spec.Version, err = l.flows.publish(ctx, l.rt, spec.Workflow); err != nil {
+	d, err := l.flows.publish(ctx, l.rt, spec.Workflow)
+	if err != nil {
 		return nil, err
 	}
+	if spec.Input == nil {
+		spec.Input = bide.JSON("{}")
+	}
+	if faults := d.CheckInput(spec.Input); len(faults) > 0 {
+		return nil, &bide.Error{Code: bide.CodeInvalidInput, Message: fmt.Sprintf("the input does not fit flow %q", d.ID()), Faults: faults}
+	}
+	spec.Workflow, spec.Version = d.ID(), d.Version()
 	return schedule.Create(ctx, l.rt, spec, cmd)
 }
 

@@ -117,10 +117,11 @@ func (a *app) begin(ctx context.Context, b *local, args []string, start *startFl
 	if err != nil {
 		return nil, err
 	}
-	if err := b.flows.load(ctx, b.rt, id); err != nil {
-		return nil, err
+	run, err := b.Run(ctx, id, 0)
+	if err != nil || run.Status.Final() {
+		return run, err
 	}
-	return b.Run(ctx, id, 0)
+	return run, b.flows.load(ctx, b.rt, &run.RunInfo)
 }
 
 // goOnLater says why a run is not followed any more, and how to go on with it.

@@ -73,7 +73,7 @@ to start a newer version, remove the schedule and add it again. The same again c
 			if spec.Labels, err = pairs("label", labels); err != nil {
 				return err
 			}
-			needs, err := b.flows.input(cmd.Context(), args[1])
+			needs, err := b.flows.input(args[1])
 			if err != nil {
 				return err
 			}

@@ -92,7 +92,7 @@ func (s *startFlags) request(ctx context.Context, a *app, flows *library, flowNa
 	if err != nil {
 		return nil, err
 	}
-	needs, err := flows.input(ctx, flowName)
+	needs, err := flows.input(flowName)
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bide-dev/bide/flow"
 )
 
 func newWork(a *app) *cobra.Command {
@@ -26,16 +27,18 @@ nothing to do at the moment.`,
 				return err
 			}
 			ctx := cmd.Context()
-			unfollow, err := b.flows.follow(ctx, b.rt)
-			if err != nil {
+			lib := flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Logger: b.log})
+			if _, err := lib.Sync(ctx); err != nil {
 				return err
 			}
-			defer unfollow()
+			b.engine.Worker().Wake()
 			a.say("Worker %s is at work on %s. Ctrl-C ends it.", b.engine.Worker().Stats().ID, shownStore(a.cfg.get("store")))
 			if once {
 				return idle(ctx, b)
 			}
-			<-ctx.Done()
+			if err := lib.Run(ctx); err != nil {
+				return err
+			}
 			a.say("\nShutting down: effects at work end, and the runs are handed back.")
 			return nil
 		},
@@ -69,7 +72,7 @@ func idle(ctx context.Context, b *local) error {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return errors.Join(context.Cause(ctx))
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -1,0 +1,43 @@
+// Package flow makes workflows of documents: YAML or JSON that a person can
+// write by hand and review in a diff.
+//
+//	doc, err := flow.Parse("refund.yaml", src)   // every fault at once: *flow.Error
+//	wf := doc.Workflow()                         // its version is the hash of the document
+//	flow.Handle(rt, nil)                         // http, exec, script, emit, env
+//	run, err := flow.Start(ctx, rt, doc, input, nil)
+//
+// # A document
+//
+//	bide: 1
+//	flow: refund
+//	input: {type: object, properties: {order: {type: string}, amount: {type: number}}}
+//	steps:
+//	  - id: approve
+//	    if: input.amount > 100
+//	    ask: {prompt: "Refund {{ input.amount }} for {{ input.order }}?", choices: [approve, reject]}
+//	  - id: pay
+//	    if: approve == nil or approve.choice == "approve"
+//	    http: {method: POST, url: "https://example.com/refunds", json: {order: "{{ input.order }}"}}
+//	    retry: {attempts: 5}
+//	output: {paid: "{{ pay.status == 200 }}"}
+//
+// A step has one of these members, which is its kind: set, then (with if), switch, for_each, parallel, repeat, ask,
+// form, say, wait, wait_event, emit, job, flow, http, exec, script, llm, tool, agent, fail, return. The others
+// refine it: id, if, next, retry, delivery, timeout, attempt_timeout, on_error, on_timeout. [Schema] is the whole of it.
+//
+// # Expressions
+//
+// Conditions are expressions; in other places {{ }} holds one. The language is that of expr-lang/expr in a
+// profile without clock, chance and unbounded work; a member of nothing is nothing. Names are input, env,
+// run, error, the ids of steps, the variables of set steps, and in loops item and index. A
+// template that is one expression keeps the type of its value.
+//
+// # Documents live in the store
+//
+// [Publish] keeps a document in the store under its hash, as a run that waits until it is withdrawn.
+// [Start] publishes before it starts. So every process can go on with a run: [Load] finds the document
+// of a run, [Follow] registers what others publish.
+//
+// The package knows no store, no server and no terminal, and nothing but the kernel below it. Cases are
+// run by flow/flowtest, bundles are made and installed by flow/bundle.
+package flow

@@ -71,6 +71,9 @@ func (a *app) answer(cmd *cobra.Command, ref string, command commandFlags, make 
 	}
 	return out.value(run, func(io.Writer) error {
 		a.say("Answered %s with %s. Run %s is %s.", w.ID, oneLine(string(answer)), run.ID, run.Status)
+		if run.Status == bide.StatusRunning {
+			a.say("A worker makes it go on: one that is at work, or bide run --resume %s", run.ID)
+		}
 		return nil
 	})
 }

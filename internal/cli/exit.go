@@ -36,7 +36,7 @@ const exitCodesHelp = `bide ends with one of these codes:
   6    the run waits for somebody, and there is no terminal to ask at (run)
   7    the time given by --wait was over; the run goes on (run)
   8    integrity: a ledger does not verify, or a replay decides otherwise (verify, replay)
-  130  interrupted with Ctrl-C; the run can go on (run, tail, work)
+  130  interrupted with Ctrl-C; the run can go on (run, tail)
 `
 
 // problem is an error for a person: what went wrong, why, and what to do next.

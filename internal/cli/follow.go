@@ -24,12 +24,17 @@ type follower struct {
 	root     string
 	news     chan news
 	watching map[string]bool
-	open     []bide.Wait // waits to be put to the person, oldest first
+	drawn    string           // the run of the last line
+	quiet    <-chan time.Time // when to see whether nothing can happen any more; nil when it is known that something can
+	open     []bide.Wait      // waits to be put to the person, oldest first
 	asked    *asked
 }
 
 // maxWatched is how many runs of a tree are drawn. The others still run.
 const maxWatched = 50
+
+// quiet is how long no record comes before that says that a run may wait for somebody: so long, what its children do is drawn.
+const quiet = 150 * time.Millisecond
 
 // news is a record of a run, or the end of watching it.
 type news struct {
@@ -98,6 +103,11 @@ func (f *follower) follow(ctx context.Context, id string, fromNow bool) (*bide.R
 			if err != nil {
 				return nil, err
 			}
+		case <-f.quiet:
+			f.quiet = nil
+			if err := f.stuck(ctx); err != nil {
+				return nil, err
+			}
 		case <-look.C:
 			why, err := setAside(ctx, f.b, id)
 			if err == nil && why != "" {
@@ -153,18 +163,17 @@ func (f *follower) goOn(ctx context.Context, watchers *sync.WaitGroup, id string
 			}
 		}
 	}
-	if id == f.root {
-		return f.stuck(ctx)
-	}
+	f.quiet = time.After(quiet)
 	return nil
 }
 
 // take draws a record and notes what it means for the questions.
 func (f *follower) take(ctx context.Context, watchers *sync.WaitGroup, n *news) error {
 	line := recordLine(&n.rec, f.t.styled)
-	if n.run != f.root {
+	if n.run != f.drawn && f.drawn != "" {
 		line = painted(f.t.styled, faint, "run "+n.run) + "\n" + line
 	}
+	f.drawn = n.run
 	data, err := n.rec.Decode()
 	if err != nil {
 		return err
@@ -185,13 +194,8 @@ func (f *follower) take(ctx context.Context, watchers *sync.WaitGroup, n *news) 
 	if n.rec.Kind == bide.KindRunCancelled {
 		f.close(func(w *bide.Wait) bool { return strings.HasPrefix(w.ID, n.run+".") })
 	}
-	if err := f.t.say(line); err != nil {
-		return err
-	}
-	if n.rec.Kind == bide.KindWaitOpened || n.rec.Kind == bide.KindRunPaused {
-		return f.stuck(ctx)
-	}
-	return nil
+	f.quiet = time.After(quiet)
+	return f.t.say(line)
 }
 
 // close takes waits off the list, and the question back when it was about one of them.

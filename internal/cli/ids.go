@@ -9,8 +9,11 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// last names the newest run.
+// last names the newest run that a person, a program or a schedule started; not those that runs of flows start.
 const last = "@last"
+
+// scheduleRun begins the ids of the runs that are schedules.
+const scheduleRun = "schedule-"
 
 // maxLooked is how many runs are looked at to find those that begin with a prefix.
 const maxLooked = 100_000
@@ -20,14 +23,11 @@ const maxLooked = 100_000
 func resolve(ctx context.Context, b reader, ref string) (string, error) {
 	switch {
 	case ref == last:
-		page, err := b.Runs(ctx, runsQuery{Limit: 1})
-		if err != nil {
-			return "", err
+		id, err := newest(ctx, b, "")
+		if err == nil && id == "" {
+			err = &problem{code: exitNotFound, what: "there is no last run: the store has none", next: "bide run FLOW"}
 		}
-		if len(page.Runs) == 0 {
-			return "", &problem{code: exitNotFound, what: "there is no last run: the store has none", next: "bide run FLOW"}
-		}
-		return page.Runs[0].ID, nil
+		return id, err
 	case ref == "":
 		return "", usage("bide ls", "the id of a run is empty")
 	case strings.HasPrefix(ref, "@"):
@@ -57,6 +57,24 @@ func resolve(ctx context.Context, b reader, ref string) (string, error) {
 		}
 		if looked >= maxLooked {
 			return "", usage("bide ls", "there are more than %d runs to compare %q with; give the whole id", maxLooked, ref)
+		}
+	}
+}
+
+// newest is the id of the newest run that a search finds and that no run of a flow started; empty when there is none.
+func newest(ctx context.Context, b reader, search string) (string, error) {
+	for q := (runsQuery{Search: search, Limit: 20}); ; q.Limit = 1000 {
+		page, err := b.Runs(ctx, q)
+		if err != nil {
+			return "", err
+		}
+		for _, r := range page.Runs {
+			if r.Parent == "" || strings.HasPrefix(r.Parent, scheduleRun) {
+				return r.ID, nil
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return "", nil
 		}
 	}
 }

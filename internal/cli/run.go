@@ -100,20 +100,7 @@ func (a *app) begin(ctx context.Context, b *local, args []string, start *startFl
 		}
 		return b.Start(ctx, req)
 	}
-	ref := ""
-	if len(args) == 1 {
-		ref = args[0]
-	} else {
-		page, err := b.Runs(ctx, runsQuery{Search: "status:running,waiting,paused", Limit: 1})
-		if err != nil {
-			return nil, err
-		}
-		if len(page.Runs) == 0 {
-			return nil, &problem{code: exitNotFound, what: "there is no run that has not ended", next: "bide ls"}
-		}
-		ref = page.Runs[0].ID
-	}
-	id, err := resolve(ctx, b, ref)
+	id, err := resumed(ctx, b, args)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +109,18 @@ func (a *app) begin(ctx context.Context, b *local, args []string, start *startFl
 		return run, err
 	}
 	return run, b.flows.load(ctx, b.rt, &run.RunInfo)
+}
+
+// resumed is the id of the run to go on with.
+func resumed(ctx context.Context, b reader, args []string) (string, error) {
+	if len(args) == 1 {
+		return resolve(ctx, b, args[0])
+	}
+	id, err := newest(ctx, b, "status:running,waiting,paused")
+	if err == nil && id == "" {
+		err = &problem{code: exitNotFound, what: "there is no run that has not ended", next: "bide ls"}
+	}
+	return id, err
 }
 
 // goOnLater says why a run is not followed any more, and how to go on with it.

@@ -44,6 +44,14 @@ type Handlers struct {
 // Handle registers the handlers of http, exec, script, emit and env steps. Those of llm and tool steps, LLM_CALL
 // and TOOL_CALLS, are registered by whoever brings models and tools. It panics when one is registered already.
 func Handle(rt *bide.Runtime, h *Handlers) {
+	all := h.ByType(rt)
+	for _, typ := range sortedNames(all) {
+		rt.Handle(typ, all[typ])
+	}
+}
+
+// ByType returns the handlers that Handle registers, by the type of their effects.
+func (h *Handlers) ByType(rt *bide.Runtime) map[string]bide.Handler {
 	var o Handlers
 	if h != nil {
 		o = *h
@@ -61,11 +69,7 @@ func Handle(rt *bide.Runtime, h *Handlers) {
 		o.HTTP = guardedClient(o.AllowAddresses)
 	}
 	o.Script = o.Script.withDefaults()
-	rt.Handle(TypeEnv, o.env)
-	rt.Handle(TypeHTTP, o.http)
-	rt.Handle(TypeExec, o.exec)
-	rt.Handle(TypeScript, o.script)
-	rt.Handle(TypeEmit, emitter(rt))
+	return map[string]bide.Handler{TypeEnv: o.env, TypeHTTP: o.http, TypeExec: o.exec, TypeScript: o.script, TypeEmit: emitter(rt)}
 }
 
 // env answers what a document asks of its settings.

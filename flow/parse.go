@@ -63,6 +63,9 @@ func (d *Doc) Version() string {
 // Source is the text that was parsed. It must not be changed.
 func (d *Doc) Source() []byte { return d.source }
 
+// Timeout is how long a run of the document may take, waits included; zero means forever.
+func (d *Doc) Timeout() time.Duration { return d.timeout }
+
 // InputSchema is the JSON Schema of the input, or nil when any input will do.
 func (d *Doc) InputSchema() json.RawMessage { return d.schema }
 
@@ -72,7 +75,7 @@ func (d *Doc) Env() []EnvVar { return slices.Clone(d.env) }
 // Secrets lists the names of the secrets that the document refers to.
 func (d *Doc) Secrets() []string { return slices.Clone(d.secrets) }
 
-// Flows, Tools and Models list what the document calls by a fixed name.
+// Flows lists the workflows that the document starts by a fixed name.
 func (d *Doc) Flows() []string { return slices.Sorted(maps.Keys(d.calls.flows)) }
 
 // Tools lists the tools that the document calls by a fixed name.

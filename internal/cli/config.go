@@ -295,7 +295,7 @@ func (c *config) readEnv(env []string) (faults []string) {
 	}
 	for _, pair := range env {
 		name, value, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "BIDE_") {
+		if !strings.HasPrefix(name, "BIDE_") || value == "" { // empty is as good as not set
 			continue
 		}
 		if rest, ok := strings.CutPrefix(name, envPrefix); ok {

@@ -120,6 +120,8 @@ func (r *reasons) explain(ctx context.Context, b reader, run *bide.Run, now time
 	case bide.StatusRunning:
 		if aside == "" && now.Sub(run.UpdatedAt) > late {
 			r.add(run, "running", "", "bide run --resume "+run.ID, "It could go on, but nothing has happened for %s. If no worker is at work:", span(now.Sub(run.UpdatedAt)))
+		} else if aside == "" && run.Node == "" {
+			r.add(run, "running", "", "", "It is about to begin.")
 		} else if aside == "" {
 			r.add(run, "running", "", "", "It is at work, at %s, for %s.", run.Node, span(now.Sub(run.UpdatedAt)))
 		}

@@ -127,6 +127,9 @@ func Parse(name string, src []byte) (*Doc, error) {
 	p.document(root)
 	p.declareVariables()
 	p.resolve()
+	if len(p.list) == 0 {
+		p.fits(root)
+	}
 	if err := p.err(); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,9 @@ package cli_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"os"
 	"os/exec"
@@ -31,12 +34,34 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BIDE_ACTOR", "ann")
 			flows, err := filepath.Abs("testdata/flows")
 			env.Setenv("FLOWS", flows)
-			return err
+			return errors.Join(err, writeKeys(env.WorkDir))
 		},
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"code": code, "keep": keep},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// writeKeys puts two pairs of keys into a folder, as openssl would.
+func writeKeys(dir string) error {
+	for name, seed := range map[string]byte{"ours": 1, "theirs": 2} {
+		key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+		private, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			return err
+		}
+		public, err := x509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			return err
+		}
+		err = errors.Join(
+			os.WriteFile(filepath.Join(dir, name+".pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+			os.WriteFile(filepath.Join(dir, name+".pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // code N PROGRAM ARG… runs a program and wants the exit code N.

@@ -19,12 +19,12 @@ import (
 func newFlow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "flow",
-		Short: "Work on the documents of flows: lint, fmt, test, graph, schema",
+		Short: "Work on the documents of flows: lint, fmt, test, graph, bundle, schema",
 		Long:  "Work on the documents of flows. FLOW is a file, or the name of a flow of the project.",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newFlowLint(a), newFlowFmt(a), newFlowTest(a), newFlowGraph(a), newFlowSchema(a))
+	cmd.AddCommand(newFlowLint(a), newFlowFmt(a), newFlowTest(a), newFlowGraph(a), newFlowBundle(a), newFlowSchema(a))
 	return cmd
 }
 

@@ -87,8 +87,8 @@ func members(object bide.JSON) (out []property, err error) {
 // maxFormDepth is how deep objects in objects are asked for member by member; below that, as JSON.
 const maxFormDepth = 4
 
-// fillForm asks for a value that fits a schema: an object member by member, in
-// the order of the schema. known are members that are not asked for.
+// fillForm asks for a value that fits a schema: an object member by member, those that are required
+// first, in the order in which required names them. known are members that are not asked for.
 func fillForm(ctx context.Context, t asker, raw, known bide.JSON) (bide.JSON, error) {
 	s := readSchema(raw)
 	if s.kind() == "object" && len(s.Properties) > 0 {
@@ -106,6 +106,13 @@ func fillObject(ctx context.Context, t asker, s *schema, known bide.JSON, path s
 	if err != nil {
 		return nil, err
 	}
+	place := func(p property) int {
+		if i := slices.Index(s.Required, p.name); i >= 0 {
+			return i
+		}
+		return len(s.Required)
+	}
+	slices.SortStableFunc(properties, func(a, b property) int { return place(a) - place(b) })
 	var have []property
 	if known != nil {
 		if have, err = members(known); err != nil {

@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -36,7 +38,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("FLOWS", flows)
 			return errors.Join(err, writeKeys(env.WorkDir))
 		},
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"code": code, "keep": keep},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"code": code, "keep": keep, "eventually": eventually},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
@@ -81,6 +83,27 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("%q ends with code %d, want %d", args[1:], got, want)
+	}
+}
+
+// eventually PATTERN PROGRAM ARG… runs a program again and again until it succeeds and writes what the pattern matches.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually PATTERN PROGRAM ARG…")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for late := time.After(patience); ; {
+		if err := ts.Exec(args[1], args[2:]...); err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-late:
+			ts.Fatalf("%q never writes what %q matches", args[1:], args[0])
+		}
 	}
 }
 

@@ -37,9 +37,16 @@ func atTerminal(t *testing.T, dir string, args ...string) *session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, cmd: exec.Command("bide", args...), more: make(chan struct{}, 1), done: make(chan struct{})}
+	return atTerminalWith(t, exec.Command("bide", args...), dir, "BIDE_ACTOR=ann", "BIDE_FLOWS="+flows, "NO_COLOR=1")
+}
+
+// atTerminalWith starts a program with more variables in its environment.
+func atTerminalWith(t *testing.T, cmd *exec.Cmd, dir string, env ...string) *session {
+	t.Helper()
+	s := &session{t: t, cmd: cmd, more: make(chan struct{}, 1), done: make(chan struct{})}
 	s.cmd.Dir = dir
-	s.cmd.Env = append(os.Environ(), "BIDE_ACTOR=ann", "BIDE_FLOWS="+flows, "TERM=xterm", "TZ=UTC", "NO_COLOR=1")
+	s.cmd.Env = append(append(os.Environ(), "TERM=xterm", "TZ=UTC"), env...)
+	var err error
 	if s.tty, err = pty.StartWithSize(s.cmd, &pty.Winsize{Rows: 50, Cols: 200}); err != nil {
 		t.Fatal(err)
 	}

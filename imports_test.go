@@ -40,7 +40,7 @@ var layout = map[string][]string{
 	"client":          {"."},
 	"web":             {},
 	"internal/search": {"."},
-	"internal/cli":    {"*", "store/*", "llm/*", "flow/flowtest"},
+	"internal/cli":    {"*", "store/*", "llm/*", "flow/flowtest", "internal/search"},
 	"cmd/*":           {"internal/cli"},
 	"examples/*":      {"*", "store/*", "llm/*"},
 }

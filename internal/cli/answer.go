@@ -49,11 +49,7 @@ Without an answer, you are asked for it. The first answer wins; the same again i
 
 // answer finds a wait, makes an answer of what was given, and sends it.
 func (a *app) answer(cmd *cobra.Command, ref string, command commandFlags, make func(*bide.Wait) (bide.JSON, error)) error {
-	out, err := a.output(cmd)
-	if err != nil {
-		return err
-	}
-	b, err := a.open(cmd)
+	out, b, err := a.look(cmd)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,7 @@ func newInbox(a *app) *cobra.Command {
 whose outcome is unknown. With --all, also those for events, timers and other runs.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}

@@ -32,11 +32,20 @@
 // run, error, the ids of steps, the variables of set steps, and in loops item and index. A
 // template that is one expression keeps the type of its value.
 //
+// A secret is a reference: {{ secret("token") }} in an http or exec step is looked up when the effect runs, through
+// [Handlers], and is never in the ledger.
+//
+// # Loops and branches
+//
+// What goes one after the other is part of the run; a for_each with a concurrency and the branches of parallel are runs of
+// their own, which wait independently. They cannot set variables of the outside; they give back an output. An item or branch
+// without output gives an object of the results of its named steps.
+//
 // # Documents live in the store
 //
 // [Publish] keeps a document in the store under its hash, as a run that waits until it is withdrawn.
-// [Start] publishes before it starts. So every process can go on with a run: [Load] finds the document
-// of a run, [Follow] registers what others publish.
+// [Start] publishes before it starts. So every process can go on with a run: [ForRun] finds the document
+// of a run and registers it, a [Library] registers what others publish, for workers.
 //
 // The package knows no store, no server and no terminal, and nothing but the kernel below it. Cases are
 // run by flow/flowtest, bundles are made and installed by flow/bundle.

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,18 +97,19 @@ func (o *Handlers) exec(ctx context.Context, call *bide.Invocation) (bide.Outcom
 
 // bounded keeps what a program writes, up to a limit.
 type bounded struct {
-	bytes.Buffer
+	data  []byte
 	limit int
 	over  bool
 }
 
 // Write implements io.Writer. Beyond the limit it fails, which ends the program.
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.limit {
+	if len(b.data)+len(p) > b.limit {
 		b.over = true
 		return 0, errors.New("too much output")
 	}
-	return b.Buffer.Write(p)
+	b.data = append(b.data, p...)
+	return len(p), nil
 }
 
-func (b *bounded) text() string { return strings.ToValidUTF8(b.String(), "\uFFFD") }
+func (b *bounded) text() string { return strings.ToValidUTF8(string(b.data), "\uFFFD") }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -29,8 +30,12 @@ func Format(name string, src []byte) ([]byte, error) {
 	if err := yaml.Load(src, &root); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	arrange(root.Content[0], documentOrder)
-	out, err := yaml.Dump(&root, yaml.WithIndent(2), yaml.WithLineWidth(-1))
+	top := root.Content[0]
+	about := top.Content[0].HeadComment // what stands above the first member speaks of the whole
+	top.Content[0].HeadComment = ""
+	arrange(top, documentOrder)
+	top.Content[0].HeadComment = strings.TrimPrefix(about+"\n"+top.Content[0].HeadComment, "\n")
+	out, err := yaml.Dump(&root, yaml.WithIndent(2), yaml.WithCompactSeqIndent(false), yaml.WithLineWidth(-1))
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}

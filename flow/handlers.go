@@ -35,7 +35,7 @@ type Handlers struct {
 	Timeout time.Duration
 	// AllowExec names the programs that exec steps may start, "*" for any. Defaults to none.
 	AllowExec []string
-	// Script bounds scripts. Defaults to 10,000,000 steps and 64 MiB.
+	// Script bounds scripts. Defaults to the limits that ScriptLimits names.
 	Script ScriptLimits
 	// Logger receives what handlers do, without payloads. Defaults to none.
 	Logger *slog.Logger

@@ -53,15 +53,18 @@ func (p *parser) checkSchema(v *value) *jsonschema.Schema {
 	if err == nil {
 		return s
 	}
+	var bad *jsonschema.SchemaValidationError
+	if errors.As(err, &bad) {
+		err = bad.Err
+	}
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
 		text := strings.NewReplacer(`"flow:schema#"`, "it", `"flow:schema"`, "it", "flow:schema", "").Replace(firstLine(err.Error()))
 		p.add(v.place, "the JSON Schema cannot be used: %s", text)
 		return nil
 	}
-	for _, f := range leaves(invalid) {
-		p.add(v.follow(f.path).place, "the JSON Schema cannot be used: %s", f.message)
-	}
+	f := leaves(invalid)[0]
+	p.add(v.follow(f.path).place, "the JSON Schema cannot be used: %s: %s", strings.Join(f.path, "."), f.message)
 	return nil
 }
 

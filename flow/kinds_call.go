@@ -33,11 +33,6 @@ func effectType(kind string) string {
 	return kind
 }
 
-// payload reads an object whose members become the payload of an effect.
-func (p *parser) payload(o *object) *template {
-	return p.template(o.v)
-}
-
 // call plans a call with a payload, secrets apart.
 func call(typ string, payload *template) *effect {
 	return &effect{func(r *reading) (bide.Effect, error) {
@@ -78,7 +73,7 @@ func (p *parser) readHTTP(v *value) kind {
 			}
 		}
 	}
-	return call(TypeHTTP, p.payload(o))
+	return call(TypeHTTP, p.template(o.v))
 }
 
 func (p *parser) readExec(v *value) kind {
@@ -89,7 +84,7 @@ func (p *parser) readExec(v *value) kind {
 		p.add(c.place, "command is a list of a program and its arguments, not %s", c.what()).Suggestion = "there is no shell: write [git, status], not \"git status\""
 	}
 	o.whole("max_bytes", 1, maxExecBytes)
-	return call(TypeExec, p.payload(o))
+	return call(TypeExec, p.template(o.v))
 }
 
 func (p *parser) readScript(v *value) kind {
@@ -121,7 +116,7 @@ func (p *parser) readEmit(v *value) kind {
 	if to := o.get("to"); to != nil && scope == "global" {
 		p.add(to.place, "an event for all is sent to nobody in particular")
 	}
-	return call(TypeEmit, p.payload(o))
+	return call(TypeEmit, p.template(o.v))
 }
 
 func (p *parser) readLLM(v *value) kind {
@@ -135,7 +130,7 @@ func (p *parser) readLLM(v *value) kind {
 	if m := o.get("model"); m != nil && isFixed(m.text) {
 		p.doc.calls.models[m.text] = true
 	}
-	return call(TypeLLM, p.payload(o))
+	return call(TypeLLM, p.template(o.v))
 }
 
 func (p *parser) readTool(v *value, s *step) kind {

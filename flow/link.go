@@ -136,6 +136,7 @@ func problem(code, message, step string) map[string]any {
 // step makes the nodes of one step.
 func (l *linker) step(s *step, a around) {
 	n := l.add(&node{name: s.node, step: s})
+	skip := a.follow
 	if s.next != nil {
 		a.follow = a.target(s.next)
 	}
@@ -153,7 +154,7 @@ func (l *linker) step(s *step, a around) {
 	case *assign:
 		l.assign(n, do, a)
 	case *branch:
-		l.branch(n, do, a)
+		l.branch(n, do, skip, a)
 	case *fail:
 		l.fail(n, do, a)
 	case *giveBack:
@@ -162,12 +163,12 @@ func (l *linker) step(s *step, a around) {
 		l.repeat(n, do, a)
 	case *forEach:
 		if do.concurrency > 0 {
-			l.fanOut(n, do, timeout, a)
+			l.fanOut(n, do, a)
 		} else {
 			l.forEach(n, do, a)
 		}
 	case *parallel:
-		l.parallel(n, do, timeout, a)
+		l.parallel(n, do, a)
 	}
 	if a.catch != "" {
 		n.exits = append(n.exits, edge{to: a.catch, label: "error"})
@@ -175,8 +176,8 @@ func (l *linker) step(s *step, a around) {
 	if timeout != "" {
 		n.exits = append(n.exits, edge{to: timeout, label: "timeout"})
 	}
-	if _, isBranch := s.do.(*branch); s.cond != nil && !isBranch {
-		l.guard(n, s.cond, a.follow)
+	if s.cond != nil && s.kind != "then" {
+		l.guard(n, s.cond, skip)
 	}
 }
 
@@ -254,7 +255,7 @@ func (l *linker) assign(n *node, do *assign, a around) {
 	}
 }
 
-func (l *linker) branch(n *node, do *branch, a around) {
+func (l *linker) branch(n *node, do *branch, skip string, a around) {
 	ways := make([]string, len(do.arms))
 	for i, arm := range do.arms {
 		if arm.jump != nil {
@@ -264,21 +265,18 @@ func (l *linker) branch(n *node, do *branch, a around) {
 		}
 		n.exits = append(n.exits, edge{to: ways[i], label: arm.label})
 	}
-	last := do.arms[len(do.arms)-1]
-	if last.label != "else" {
-		n.exits = append(n.exits, edge{to: a.follow, label: "else"})
+	otherwise := a.follow
+	if n.step.kind == "then" {
+		otherwise = skip
 	}
-	s, isSwitch := n.step, n.step.kind == "switch"
+	if do.arms[len(do.arms)-1].label != "else" {
+		n.exits = append(n.exits, edge{to: otherwise, label: "else"})
+	}
 	n.plan = func(r *reading) (bide.StepPlan, error) {
-		if isSwitch && s.cond != nil {
-			if ok, err := s.cond.test(r); err != nil || !ok {
-				return bide.Go(a.follow), err
-			}
-		}
 		for i, arm := range do.arms {
 			cond := arm.cond
-			if !isSwitch && i == 0 {
-				cond = s.cond
+			if n.step.kind == "then" && i == 0 {
+				cond = n.step.cond
 			}
 			ok := cond == nil
 			if !ok {
@@ -291,10 +289,7 @@ func (l *linker) branch(n *node, do *branch, a around) {
 				return bide.Go(ways[i]), nil
 			}
 		}
-		return bide.Go(a.follow), nil
-	}
-	if isSwitch && s.cond != nil {
-		n.exits = append(n.exits, edge{to: a.follow, label: "skipped"})
+		return bide.Go(otherwise), nil
 	}
 }
 

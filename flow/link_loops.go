@@ -264,7 +264,7 @@ func (l *linker) body(s *step, name string, b *block, in *scope, output *templat
 }
 
 // fanOut makes the nodes of a for_each step whose items have runs of their own.
-func (l *linker) fanOut(n *node, do *forEach, timeout string, a around) {
+func (l *linker) fanOut(n *node, do *forEach, a around) {
 	s, join := n.step, joinNode(n.step)
 	l.body(s, s.node, do.body, do.scope, do.output, nextNode(s))
 	n.exits = []edge{{to: join}, {to: l.g.bodies[s.node], label: "each", inside: true}}
@@ -282,10 +282,7 @@ func (l *linker) fanOut(n *node, do *forEach, timeout string, a around) {
 			inputs[i] = envelope{Body: s.node, Item: items[i], Index: i, Names: names}
 		}
 		e := bide.FanOut(r.run.Workflow, inputs, &bide.FanOutOptions{ChildOptions: bide.ChildOptions{Version: r.run.Version}, AtOnce: do.concurrency, AllowFailures: do.allowFailures})
-		if e, err = s.refined(e.As("loops."+s.node), r); err != nil {
-			return bide.StepPlan{}, err
-		}
-		return bide.Do(e).Then(join).OnError(a.catch).OnTimeout(timeout), nil
+		return bide.Do(e.As("loops." + s.node)).Then(join).OnError(a.catch), nil
 	}
 	l.add(&node{name: join, step: s, catch: a.catch, exits: []edge{{to: a.follow}}, plan: func(r *reading) (bide.StepPlan, error) {
 		ended, err := bide.Get[[]bide.ChildResult](r.run.Vars, "loops."+s.node)
@@ -316,7 +313,7 @@ func (l *linker) fanOut(n *node, do *forEach, timeout string, a around) {
 }
 
 // parallel makes the nodes of a parallel step: every branch has a run of its own.
-func (l *linker) parallel(n *node, do *parallel, timeout string, a around) {
+func (l *linker) parallel(n *node, do *parallel, a around) {
 	s, join := n.step, joinNode(n.step)
 	n.exits = []edge{{to: join}}
 	for _, br := range do.branches {
@@ -337,11 +334,7 @@ func (l *linker) parallel(n *node, do *parallel, timeout string, a around) {
 		if do.first {
 			opts.Need = 1
 		}
-		e, err := s.refined(bide.FanOut(r.run.Workflow, inputs, &opts).As("loops."+s.node), r)
-		if err != nil {
-			return bide.StepPlan{}, err
-		}
-		return bide.Do(e).Then(join).OnError(a.catch).OnTimeout(timeout), nil
+		return bide.Do(bide.FanOut(r.run.Workflow, inputs, &opts).As("loops." + s.node)).Then(join).OnError(a.catch), nil
 	}
 	l.add(&node{name: join, step: s, catch: a.catch, exits: []edge{{to: a.follow}}, plan: func(r *reading) (bide.StepPlan, error) {
 		ended, err := bide.Get[[]*bide.ChildResult](r.run.Vars, "loops."+s.node)

@@ -64,9 +64,6 @@ func (p *parser) lint() {
 		if s.scope == p.doc.scope && !reached[s.node] {
 			p.warn(s.place, "step %s is never reached", s.name())
 		}
-		if s.retry != nil && s.once {
-			p.warn(s.place, "step %s is tried again after errors although it is to happen at most once: after an error the outcome may be unknown", s.name())
-		}
 	}
 	used := map[string]bool{}
 	for _, ref := range p.refs {
@@ -98,5 +95,5 @@ func (p *parser) warn(at place, format string, args ...any) {
 func (at place) key() string { return fmt.Sprintf("%d:%d", at.line, at.column) }
 
 // Lint lists what is allowed but looks like a mistake: steps that are never reached, variables and settings
-// that are never used, retries of what is to happen once.
+// that are never used.
 func (d *Doc) Lint() []Fault { return slices.Clone(d.warnings) }

@@ -16,7 +16,7 @@ import (
 type ScriptLimits struct {
 	// Steps of the interpreter. Defaults to 10,000,000.
 	Steps uint64
-	// Bytes is what the arguments and the result may take as JSON, and strings and lists inside at most. Defaults to 8 MiB.
+	// Bytes is how large the result may be. Defaults to 8 MiB. What a script holds while it runs is bounded by its steps alone.
 	Bytes int
 }
 
@@ -33,7 +33,7 @@ func (l ScriptLimits) withDefaults() ScriptLimits {
 // scriptFile is what scripts are called in their errors.
 const scriptFile = "script"
 
-var dialect = &syntax.FileOptions{Set: true, TopLevelControl: true, GlobalReassign: true}
+var dialect = &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, GlobalReassign: true}
 
 // checkScript reports what is wrong with a script before it runs.
 func (p *parser) checkScript(v *value) {

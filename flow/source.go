@@ -52,6 +52,10 @@ func (f *faults) read(src []byte) *value {
 		return nil
 	}
 	var root yaml.Node
+	if len(bytes.TrimSpace(src)) == 0 {
+		f.add(top, "the document is empty").Suggestion = "begin with bide: 1"
+		return nil
+	}
 	if err := yaml.Load(src, &root); err != nil {
 		f.yamlError(err)
 		return nil

@@ -212,15 +212,10 @@ func (p *parser) refine(o *object, s *step) {
 	only("retry", tried, "it is for steps that handlers carry out")
 	only("delivery", tried, "it is for steps that handlers carry out")
 	only("attempt_timeout", tried, "it is for steps that handlers carry out")
-	_, waits := s.do.(*effect)
-	switch do := s.do.(type) {
-	case *forEach:
-		waits = do.concurrency > 0
-	case *parallel:
-		waits = true
-	}
-	only("timeout", waits, "it does not wait by itself; put the timeout on the steps inside")
-	only("on_timeout", waits, "it does not wait by itself; put it on the steps inside")
+	_, one := s.do.(*effect)
+	why := "put it on the steps inside, or beside them in a parallel branch that waits, with join: first"
+	only("timeout", one, why)
+	only("on_timeout", one, why)
 	if _, ok := s.do.(*giveBack); ok {
 		only("next", false, "nothing comes after it")
 	}

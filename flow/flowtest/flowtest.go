@@ -52,17 +52,17 @@ func Run(ctx context.Context, doc *flow.Doc, cases *flow.Cases) (out []Result, e
 
 // play is one case at work.
 type play struct {
-	doc      *flow.Doc
-	c        flow.Case
-	rt       *bide.Runtime
-	clock    *bidetest.Clock
-	root     string
-	asked    map[string]time.Time // when waits were first seen
-	turn     map[string]int       // by wait: which of its step's it is
-	opened   map[string]int       // by step: waits seen
-	called   map[string]int       // by run, node, step and effect: attempts
-	events   int                  // sent
-	alarms   []time.Time          // when answers and events are due
+	doc    *flow.Doc
+	c      flow.Case
+	rt     *bide.Runtime
+	clock  *bidetest.Clock
+	root   string
+	asked  map[string]time.Time // when waits were first seen
+	turn   map[string]int       // by wait: which of its step's it is
+	opened map[string]int       // by step: waits seen
+	called map[string]int       // by run, node, step and effect: attempts
+	events int                  // sent
+	alarms []time.Time          // when answers and events are due
 }
 
 func (p *play) run(ctx context.Context) (*Result, error) {

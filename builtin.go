@@ -50,6 +50,9 @@ func (m *machine) beginBuiltin(i int) error {
 			return m.failAttempt(i, &Failure{Code: FailureNode, Permanent: true, Message: err.Error()}, 0, nil)
 		}
 		w.Kind, w.Key = WaitForEvent, key
+		if s.Past > 0 {
+			w.Since = truncate(m.now.Add(-time.Duration(s.Past)))
+		}
 	case TypeJob:
 		w.Kind, w.Key = WaitJob, s.Key
 	}
@@ -113,7 +116,7 @@ func checkBuiltin(e *Effect, lim *Limits) error {
 			}
 		}
 	case TypeWaitEvent:
-		return checkEvent(s.Scope, s.Key, true)
+		return s.checkEvent()
 	case TypeFanOut:
 		var f fanSpec
 		if err := decodeOwn(e.Payload, &f); err != nil {

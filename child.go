@@ -75,7 +75,7 @@ func (m *machine) startChild(i int, workflow string, input JSON, opts *ChildOpti
 	}
 	start := RunStarted{
 		RunID: derivedID("child", e.Key, strconv.FormatInt(r.WaitCount, 10)), Workflow: wf.ID, Version: wf.Version, Definition: wf.Definition(), Entry: wf.Entry,
-		Input: input, Session: opts.Session, Labels: opts.Labels, Parent: r.ID, Detached: opts.Detached, Depth: r.Depth + 1, MaxSteps: m.lim.Steps,
+		Input: input, Session: opts.Session, Labels: opts.Labels, Parent: r.ID, Root: r.Root, Detached: opts.Detached, Depth: r.Depth + 1, MaxSteps: m.lim.Steps,
 	}
 	if start.Session == "" {
 		start.Session = r.Session
@@ -114,13 +114,13 @@ func childOutcome(payload JSON) (outcome, error) {
 	case StatusCompleted:
 		return outcome{result: payload}, nil
 	case StatusFailed:
-		f := &Failure{Code: FailureChild, Permanent: true, Message: "run " + c.RunID + " failed"}
+		f := &Failure{Code: FailureChild, Permanent: true, Run: c.RunID, Message: "run " + c.RunID + " failed"}
 		if c.Error != nil {
 			f.Message += ": " + c.Error.Message
 		}
 		return outcome{fail: f}, nil
 	}
-	return outcome{fail: &Failure{Code: FailureChildCancelled, Permanent: true, Message: "run " + c.RunID + " was " + string(c.Status)}}, nil
+	return outcome{fail: &Failure{Code: FailureChildCancelled, Permanent: true, Run: c.RunID, Message: "run " + c.RunID + " was " + string(c.Status)}}, nil
 }
 
 // cancelChild tells a child whose end nobody waits for any more to end.

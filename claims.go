@@ -12,8 +12,8 @@ import (
 // A claim ends by itself with the commit made under it (Commit.Fence) that leaves
 // the run with another status than running, and goes on with a later one made under it
 // that leaves it running again. A commit that is made without a claim and turns
-// a run that is not running into one that is leaves it to be claimed by anybody; other
-// commits without a claim change nothing about it.
+// a run that is not running into one that is leaves it to be claimed by anybody, unless
+// it claims the run itself (Commit.Owner); other commits without a claim change nothing about it.
 type Claims interface {
 	// Claim gives the owner up to q.Limit runs that can proceed and nobody
 	// drives, those that can since longest first, and raises the fence of each. A
@@ -31,9 +31,9 @@ type Claims interface {
 	// SetAside keeps a run from being claimed, for a reason that is listed with
 	// it (RunInfo.SetAside); an empty reason lets it be claimed again. It fails with ErrNotFound.
 	SetAside(ctx context.Context, runID, reason string) error
-	// NextWake returns the time of the earliest timer of all runs that wait, due
-	// or not, or zero.
-	NextWake(ctx context.Context) (time.Time, error)
+	// NextWake returns the time of the earliest timer later than after of all runs
+	// that wait and are not set aside, or zero.
+	NextWake(ctx context.Context, after time.Time) (time.Time, error)
 }
 
 // ClaimQuery says what a worker can take.
@@ -54,4 +54,13 @@ type WorkflowVersion struct{ ID, Version string }
 type Claim struct {
 	RunID string
 	Fence int64
+}
+
+// Hinter is what a store offers that hears of what other processes do.
+type Hinter interface {
+	// Hints calls f, soon, after other processes, and perhaps this one, have
+	// committed; claimable says that runs may have become claimable by it. One call may
+	// stand for many commits, and some may be missed: it is a hint. f returns at once. The
+	// calls end with ctx.
+	Hints(ctx context.Context, f func(claimable bool)) error
 }

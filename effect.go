@@ -26,6 +26,9 @@ type Effect struct {
 	// between. Zero means no bound.
 	AttemptTimeout Duration `json:"attempt_timeout,omitempty"`
 	Timeout        Duration `json:"timeout,omitempty"`
+	// ErrorResult makes a failure for good the effect's result, {"error": Failure},
+	// instead of failing the step.
+	ErrorResult bool `json:"error_result,omitempty"`
 
 	err error // a fault met while building it; reported when the plan is checked
 }
@@ -40,7 +43,14 @@ const (
 	// AtMostOnce never runs it again by itself: it opens an attention wait, and a
 	// person says what happened.
 	AtMostOnce Delivery = "at_most_once"
+	// AtMostOnceDecided is AtMostOnce from the time that a wait of the effect's
+	// handler led to another attempt; what the handler does before may be repeated.
+	// It is for handlers that ask for leave before they do anything (Waiting, Decided).
+	AtMostOnceDecided Delivery = "at_most_once_decided"
 )
+
+// once reports whether an effect that may have happened is not to be made again by itself.
+func (d Delivery) once() bool { return d != AtLeastOnce }
 
 // RetryPolicy says how often and when a failed attempt is made again (K11). The
 // delay before attempt n+1 is Backoff x Factor^(n-1), at most Max, less a random
@@ -104,6 +114,7 @@ type waitSpec struct {
 	For      Duration `json:"for,omitempty"`
 	Key      string   `json:"key,omitempty"`
 	Scope    Scope    `json:"scope,omitempty"`
+	Past     Duration `json:"past,omitempty"`
 	Details  JSON     `json:"details,omitempty"`
 	Timeout  Duration `json:"timeout,omitempty"`
 	Default  JSON     `json:"default,omitempty"`
@@ -204,6 +215,17 @@ func (e Effect) WithAttemptTimeout(d time.Duration) Effect { e.AttemptTimeout = 
 // Once sets delivery to AtMostOnce.
 func (e Effect) Once() Effect { e.Delivery = AtMostOnce; return e }
 
+// OnceDecided sets delivery to AtMostOnceDecided.
+func (e Effect) OnceDecided() Effect { e.Delivery = AtMostOnceDecided; return e }
+
+// WithErrorResult makes a failure for good the effect's result, an ErrorResult.
+func (e Effect) WithErrorResult() Effect { e.ErrorResult = true; return e }
+
+// ErrorResult is the result of an effect that failed, with Effect.ErrorResult.
+type ErrorResult struct {
+	Error *Failure `json:"error"`
+}
+
 // attempts is how many attempts the policy allows.
 func (e *Effect) attempts() int {
 	switch {
@@ -258,8 +280,11 @@ func (e *Effect) faults(at string, lim *Limits) (out []Fault) {
 			add(".result", "%v", err)
 		}
 	}
-	if e.Delivery != AtLeastOnce && e.Delivery != AtMostOnce {
-		add(".delivery", "%q is neither empty nor %q", e.Delivery, AtMostOnce)
+	if e.Delivery != AtLeastOnce && e.Delivery != AtMostOnce && e.Delivery != AtMostOnceDecided {
+		add(".delivery", "%q is not empty, %q or %q", e.Delivery, AtMostOnce, AtMostOnceDecided)
+	}
+	if e.ErrorResult && e.Type == TypeFanOut {
+		add(".error_result", "does not go with a fan-out; use FanOutOptions.AllowFailures")
 	}
 	if e.Timeout < 0 || e.AttemptTimeout < 0 {
 		add(".timeout", "is negative")

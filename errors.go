@@ -21,10 +21,13 @@ const (
 	CodeAlreadyDecided  Code = "already_decided"
 	CodeExpired         Code = "expired"
 	CodeInvalidAnswer   Code = "invalid_answer"
+	CodeArgsChanged     Code = "args_changed"
+	CodeForbidden       Code = "forbidden"
 	CodeInvalidInput    Code = "invalid_input"
 	CodeInvalidWorkflow Code = "invalid_workflow"
 	CodeUnknownWorkflow Code = "unknown_workflow"
 	CodeWrongStatus     Code = "wrong_status"
+	CodeDiverged        Code = "diverged"
 	CodeCorrupt         Code = "corrupt"
 	CodeStoreLocked     Code = "store_locked"
 	CodeStoreReadOnly   Code = "store_read_only"
@@ -59,6 +62,11 @@ var (
 	// ErrInvalidAnswer is returned by Resume when the answer does not fit the
 	// wait. Its Faults list every reason; the wait stays open.
 	ErrInvalidAnswer = &Error{Code: CodeInvalidAnswer}
+	// ErrArgsChanged is returned by Resume when a decision about a tool call is
+	// about other arguments than those now proposed. Look at the wait again.
+	ErrArgsChanged = &Error{Code: CodeArgsChanged}
+	// ErrForbidden is returned by Resume when the actor is not among those who may answer the wait.
+	ErrForbidden = &Error{Code: CodeForbidden}
 	// ErrInvalidInput is returned when an argument of a verb cannot be used: not
 	// JSON, too large, an id with characters that ids cannot have.
 	ErrInvalidInput = &Error{Code: CodeInvalidInput}
@@ -70,6 +78,8 @@ var (
 	// ErrWrongStatus is returned when the run's status does not allow the verb:
 	// cancelling an ended run, retrying one that did not fail.
 	ErrWrongStatus = &Error{Code: CodeWrongStatus}
+	// ErrDiverged is returned by Migrate when the new code decides a recorded step otherwise.
+	ErrDiverged = &Error{Code: CodeDiverged}
 	// ErrCorrupt is returned when stored records do not form a valid chain or
 	// cannot be read back, or the database file is damaged.
 	ErrCorrupt = &Error{Code: CodeCorrupt}

@@ -12,7 +12,8 @@ import (
 type Scope string
 
 // The scopes of events. An event for a run or a session is kept until one wait
-// takes it; one for a workflow or for all reaches every wait that is open when it is sent.
+// takes it; one for a workflow or for all reaches every wait that is open when it is sent, and
+// within Event.Keep every later one that asks for it.
 const (
 	ScopeRun      Scope = "run"
 	ScopeSession  Scope = "session"
@@ -35,6 +36,9 @@ type Event struct {
 	ScopeID string
 	Name    string // letters, digits and ._-
 	Payload any    // any JSON value
+	// Keep is how long an event for a workflow or for all stays for later waits that
+	// ask for it (EventOptions.Past), by the sender's clock. Zero keeps it for none.
+	Keep time.Duration
 }
 
 // ReceivedEvent is the result of waiting for an event.
@@ -52,6 +56,9 @@ type EventOptions struct {
 	Scope Scope
 	// Timeout is how long to wait; then the effect fails with code timeout, which OnTimeout can catch. Zero means forever.
 	Timeout Duration
+	// Past also takes an event of the workflow or of all that was sent at most this
+	// long before and is still kept (Event.Keep); the oldest first. Zero takes later ones only.
+	Past Duration
 }
 
 // WaitEvent waits for an event by name; "*" takes any. Its result is a ReceivedEvent.
@@ -59,8 +66,16 @@ func WaitEvent(name string, opts *EventOptions) Effect {
 	if opts == nil {
 		opts = &EventOptions{}
 	}
-	spec := waitSpec{Key: name, Scope: opts.Scope, Timeout: opts.Timeout}
-	return spec.effect(TypeWaitEvent, checkEvent(opts.Scope, name, true))
+	spec := waitSpec{Key: name, Scope: opts.Scope, Timeout: opts.Timeout, Past: opts.Past}
+	return spec.effect(TypeWaitEvent, spec.checkEvent())
+}
+
+// checkEvent holds a wait for an event to what Send can send.
+func (s *waitSpec) checkEvent() error {
+	if s.Past < 0 || s.Past > 0 && s.Scope != ScopeWorkflow && s.Scope != ScopeGlobal {
+		return fmt.Errorf("past is %s; it is not negative and goes with the scopes workflow and global: other events are kept until they are taken", s.Past)
+	}
+	return checkEvent(s.Scope, s.Key, true)
 }
 
 func checkEvent(scope Scope, name string, star bool) error {
@@ -98,14 +113,34 @@ func (r *Run) eventKey(scope Scope, name string) (string, error) {
 // once. It fails with ErrInvalidInput when a field cannot be used, and, for a run, with
 // ErrNotFound when there is none and ErrWrongStatus when it has ended.
 func (rt *Runtime) Send(ctx context.Context, e Event) error {
-	m, err := rt.message(ctx, e)
+	m, err := rt.message(e)
 	if err != nil {
 		return err
+	}
+	if m.To != "" {
+		if done, err := rt.deliver(ctx, m); done || err != nil {
+			return err
+		}
+		run, err := rt.Get(ctx, m.To)
+		if err == nil {
+			err = run.receives(m)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return rt.commit(ctx, &Commit{Send: []Message{m}})
 }
 
-func (rt *Runtime) message(ctx context.Context, e Event) (m Message, err error) {
+// receives says why an event cannot be sent to the run.
+func (r *Run) receives(m Message) error {
+	if r.Status.Final() {
+		return Errorf(CodeWrongStatus, "cannot send event %q to run %s: it is %s", m.Key, r.ID, r.Status).onRun(r.ID)
+	}
+	return nil
+}
+
+func (rt *Runtime) message(e Event) (m Message, err error) {
 	if e.Scope == "" {
 		e.Scope = ScopeRun
 	}
@@ -131,16 +166,15 @@ func (rt *Runtime) message(ctx context.Context, e Event) (m Message, err error) 
 	m = Message{ID: e.ID, Key: EventKey(e.Scope, e.ScopeID, e.Name), Payload: payload, At: rt.now()}
 	switch e.Scope {
 	case ScopeRun:
-		run, err := rt.Get(ctx, e.ScopeID)
-		if err != nil {
-			return m, err
-		}
-		if run.Status.Final() {
-			return m, Errorf(CodeWrongStatus, "cannot send event %q to run %s: it is %s", e.Name, run.ID, run.Status).onRun(run.ID)
-		}
 		m.To = e.ScopeID
 	case ScopeWorkflow, ScopeGlobal:
 		m.Copies = true
+		if e.Keep > 0 {
+			m.Until = truncate(m.At.Add(e.Keep))
+		}
+	}
+	if e.Keep < 0 || e.Keep > 0 && !m.Copies {
+		return m, Errorf(CodeInvalidInput, "event %q cannot be sent: %s is not how long to keep one for a %s; those for a run or session are kept until they are taken", e.Name, e.Keep, e.Scope)
 	}
 	return m, nil
 }

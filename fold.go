@@ -52,8 +52,8 @@ func (r *Run) apply(rec *Record, data any) error {
 }
 
 func (r *Run) change(rec *Record, data any) error {
-	if r.Seq == 0 && rec.Kind != KindRunStarted {
-		return fmt.Errorf("a ledger begins with %s", KindRunStarted)
+	if begins := rec.Kind == KindRunStarted || rec.Kind == KindRunForked; begins != (r.Seq == 0) {
+		return fmt.Errorf("a ledger begins with %s or %s, and has no other", KindRunStarted, KindRunForked)
 	}
 	switch d := data.(type) {
 	case *RunStarted:
@@ -78,6 +78,12 @@ func (r *Run) change(rec *Record, data any) error {
 		return r.onEffect(d.Effect, func(e *EffectState) error { r.openWait(e, *d); return nil })
 	case *WaitResolved:
 		return r.waitResolved(rec, d)
+	case *RunForked:
+		return r.forked(rec, d)
+	case *RunMigrated:
+		r.Version, r.Definition = d.Version, d.Definition
+	case *GrantRevoked:
+		return r.grantRevoked(d.GrantID)
 	case *RunCompleted:
 		r.Output = d.Output
 		r.end(StatusCompleted, rec.At)
@@ -114,7 +120,10 @@ func (r *Run) changeByCommand(rec *Record) error {
 func (r *Run) started(rec *Record, d *RunStarted) error {
 	r.RunInfo = RunInfo{
 		ID: d.RunID, Workflow: d.Workflow, Version: d.Version, Definition: d.Definition, Status: StatusRunning,
-		Key: d.Key, Session: d.Session, Actor: rec.Actor, Parent: d.Parent, Labels: d.Labels, CreatedAt: rec.At,
+		Key: d.Key, Session: d.Session, Actor: rec.Actor, Parent: d.Parent, Root: d.Root, Labels: d.Labels, CreatedAt: rec.At,
+	}
+	if r.Root == "" {
+		r.Root = r.ID
 	}
 	r.Deadline, r.MaxSteps, r.Detached, r.Depth = d.Deadline, d.MaxSteps, d.Detached, d.Depth
 	r.Exit = &Exit{Node: d.Entry}
@@ -196,8 +205,7 @@ func (e *EffectState) resultWrite(result JSON) (Write, bool) {
 func (r *Run) effectFailed(rec *Record, e *EffectState, d *EffectFailed) {
 	e.Error = &d.Error
 	if d.RetryAt.IsZero() {
-		e.Status, e.Wait = StateFailed, ""
-		r.settle()
+		r.failEffect(e, e.Error)
 		return
 	}
 	r.openWait(e, Wait{
@@ -246,6 +254,10 @@ func (r *Run) waitResolved(rec *Record, d *WaitResolved) error {
 		return err
 	}
 	effect, item := w.Effect, w.Item
+	answered := Answered{Wait: *w, Decision: Decision{Wait: w.ID, By: d.By, Answer: d.Answer, Actor: rec.Actor, At: rec.At, Seq: rec.Seq}}
+	if d.By == ByDeadline {
+		answered.Decision.Answer = w.Default
+	}
 	r.closeWait(d.WaitID)
 	return r.onEffect(effect, func(e *EffectState) error {
 		if e.FanOut != nil {
@@ -255,10 +267,12 @@ func (r *Run) waitResolved(rec *Record, d *WaitResolved) error {
 		switch {
 		case out.again:
 			e.Status = StatePending
+			if answered.Wait.Kind != WaitAttention {
+				r.answered(e, answered)
+			}
 			return nil
 		case out.fail != nil:
-			e.Status, e.Error = StateFailed, out.fail
-			r.settle()
+			r.failEffect(e, out.fail)
 			return nil
 		}
 		if err := r.effectCompleted(e, out.result, nil); err != nil {
@@ -266,6 +280,29 @@ func (r *Run) waitResolved(rec *Record, d *WaitResolved) error {
 		}
 		return nil
 	})
+}
+
+// answered keeps an answer for the attempt that it leads to. The one that
+// asked has not failed, and so does not count against the retry policy.
+func (r *Run) answered(e *EffectState, a Answered) {
+	e.Answered = append(e.Answered[:len(e.Answered):len(e.Answered)], a)
+	e.Spent = max(e.Spent-1, 0)
+	if g, ok := a.Grant(); ok {
+		r.Grants = append(r.Grants[:len(r.Grants):len(r.Grants)], g)
+	}
+}
+
+// failEffect ends an effect that failed for good. With ErrorResult, the
+// failure is its result, if that has a place.
+func (r *Run) failEffect(e *EffectState, f *Failure) {
+	e.Status, e.Wait, e.Error = StateFailed, "", f
+	if raw, err := encodeOwn(ErrorResult{f}); e.ErrorResult && err == nil {
+		w, ok := e.resultWrite(raw)
+		if !ok || r.Vars.apply(w) == nil {
+			e.Status = StateCompleted
+		}
+	}
+	r.settle()
 }
 
 // misplaced fails an effect whose result does not fit its place in vars. An
@@ -278,6 +315,10 @@ func (r *Run) misplaced(e *EffectState, err error) {
 // resolve derives the effect's outcome from the way its wait was closed.
 func (w *Wait) resolve(d *WaitResolved, actor string) (outcome, error) {
 	switch by := d.By; {
+	case w.Again && w.Kind != WaitToolApproval && (by != ByDeadline || w.Default != nil):
+		return outcome{again: true}, nil
+	case by == ByDeadline && w.Kind == WaitToolApproval && w.OnExpire == ExpireReject:
+		return w.notDecided()
 	case by == ByEvent:
 		return received(d.Answer, d.Message, "")
 	case by == ByChild:

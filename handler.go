@@ -13,7 +13,8 @@ import (
 // It should return when ctx ends; context.Cause then says why.
 //
 // An error, or a panic, is a failed attempt. Wrap it with Permanent or RetryAfter, or
-// return a *Failure, to say more about it.
+// return a *Failure, to say more about it. What Completed holds beside an error is kept
+// on record with the failed attempt (EffectFailed.Result) and goes nowhere else.
 type Handler func(ctx context.Context, call *Invocation) (Outcome, error)
 
 // Invocation is one attempt of an effect, as its handler sees it.
@@ -29,23 +30,38 @@ type Invocation struct {
 	Deadline time.Time
 	Session  string
 	Labels   map[string]string
+	// Answered are the waits that earlier attempts opened to be called again, with their answers, oldest first.
+	Answered []Answered
+	// Grants are those of the run (Run.Grants).
+	Grants []Grant
+	// Vars are the run's vars as of this attempt. Effects of the same step may
+	// have written to them since the plan; what a step before wrote is there.
+	Vars Vars
+	// Last is why the attempt before this one failed; nil when none did.
+	Last *Failure
 }
 
-// Outcome is what a handler returns: Completed or Waiting.
+// Outcome is what a handler returns: Completed, Waiting or Decided.
 type Outcome struct {
-	value  any
-	writes []Write
-	wait   *Wait
+	value   any
+	writes  []Write
+	wait    *Wait
+	decided any // with wait: its answer
 }
 
 // Completed is the end of an effect with a result and, if it should change vars
 // beyond the result's own place, writes.
 func Completed(result any, writes ...Write) Outcome { return Outcome{value: result, writes: writes} }
 
-// Waiting leaves the effect open on a wait; the answer becomes its result. Kind
-// (WaitQuestion, WaitForm, WaitForEvent, WaitJob or WaitCustom, the default), Key, Message, Choices,
-// FreeText, Schema, Details, ExpiresAt and Default count; the rest is set by the kernel.
+// Waiting leaves the effect open on a wait; the answer becomes its result, or, with
+// Wait.Again, comes back to the handler in another attempt. Kind (WaitQuestion, WaitForm, WaitForEvent, WaitJob,
+// WaitToolApproval, WaitBudget or WaitCustom, the default), Key, Message, Choices, FreeText, Schema, Details, Items,
+// Assignees, Priority, Again, State, ExpiresAt, OnExpire and Default count; the rest is set by the kernel.
 func Waiting(w Wait) Outcome { return Outcome{wait: &w} }
+
+// Decided puts on record a wait that needs no person, with the answer that
+// resolves it at once: leave that a rule gives, for one.
+func Decided(w Wait, answer any) Outcome { return Outcome{wait: &w, decided: answer} }
 
 // Typed makes a Handler of a function with Go types; JSON goes in between.
 // The function finds its Invocation with InvocationFrom.
@@ -121,10 +137,14 @@ func callHandler(ctx context.Context, h Handler, call *Invocation) (res *result)
 	out, err := h(context.WithValue(ctx, invocationKey{}, call), call)
 	if err != nil {
 		res.failed(ctx, err)
+		res.keep(out.value)
 		return res
 	}
 	if out.wait != nil {
 		res.waits(out.wait)
+		if res.wait != nil && out.decided != nil {
+			res.decides(out.decided)
+		}
 		return res
 	}
 	if res.value, err = encode(out.value); err != nil {
@@ -142,6 +162,16 @@ func callHandler(ctx context.Context, h Handler, call *Invocation) (res *result)
 		res.writes = append(res.writes, w)
 	}
 	return res
+}
+
+// keep adds to a failed attempt the result that came with it, if it is JSON.
+func (res *result) keep(value any) {
+	if value == nil {
+		return
+	}
+	if raw, err := encode(value); err == nil {
+		res.value = raw
+	}
 }
 
 func (res *result) failed(ctx context.Context, err error) {
@@ -178,7 +208,7 @@ func (res *result) waits(w *Wait) {
 	}
 	c.Until, c.ExpiresAt = time.Time{}, truncate(c.ExpiresAt)
 	bad := ""
-	for _, raw := range []*JSON{&c.Schema, &c.Details, &c.Default} {
+	for _, raw := range []*JSON{&c.Schema, &c.Details, &c.Default, &c.State} {
 		if *raw == nil {
 			continue
 		}
@@ -191,8 +221,13 @@ func (res *result) waits(w *Wait) {
 	case bad != "":
 	case c.Kind == WaitTimer || c.Kind == WaitRetry || c.Kind == WaitAttention:
 		bad = fmt.Sprintf("a handler cannot open a wait of kind %s", c.Kind)
-	case c.Kind == WaitForm:
+	case c.Kind == WaitForm, c.Kind == WaitBudget && c.Schema != nil:
 		if _, err := compileSchema(c.Schema); err != nil {
+			bad = err.Error()
+		}
+	}
+	if bad == "" {
+		if err := c.prepareItems(); err != nil {
 			bad = err.Error()
 		}
 	}
@@ -206,4 +241,20 @@ func (res *result) waits(w *Wait) {
 		return
 	}
 	res.wait = &c
+}
+
+// decides resolves the attempt's wait at once.
+func (res *result) decides(answer any) {
+	raw, err := encode(answer)
+	if err == nil {
+		if faults := res.wait.check(raw); len(faults) > 0 {
+			err = errors.New(faults[0].String())
+		}
+	}
+	if err != nil {
+		res.fail = &Failure{Code: FailureHandler, Permanent: true, Message: "the wait cannot be resolved: " + err.Error()}
+		res.wait = nil
+		return
+	}
+	res.decided = raw
 }

@@ -21,10 +21,15 @@ type machine struct {
 	command *CommandRecord // what to keep of the command at work, once it is done
 
 	from      Position
+	was       Status // before the records in out; empty for a run that is not there yet
 	out       []Record
 	outBytes  int
 	announced map[attemptID]bool // attempts announced by records in out
 	fence     int64              // the claim under which the run is driven
+	owner     string             // for whom the commit claims the run; empty for nobody
+	claimed   int64              // the number of that claim
+	fired     bool               // a timer fired
+	lag       time.Duration      // the longest that one that fired was due
 	looked    bool               // every message that could be taken was
 	taken     map[string]bool    // messages taken by records in out or before
 	took      []string
@@ -41,7 +46,7 @@ type attemptID struct {
 
 func newMachine(r *Run, wf *Workflow, lim *Limits, now time.Time, random float64, cause Cause) *machine {
 	return &machine{run: r, wf: wf, lim: lim, now: now, random: random, cause: cause,
-		from: r.Position()}
+		from: r.Position(), was: r.Status}
 }
 
 // announce notes that the pending records announce an attempt.
@@ -74,6 +79,9 @@ func (m *machine) emit(kind Kind, step int64, node string, data any) error {
 	if err := m.run.apply(&rec, data); err != nil {
 		return err
 	}
+	if m.out == nil {
+		m.out = make([]Record, 0, 4) // most commits have two or three
+	}
 	m.out = append(m.out, rec)
 	m.outBytes += len(rec.Raw)
 	if m.run.Status.Final() && !wasFinal {
@@ -92,7 +100,7 @@ func (m *machine) commit() *Commit {
 	c := &Commit{
 		RunID: m.run.ID, Expect: m.from, Records: m.out, Info: m.run.RunInfo,
 		Opened: m.run.opened, Closed: m.run.closed, Command: m.command,
-		Starts: m.starts, Send: m.send, Took: m.took, Fence: m.fence,
+		Starts: m.starts, Send: m.send, Took: m.took, Fence: m.fence, Owner: m.owner, Claimed: m.claimed,
 	}
 	m.run.opened, m.run.closed = nil, nil
 	return c
@@ -165,6 +173,7 @@ func (m *machine) fireDue() error {
 		if at.IsZero() || m.now.Before(at) {
 			continue
 		}
+		m.fired, m.lag = true, max(m.lag, m.now.Sub(at))
 		var err error
 		switch {
 		case w.Kind == WaitRetry:
@@ -226,7 +235,7 @@ func (m *machine) inDoubt(i int) error {
 	r, e := m.run, &m.run.Effects[i]
 	message := ""
 	switch {
-	case e.Delivery == AtMostOnce:
+	case e.Delivery == AtMostOnce, e.Delivery == AtMostOnceDecided && len(e.Answered) > 0:
 		message = fmt.Sprintf("It is not known whether %q happened: it was announced and has no outcome.", e.Type)
 	case e.Status == StateRunning && e.Lost >= m.lim.Lost:
 		message = fmt.Sprintf("The process ended %d times while %q was at work.", e.Lost+1, e.Type)
@@ -238,7 +247,9 @@ func (m *machine) inDoubt(i int) error {
 		Payload JSON   `json:"payload"`
 		Key     string `json:"idempotency_key"`
 		Attempt int    `json:"attempt"`
-	}{e.Type, e.Payload, e.Key, e.Attempt})
+		// The answers that the handler was called with; they may have changed what it did.
+		Answered []Answered `json:"answered,omitempty"`
+	}{e.Type, e.Payload, e.Key, e.Attempt, e.Answered})
 	if err != nil {
 		return err
 	}
@@ -298,6 +309,7 @@ type result struct {
 	value       JSON
 	writes      []Write
 	wait        *Wait
+	decided     JSON // the answer with which the wait is resolved at once
 	fail        *Failure
 	retryAfter  time.Duration
 	interrupted bool // the handler was told to stop by pause or shutdown, and did
@@ -315,14 +327,23 @@ func (m *machine) attemptEnded(res *result) error {
 	case res.interrupted:
 		return m.here(KindEffectInterrupted, &EffectInterrupted{Effect: i, Attempt: res.id.attempt, Message: res.fail.Message})
 	case res.fail != nil:
-		return m.failAttempt(i, res.fail, res.retryAfter, nil)
+		if len(res.value) > m.lim.ValueBytes {
+			res.value = nil
+		}
+		return m.failAttempt(i, res.fail, res.retryAfter, res.value)
+	case res.wait != nil && len(r.Effects[i].Answered) >= maxAnswered:
+		return m.failAttempt(i, &Failure{Code: FailureLimit, Permanent: true,
+			Message: fmt.Sprintf("the handler has asked %d times, its limit", maxAnswered)}, 0, nil)
 	case res.wait != nil:
 		w := *res.wait
 		w.ID, w.Node, w.Step, w.Effect, w.CreatedAt = r.nextWaitID(), r.Node, r.Step, i, m.now
 		if end := m.deadline(&r.Effects[i], 0); !end.IsZero() && (w.ExpiresAt.IsZero() || end.Before(w.ExpiresAt)) {
 			w.ExpiresAt = end
 		}
-		return m.here(KindWaitOpened, &w)
+		if err := m.here(KindWaitOpened, &w); err != nil || res.decided == nil {
+			return err
+		}
+		return m.here(KindWaitResolved, &WaitResolved{WaitID: w.ID, By: ByHandler, Answer: res.decided})
 	}
 	return m.completeEffect(i, res.id.attempt, res.value, res.writes)
 }
@@ -362,6 +383,9 @@ func (m *machine) failAttempt(i int, f *Failure, after time.Duration, value JSON
 	return m.here(KindEffectFailed, d)
 }
 
+// maxAnswered is how many waits with Wait.Again one effect may open.
+const maxAnswered = 100
+
 func (m *machine) late(res *result) error {
 	d := &EffectLate{Effect: res.id.effect, Attempt: res.id.attempt, Result: res.value, Error: res.fail}
 	node := ""
@@ -377,10 +401,13 @@ func (m *machine) answer(waitID string, raw JSON) error {
 	if w == nil {
 		return Errorf(CodeNotFound, "wait %s is not open", waitID).onWait(waitID)
 	}
+	if err := w.mayAnswer(m.cause); err != nil {
+		return err
+	}
 	if m.run.Paused == nil && !w.ExpiresAt.IsZero() && !m.now.Before(w.ExpiresAt) {
 		return Errorf(CodeExpired, "wait %s expired at %s", waitID, formatTime(w.ExpiresAt)).onWait(waitID)
 	}
-	faults := w.check(raw)
+	faults := append(w.check(raw), m.run.rememberFaults(w, raw)...)
 	if len(raw) > m.lim.ValueBytes {
 		faults = append(faults, Fault{"", fmt.Sprintf("the answer has %d bytes, more than the limit of %d", len(raw), m.lim.ValueBytes)})
 	}
@@ -396,7 +423,7 @@ func (m *machine) answer(waitID string, raw JSON) error {
 		}
 	}
 	if len(faults) > 0 {
-		return (&Error{Code: CodeInvalidAnswer, Message: "the answer does not fit wait " + waitID, Faults: faults, Wait: waitID}).onRun(m.run.ID)
+		return (&Error{Code: w.refusal(raw), Message: "the answer does not fit wait " + waitID, Faults: faults, Wait: waitID}).onRun(m.run.ID)
 	}
 	return m.here(KindWaitResolved, &WaitResolved{WaitID: waitID, By: ByAnswer, Answer: raw})
 }

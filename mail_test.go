@@ -423,3 +423,45 @@ func TestDeleteRemovesAnEndedTreeAndNothingElse(t *testing.T) {
 		t.Errorf("a run started under the key of a deleted one is at record %d", again.Seq)
 	}
 }
+
+func TestAKeptBroadcastReachesLaterWaitsThatAskForThePast(t *testing.T) {
+	clock := bidetest.NewClock(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	event := func(past bide.Duration) bide.Workflow {
+		return listener(1, "news", &bide.EventOptions{Scope: bide.ScopeGlobal, Past: past})
+	}
+	store := mem.New()
+	rt := newRuntime(t, store, &bide.Options{Clock: clock})
+	if err := rt.Send(ctx, bide.Event{Scope: bide.ScopeGlobal, Name: "news", Payload: "old", Keep: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(10 * time.Minute)
+	if err := rt.Send(ctx, bide.Event{Scope: bide.ScopeGlobal, Name: "news", Payload: "short", Keep: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(5 * time.Minute) // the second is no longer kept
+	for name, tc := range map[string]struct {
+		past bide.Duration
+		want string
+	}{
+		"asks for half an hour":  {bide.Duration(30 * time.Minute), `["old"]`},
+		"asks for ten minutes":   {bide.Duration(10 * time.Minute), ""},
+		"asks for nothing":       {0, ""},
+		"asks again, and has it": {bide.Duration(24 * time.Hour), `["old"]`},
+	} {
+		run := must[*bide.Run](t)(newRuntime(t, store, &bide.Options{Clock: clock}).Run(ctx, event(tc.past), nil, nil))
+		if string(run.Output) != tc.want {
+			t.Errorf("a wait that %s gives %q (%s), want %q", name, run.Output, run.Status, tc.want)
+		}
+	}
+	for _, e := range []bide.Event{
+		{Scope: bide.ScopeSession, ScopeID: "s", Name: "x", Keep: time.Hour},
+		{Scope: bide.ScopeGlobal, Name: "x", Keep: -1},
+	} {
+		if err := rt.Send(ctx, e); !errors.Is(err, bide.ErrInvalidInput) {
+			t.Errorf("Send(%+v) = %v, want ErrInvalidInput", e, err)
+		}
+	}
+	if run := must[*bide.Run](t)(rt.Run(ctx, listener(1, "x", &bide.EventOptions{Past: 1}), nil, nil)); run.Error == nil || !strings.Contains(run.Error.Message, "past") {
+		t.Errorf("a wait for a past event of the run itself gives %v", run.Error)
+	}
+}

@@ -29,6 +29,9 @@ const (
 	KindRunPaused         Kind = "run.paused"         // no data
 	KindRunUnpaused       Kind = "run.unpaused"       // no data
 	KindRunRetried        Kind = "run.retried"        // no data
+	KindRunForked         Kind = "run.forked"         // RunForked
+	KindRunMigrated       Kind = "run.migrated"       // RunMigrated
+	KindGrantRevoked      Kind = "grant.revoked"      // GrantRevoked
 )
 
 // Record is one line of a run's ledger.
@@ -58,10 +61,12 @@ func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:])
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (h *Hash) UnmarshalText(b []byte) error {
-	if n, err := hex.Decode(h[:], b); err != nil || n != len(h) {
-		return fmt.Errorf("%q is not a SHA-256 in hex", b)
+	if len(b) == hex.EncodedLen(len(h)) {
+		if _, err := hex.Decode(h[:], b); err == nil {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("%q is not a SHA-256 in hex", b)
 }
 
 // String returns the hex form.
@@ -87,11 +92,25 @@ type (
 		Key        string            `json:"key,omitempty"`
 		Session    string            `json:"session,omitempty"`
 		Parent     string            `json:"parent,omitempty"`
+		Root       string            `json:"root,omitempty"`     // of its tree, when it has a parent
 		Detached   bool              `json:"detached,omitempty"` // the parent does not wait for its end
 		Depth      int               `json:"depth,omitempty"`    // levels below the first run
 		Labels     map[string]string `json:"labels,omitempty"`
 		Deadline   time.Time         `json:"deadline,omitzero"`
 		MaxSteps   int64             `json:"max_steps"`
+	}
+	// RunForked begins the ledger of a fork.
+	RunForked struct {
+		RunID  string            `json:"run_id"`
+		Origin Origin            `json:"origin"`
+		State  JSON              `json:"state"` // the origin as it was after that record
+		Writes []Write           `json:"writes,omitempty"`
+		Labels map[string]string `json:"labels,omitempty"` // nil for the origin's
+	}
+	// RunMigrated moves a run to another version of its workflow.
+	RunMigrated struct {
+		Version    string `json:"version"`
+		Definition string `json:"definition"`
 	}
 	// StepPlanned is a node's decision. It announces the first attempt of the
 	// first Announced effects that are not built in.
@@ -175,6 +194,7 @@ const (
 	ByEvent    ResolvedBy = "event"
 	ByChild    ResolvedBy = "child"
 	ByDeadline ResolvedBy = "deadline" // with the default answer, or else as a timeout
+	ByHandler  ResolvedBy = "handler"  // by the handler that opened it, at once
 )
 
 // newData returns a pointer to the data type of a kind, or nil when it has no
@@ -205,6 +225,12 @@ func newData(k Kind) (any, bool) {
 		return new(RunCompleted), true
 	case KindRunFailed:
 		return new(RunFailed), true
+	case KindRunForked:
+		return new(RunForked), true
+	case KindRunMigrated:
+		return new(RunMigrated), true
+	case KindGrantRevoked:
+		return new(GrantRevoked), true
 	case KindRunCancelled, KindRunPaused, KindRunUnpaused, KindRunRetried:
 		return nil, true
 	}
@@ -228,9 +254,14 @@ func (r *Record) Decode() (any, error) {
 }
 
 // ParseRecord reads a record from its stored text, which it keeps. The hash is
-// computed; whether it fits into a chain is for Fold to say.
+// computed; whether it fits into a chain is for Fold to say, and whether its data is what
+// its kind has for Decode.
 func ParseRecord(raw []byte) (Record, error) {
 	r := Record{Raw: raw, Hash: sha256.Sum256(raw)}
+	if r.unseal(raw) {
+		return r, nil
+	}
+	r = Record{Raw: raw, Hash: r.Hash}
 	if err := decodeOwn(raw, &r); err != nil {
 		return r, Errorf(CodeCorrupt, "record text: %w", err)
 	}

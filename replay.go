@@ -156,3 +156,27 @@ func compare(wf *Workflow, r *Run, rec *Record, lim *Limits) (*Divergence, error
 	}
 	return &Divergence{Seq: rec.Seq, Step: rec.Step, Node: rec.Node, Recorded: was, Now: is}, nil
 }
+
+// Migrate moves a run to another registered version of its workflow (K26). It
+// first replays the run's whole ledger against the new code and fails with ErrDiverged,
+// naming the first step that it would have decided otherwise, without changing anything; and with
+// ErrUnknownWorkflow, or ErrWrongStatus when the run has ended.
+func (rt *Runtime) Migrate(ctx context.Context, runID, version string, cmd ...Command) (*Run, error) {
+	return rt.command(ctx, runID, "migrate", cmd, []byte(version), func(m *machine) error {
+		if m.run.Status.Final() {
+			return Errorf(CodeWrongStatus, "cannot migrate run %s: it is %s", runID, m.run.Status).onRun(runID)
+		}
+		wf, err := rt.workflow(m.run.Workflow, version)
+		if err != nil {
+			return err
+		}
+		d, err := replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits)
+		if err != nil {
+			return err
+		}
+		if d != nil {
+			return Errorf(CodeDiverged, "run %s cannot go on with version %q: %s", runID, version, d).onRun(runID)
+		}
+		return m.here(KindRunMigrated, &RunMigrated{Version: wf.Version, Definition: wf.Definition()})
+	})
+}

@@ -38,6 +38,8 @@ type RunInfo struct {
 	Session    string            `json:"session,omitempty"`
 	Actor      string            `json:"actor,omitempty"`
 	Parent     string            `json:"parent,omitempty"`
+	Root       string            `json:"root"`             // the first run of its tree; itself, without parent
+	Origin     string            `json:"origin,omitempty"` // the run it was forked from
 	Labels     map[string]string `json:"labels,omitempty"`
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
@@ -78,6 +80,9 @@ type Run struct {
 	Plan *StepPlan `json:"plan,omitempty"`
 	// WaitCount is the number of waits ever opened; wait ids derive from it.
 	WaitCount int64 `json:"wait_count,omitempty"`
+	// Grants are the approvals given in this run that count for later calls of
+	// tools, oldest first.
+	Grants []Grant `json:"grants,omitempty"`
 	// Paused says who paused the run, when and why; nil when it is not paused.
 	Paused *Cause `json:"paused,omitempty"`
 
@@ -109,6 +114,11 @@ func (r *Run) listens() bool {
 	})
 }
 
+// busy reports whether an attempt has been announced whose outcome is not known.
+func (r *Run) busy() bool {
+	return slices.ContainsFunc(r.Effects, func(e EffectState) bool { return e.Status == StateRunning })
+}
+
 // EffectState is where one effect of the current step stands.
 type EffectState struct {
 	Effect
@@ -122,6 +132,8 @@ type EffectState struct {
 	StartedAt time.Time `json:"started_at,omitzero"`
 	// Error is the last failed attempt's.
 	Error *Failure `json:"error,omitempty"`
+	// Answered are the waits that the effect's handler opened to be called again, oldest first.
+	Answered []Answered `json:"answered,omitempty"`
 	// FanOut is how far a FanOut is; nil for other effects.
 	FanOut *FanOutState `json:"fan_out,omitempty"`
 }
@@ -150,6 +162,7 @@ type Failure struct {
 	Stack     string `json:"stack,omitempty"`
 	Node      string `json:"node,omitempty"`
 	Step      int64  `json:"step,omitempty"`
+	Run       string `json:"run_id,omitempty"` // the child that failed or was cancelled
 	Effect    string `json:"effect,omitempty"` // the type of the effect that failed
 	Attempts  int    `json:"attempts,omitempty"`
 }
@@ -183,6 +196,7 @@ type Cause struct {
 	Actor   string    `json:"actor,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at,omitzero"`
+	Groups  []string  `json:"-"` // of the actor; not recorded
 }
 
 // view returns a copy that later transitions do not touch.

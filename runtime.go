@@ -28,6 +28,7 @@ type Runtime struct {
 	sessions  map[string]*session
 	idle      *list.List      // of *session without users, least recently used first
 	observers []*func(Notice) // replaced, never changed
+	driver    Driver          // nil: nobody drives what this runtime starts and answers
 	strays    sync.WaitGroup
 }
 
@@ -189,15 +190,25 @@ func (rt *Runtime) Workflows() (out []WorkflowVersion) {
 	return out
 }
 
-// Notice is news of a store that a runtime made.
+// Notice is news of a store.
 type Notice struct {
-	// Commit is what was made durable. It belongs to everybody: do not change it.
+	// Commit is what this runtime made durable, or nil for a hint that another
+	// process did something. It belongs to everybody: do not change it.
 	Commit *Commit
 	// Took is how long the store needed.
 	Took time.Duration
+	// Fired says that timers fired with the commit; Lag is how long the latest of them was due.
+	Fired bool
+	Lag   time.Duration
+	// Claimable, of a hint, says that runs may have become claimable.
+	Claimable bool
 }
 
-// Observe calls f after every commit that this runtime makes, until stop is
+// Hint tells the runtime that another process may have committed; claimable
+// says that runs may have become claimable by that. It is what a Hinter calls.
+func (rt *Runtime) Hint(claimable bool) { rt.tell(Notice{Claimable: claimable}) }
+
+// Observe calls f after every commit that this runtime makes and every hint, until stop is
 // called. f must return at once and call nothing of the runtime.
 func (rt *Runtime) Observe(f func(Notice)) (stop func()) {
 	rt.mu.Lock()
@@ -275,11 +286,17 @@ func (rt *Runtime) release(s *session) {
 // commit sends a commit, and again when its outcome is unknown: the store
 // applies it once.
 func (rt *Runtime) commit(ctx context.Context, c *Commit) error {
+	return rt.commitNotice(ctx, Notice{Commit: c})
+}
+
+func (rt *Runtime) commitNotice(ctx context.Context, n Notice) error {
+	c := n.Commit
 	start := rt.opts.Clock.Now()
 	var err error
 	for range 3 {
 		if err = rt.store.Commit(ctx, c); err == nil {
-			rt.tell(Notice{Commit: c, Took: rt.opts.Clock.Now().Sub(start)})
+			n.Took = rt.opts.Clock.Now().Sub(start)
+			rt.tell(n)
 		}
 		if err == nil || final(err) || ctx.Err() != nil {
 			return err

@@ -174,6 +174,9 @@ func TestAHandlerSeesItsInvocation(t *testing.T) {
 		Run: "r", Workflow: "one", Node: "act", Step: 1, Type: "charge", Payload: json.RawMessage(`{"cents":120}`), Key: "r/1/0",
 		Attempt: 1, Deadline: clock.Now().Add(30 * time.Second), Session: "s", Labels: map[string]string{"team": "ops"},
 	}
+	if err := json.Unmarshal([]byte(`{"input":null}`), &want.Vars); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Invocation (-want +got):\n%s", diff)
 	}

@@ -35,11 +35,13 @@ func compileSchema(schema JSON) (*jsonschema.Schema, error) {
 	return c.Compile("bide:schema")
 }
 
-// checkSchema returns every fault of value against schema.
-func checkSchema(schema, value JSON) []Fault {
+// CheckSchema returns every fault of value against a JSON Schema (drafts 4 to
+// 2020-12), by path and message, or none. A schema that cannot be used is a fault
+// as well; one may not refer to anything outside itself.
+func CheckSchema(schema, value JSON) []Fault {
 	s, err := compileSchema(schema)
 	if err != nil {
-		return []Fault{{"", fmt.Sprintf("the form's schema cannot be used: %v", err)}}
+		return []Fault{{"", fmt.Sprintf("the schema cannot be used: %v", err)}}
 	}
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(value))
 	if err != nil {

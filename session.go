@@ -23,7 +23,8 @@ type session struct {
 	mu      sync.Mutex // guards the rest; held while a transition is committed
 	run     *Run       // nil: to be loaded
 	mail    []Message  // that the run could take as of the last load
-	mailSeq int64      // Stored.MailSeq of that load
+	mailSeq int64      // Stored.MailSeq of that load; 0 when there was more mail than it gave
+	fence   int64      // the run's last claim as of the last load or commit
 	bytes   int        // of the records since the last snapshot
 	snapAt  int        // value of bytes from which a snapshot is considered
 }
@@ -39,7 +40,7 @@ func (s *session) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.mail, s.mailSeq = stored.Mail, stored.MailSeq
+		s.post(stored)
 		if stored.Position == s.run.Position() || s.extend(stored) == nil {
 			return nil
 		}
@@ -48,7 +49,7 @@ func (s *session) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.mail, s.mailSeq = stored.Mail, stored.MailSeq
+	s.post(stored)
 	s.run, s.bytes, s.snapAt = &Run{}, 0, s.rt.opts.SnapshotBytes
 	if stored.Snapshot != nil {
 		if err := decodeOwn(stored.Snapshot, s.run); err != nil {
@@ -61,6 +62,14 @@ func (s *session) refresh(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// post keeps the mail of a load. What was not given is mail not seen.
+func (s *session) post(stored *Stored) {
+	s.mail, s.mailSeq, s.fence = stored.Mail, stored.MailSeq, stored.Fence
+	if stored.MailMore {
+		s.mailSeq = 0
+	}
 }
 
 // extend folds stored records onto the state; after an error the state is of no use.
@@ -124,10 +133,11 @@ func (s *session) persist(ctx context.Context, m *machine) error {
 		c.MailSeen = s.mailSeq
 	}
 	s.snapshot(c)
-	if err := s.rt.commit(ctx, c); err != nil {
+	if err := s.rt.commitNotice(ctx, Notice{Commit: c, Fired: m.fired, Lag: m.lag}); err != nil {
 		s.run = nil
 		return err
 	}
+	s.fence = max(s.fence, c.Claimed)
 	s.mail = slices.DeleteFunc(s.mail, func(msg Message) bool { return m.taken[msg.ID] })
 	select {
 	case s.changed <- struct{}{}:

@@ -18,7 +18,6 @@ type StartOptions struct {
 	// Key names the run among those of its workflow: the same key gives the same run.
 	Key     string
 	Session string
-	Parent  string
 	Labels  map[string]string
 	// Timeout is how long the run may take, waits included; then it fails. Zero means forever.
 	Timeout time.Duration
@@ -32,7 +31,7 @@ type StartOptions struct {
 // same workflow and input is returned as it is now. With another input, Start
 // fails with ErrKeyReused, ErrExists or ErrCommandReused. It fails with
 // ErrInvalidWorkflow or ErrInvalidInput when wf or an argument cannot be used.
-func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *StartOptions) (*Run, error) {
+func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *StartOptions) (run *Run, err error) {
 	sp, err := rt.prepare(wf, input, opts)
 	if err != nil {
 		return nil, err
@@ -45,10 +44,20 @@ func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *Star
 	if !fresh {
 		s.run = &Run{}
 	}
-	if err := s.transition(ctx, fresh, sp.cause, func(m *machine) error { return sp.begin(ctx, rt, m) }); err != nil {
+	h := rt.reserve(s)
+	defer func() { h.end(err) }()
+	err = s.transition(ctx, fresh, sp.cause, func(m *machine) error {
+		h.clear()
+		if err := sp.begin(ctx, rt, m); err != nil {
+			return err
+		}
+		run = m.run.view()
+		return h.advance(m)
+	})
+	if err != nil {
 		return nil, err
 	}
-	return s.run.view(), nil
+	return run, nil
 }
 
 // Run is Start followed by Tick, in one commit less.
@@ -92,7 +101,7 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	}
 	sp := &startSpec{cause: o.Command.cause(), timeout: o.Timeout, reused: CodeExists, data: RunStarted{
 		RunID: o.RunID, Workflow: wf.ID, Version: wf.Version, Definition: known.hash, Entry: wf.Entry, Input: raw,
-		Key: o.Key, Session: o.Session, Parent: o.Parent, Labels: o.Labels, MaxSteps: o.MaxSteps,
+		Key: o.Key, Session: o.Session, Labels: o.Labels, MaxSteps: o.MaxSteps,
 	}}
 	if sp.data.MaxSteps == 0 {
 		sp.data.MaxSteps = rt.opts.Limits.Steps
@@ -109,9 +118,9 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	default:
 		sp.data.RunID = rt.opts.NewID()
 	}
-	for _, text := range []string{o.Key, o.Session, o.Parent} {
+	for _, text := range []string{o.Key, o.Session} {
 		if err := checkText(text); err != nil {
-			return nil, Errorf(CodeInvalidInput, "the key, session or parent %q cannot be used: %w", text, err)
+			return nil, Errorf(CodeInvalidInput, "the key or session %q cannot be used: %w", text, err)
 		}
 	}
 	if _, err := encode(o.Labels); err != nil {

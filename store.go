@@ -41,6 +41,13 @@ type Store interface {
 	// Waits lists open waits of all runs that have not ended, oldest first.
 	Waits(ctx context.Context, q WaitQuery) (*WaitPage, error)
 
+	// Feed returns records of all runs in one order, which is the order of their
+	// numbers within a run, and has a parent's record before the first one of the child it
+	// starts. What was once read up to a position stays as it was, except for runs that are
+	// deleted: a record that comes later has a later position. What Commit has acknowledged is in
+	// the feed by the next call.
+	Feed(ctx context.Context, q FeedQuery) (*FeedPage, error)
+
 	// Close ends the store's work and frees what it holds. Commits under way end first.
 	Close() error
 }
@@ -68,12 +75,20 @@ type Commit struct {
 	// mailbox before is left out.
 	Send []Message
 	// Took names the messages that the records took out of the run's own mailbox
-	// and those of the keys that its open waits are on; the same id in another mailbox stays.
+	// and those of the keys that its open waits are on; the same id in another mailbox stays. A
+	// message that is in Send too is taken at once and never kept; the commit fails with
+	// ErrConflict if its id was sent to its mailbox before.
 	Took []string
 	// MailSeen is Stored.MailSeq of the load that the commit builds on.
 	MailSeen int64
 	// Fence, when not zero, is the claim under which the commit is made (K23).
 	Fence int64
+	// Owner, when not empty, claims the run with this very commit, which leaves it
+	// running, for a worker that is alive: the claim's number is one more than Stored.Fence of the load
+	// that the commit builds on. Claimed is that number; when it does not follow the run's last claim,
+	// the commit fails with ErrConflict. A claim that lasts ends. Fence is zero then.
+	Owner   string
+	Claimed int64
 	// Delete removes the run at Expect and all that is kept of it, the ids of
 	// messages sent to it included, instead of adding records; there are none then. It does
 	// nothing when there is no such run. The caller has seen at Expect that the run has ended.
@@ -98,10 +113,12 @@ type Stored struct {
 	Snapshot    []byte   // nil when there is none or the caller did not need it
 	SnapshotSeq int64    // 0 without snapshot
 	Records     [][]byte // stored text, in order, up to Position
-	// Mail are the messages not yet taken, in the order in which they were
-	// sent: those to this run, and those to a mailbox that one of its open waits is on (Message.Key).
-	// There may be more than are given; there are at least the first 100 of each mailbox.
+	// Mail are the messages not yet taken that the run can take: those to it and
+	// those to a key whose Key matches one of its open waits, and those to it with key
+	// "cancel:<its id>". They come in the order in which they were sent to their mailbox.
 	Mail []Message
+	// MailMore says that there are more than are given; at least 100 are given then.
+	MailMore bool
 	// MailSeq counts the times that the run was told of mail.
 	MailSeq int64
 	// Fence is the number of the run's last claim; 0 before the first.
@@ -112,7 +129,7 @@ type Stored struct {
 //
 // A store tells a run of mail, by raising its Stored.MailSeq, when a message is
 // sent to it, when one is sent to a key that matches one of its open waits, and when
-// a commit opens a wait whose key matches a message that is kept. A wait's key
+// a commit opens a wait whose key matches a message that is kept for its key or the run. A wait's key
 // matches when it equals the message's, or ends in ":*" and the message's begins with
 // what is before the star.
 type Message struct {
@@ -129,6 +146,10 @@ type Message struct {
 	// at once into the mailbox of every run that has an open wait on its key, once
 	// per wait, with the wait's id after a slash added to its own.
 	Copies bool `json:"copies,omitempty"`
+	// Until, when not zero, keeps a broadcast for later waits: a commit that opens
+	// one on its key with Wait.Since not zero and at or before At gets its copy, when
+	// the commit's Info.UpdatedAt is before Until. Several come in the order of At.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // RunQuery selects runs. Zero fields do not restrict.
@@ -137,13 +158,30 @@ type RunQuery struct {
 	Workflow string
 	Session  string
 	Parent   string
+	Root     string // that run and all below it
+	Origin   string // those forked from that run
+	// Labels are names and values that a run has, all of them.
+	Labels map[string]string
+	// Waiting selects runs that have an open wait of the kind.
+	Waiting  WaitKind
 	SetAside bool // only those set aside
+	// CreatedFrom and UpdatedFrom are the first moment, CreatedTo and UpdatedTo the first after the last.
+	CreatedFrom, CreatedTo, UpdatedFrom, UpdatedTo time.Time
 	// WakeBefore selects waiting and running runs with a timer due at or before it, earliest
-	// first instead of newest first.
+	// first in place of any other order.
 	WakeBefore time.Time
-	Limit      int    // at most this many. Defaults to 100, at most 1000.
-	Cursor     string // from RunPage.Next, for the same query
+	// Order is by creation, newest first, unless set.
+	Order  RunOrder
+	Limit  int    // at most this many. Defaults to 100, at most 1000.
+	Cursor string // from RunPage.Next, for the same query
 }
+
+// RunOrder is the order of a listing of runs; ties are in the order of their ids, downwards.
+type RunOrder string
+
+// OrderUpdated lists the runs that changed last first. One that changes while
+// the pages are read may be missing from later ones.
+const OrderUpdated RunOrder = "updated"
 
 // RunPage is one page of a listing.
 type RunPage struct {
@@ -153,8 +191,10 @@ type RunPage struct {
 
 // WaitQuery selects open waits. Zero fields do not restrict.
 type WaitQuery struct {
-	Kind   WaitKind
+	Kinds  []WaitKind
 	Key    string
+	Run    string
+	Root   string // of that run and all below it
 	Limit  int    // as in RunQuery
 	Cursor string // as in RunQuery
 }
@@ -163,6 +203,35 @@ type WaitQuery struct {
 type WaitPage struct {
 	Waits []Wait
 	Next  string
+}
+
+// FeedQuery selects from the feed of all records.
+type FeedQuery struct {
+	// After is a position of the feed: what follows it is wanted. 0 is the
+	// beginning, FeedEnd the end as it is now.
+	After int64
+	Root  string // only records of that run and all below it; empty for all
+	Limit int    // look at about this many records at most. Defaults to 100, at most 1000.
+}
+
+// FeedEnd as FeedQuery.After gives no records and the position of the end.
+const FeedEnd int64 = -1
+
+// FeedPage is a part of the feed.
+type FeedPage struct {
+	Records []FeedRecord
+	// Next is the position up to which was looked, to go on from. It is beyond that of
+	// the last record when others followed that are not of Root.
+	Next int64
+	// More says that there is more to look at now.
+	More bool
+}
+
+// FeedRecord is a record in the feed.
+type FeedRecord struct {
+	Pos   int64  // its position; they grow, not by one
+	RunID string // whose record it is: the text does not say
+	Body  []byte // its stored text
 }
 
 // PageLimit returns the number of rows a page has for a query's Limit.

@@ -45,8 +45,25 @@ func (rt *Runtime) tick(ctx context.Context, runID string, start *startSpec, by 
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	d := &driver{rt: rt, s: s, start: start, drive: by, flights: map[attemptID]*flight{}, results: make(chan *result), alarm: make(chan struct{}, 1), budget: rt.opts.TickSteps}
-	return d.work(ctx)
+	return rt.newDriver(s, start, by).work(ctx, nil)
+}
+
+func (rt *Runtime) newDriver(s *session, start *startSpec, by drive) *driver {
+	return &driver{rt: rt, s: s, start: start, drive: by, flights: map[attemptID]*flight{}, results: make(chan *result), alarm: make(chan struct{}, 1), budget: rt.opts.TickSteps}
+}
+
+// step is what one transition leaves to do.
+type step struct {
+	view  *Run        // after it
+	start []attemptID // attempts that it announced
+	used  int         // nodes visited
+	more  bool        // more can be done at once
+}
+
+// advance moves the run of a machine as far as a budget of steps lets it.
+func (st *step) advance(m *machine, live func(attemptID) bool, budget int) (err error) {
+	st.start, st.used, st.more, err = m.advance(live, budget)
+	return err
 }
 
 // driver is one Tick at work.
@@ -70,37 +87,41 @@ type flight struct {
 	gone     chan struct{} // closed when nobody waits for it any more
 }
 
-func (d *driver) work(ctx context.Context) (*Run, error) {
+// work ticks until there is nothing to do; begun, when not nil, is a first step that was made already.
+func (d *driver) work(ctx context.Context, begun *step) (*Run, error) {
 	var ended []*result
 	refresh := d.start == nil
 	looked := int64(-1) // the record after which mail was last looked for
 	for {
-		view, start, more, err := d.step(ctx, ended, refresh)
-		if err != nil {
-			d.abandon(err)
-			return nil, err
+		st := begun
+		if begun = nil; st == nil {
+			var err error
+			if st, err = d.step(ctx, ended, refresh); err != nil {
+				d.abandon(err)
+				return nil, err
+			}
 		}
 		ended, refresh = nil, false
-		d.settle(ctx, view)
-		for _, id := range start {
-			d.launch(ctx, view, id)
+		d.settle(ctx, st.view)
+		for _, id := range st.start {
+			d.launch(ctx, st.view, id)
 		}
 		switch {
-		case more && ctx.Err() == nil:
+		case st.more && ctx.Err() == nil:
 			continue
-		case len(d.flights) == 0 && ctx.Err() == nil && view.listens() && looked != view.Seq:
+		case len(d.flights) == 0 && ctx.Err() == nil && st.view.listens() && looked != st.view.Seq:
 			// What was sent before the wait was there is found by looking again.
-			looked, refresh = view.Seq, true
+			looked, refresh = st.view.Seq, true
 			continue
 		case len(d.flights) == 0:
-			return view, context.Cause(ctx)
+			return st.view, context.Cause(ctx)
 		}
-		ended, refresh = d.await(ctx, view)
+		ended, refresh = d.await(ctx, st.view)
 	}
 }
 
 // step makes one transition: it takes in what ended and moves the run on.
-func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (view *Run, start []attemptID, more bool, err error) {
+func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (*step, error) {
 	s := d.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,11 +138,12 @@ func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (view 
 			s.run = &Run{}
 		}
 	}
-	cause, used := Cause{}, 0
+	cause := Cause{}
 	if d.start != nil {
 		cause = d.start.cause
 	}
-	err = s.transition(ctx, refresh, cause, func(m *machine) error {
+	var st step
+	err := s.transition(ctx, refresh, cause, func(m *machine) (err error) {
 		if d.start != nil {
 			if err := d.start.begin(ctx, d.rt, m); err != nil {
 				return err
@@ -137,24 +159,22 @@ func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (view 
 				return err
 			}
 		}
-		start, used, more = nil, 0, false
-		if stopping {
+		if st = (step{}); stopping {
 			return nil
 		}
-		live := func(id attemptID) bool { return d.flights[id] != nil }
-		start, used, more, err = m.advance(live, d.budget)
-		return err
+		return st.advance(m, func(id attemptID) bool { return d.flights[id] != nil }, d.budget)
 	})
 	if err != nil {
-		return nil, nil, false, err
+		return nil, err
 	}
 	d.start = nil
-	d.budget -= used
+	d.budget -= st.used
 	select {
 	case <-s.changed: // this transition's own news, or news that it has seen
 	default:
 	}
-	return s.run.view(), start, more, nil
+	st.view = s.run.view()
+	return &st, nil
 }
 
 // launch starts the handler of an announced attempt.
@@ -171,7 +191,8 @@ func (d *driver) launch(ctx context.Context, r *Run, id attemptID) {
 		}
 	}
 	call := &Invocation{Run: r.ID, Workflow: r.Workflow, Node: r.Node, Step: id.step, Effect: id.effect, Type: e.Type, Payload: e.Payload,
-		Key: e.Key, Attempt: id.attempt, Deadline: deadline, Session: r.Session, Labels: r.Labels}
+		Key: e.Key, Attempt: id.attempt, Deadline: deadline, Session: r.Session, Labels: r.Labels,
+		Answered: e.Answered, Grants: r.Grants, Vars: r.Vars, Last: e.Error}
 	fctx, cancel := context.WithCancelCause(ctx)
 	f := &flight{cancel: cancel, deadline: deadline, gone: make(chan struct{})}
 	d.flights[id] = f

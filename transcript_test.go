@@ -131,6 +131,19 @@ func (s *stage) handlers() map[string]bide.Handler {
 		"garbled": func(context.Context, *bide.Invocation) (bide.Outcome, error) {
 			return bide.Completed("a\xffb"), nil
 		},
+		"mail": func(_ context.Context, call *bide.Invocation) (bide.Outcome, error) {
+			if len(call.Answered) == 0 {
+				return bide.Waiting(leave(call.Payload, s.clock.Now().Add(time.Hour))), nil
+			}
+			return bide.Completed(call.Answered[0].Decision.Answer), nil
+		},
+		"mail_dies": func(_ context.Context, call *bide.Invocation) (bide.Outcome, error) {
+			if call.Attempt > 1 && len(call.Answered) == 0 {
+				return bide.Decided(leave(call.Payload, time.Time{}), bide.Approval{Approved: new(true)}), nil
+			}
+			s.crash.die()
+			return bide.Completed("nobody hears this"), nil
+		},
 		"kaput":  func(context.Context, *bide.Invocation) (bide.Outcome, error) { panic("kaput") },
 		"denied": deny, "denied_after": deny,
 	}
@@ -138,6 +151,14 @@ func (s *stage) handlers() map[string]bide.Handler {
 
 func deny(context.Context, *bide.Invocation) (bide.Outcome, error) {
 	return bide.Outcome{}, &bide.Failure{Code: "card_declined", Message: "the bank said no", Permanent: true}
+}
+
+// leave asks whether a mail may be sent.
+func leave(args json.RawMessage, until time.Time) bide.Wait {
+	return bide.Wait{Kind: bide.WaitToolApproval, Message: "Send it?", ExpiresAt: until, Items: []bide.ToolItem{{
+		ToolCallID: "c1", Name: "mail", Args: args, ArgsSchema: json.RawMessage(`{"type":"object","required":["to"]}`),
+		Source: bide.ToolSource{Kind: "function", SHA256: "d1"}, Reason: "it cannot be taken back",
+	}}}
 }
 
 func stageWorkflows() []bide.Workflow {
@@ -171,6 +192,9 @@ func stageWorkflows() []bide.Workflow {
 		do("kaput", bide.Call("kaput", nil).As("result")),
 		do("event", bide.WaitEvent("paid", nil).As("result")),
 		do("job", bide.Job("render", map[string]int{"pages": 3}).As("result")),
+		do("mail", bide.Call("mail", map[string]string{"to": "a@b.com"}).OnceDecided().As("result")),
+		do("mail_dies", bide.Call("mail_dies", map[string]string{"to": "a@b.com"}).OnceDecided().As("result")),
+		do("excuse", bide.Call("denied_after", nil).WithErrorResult().As("result"), bide.Call("echo", 1).As("other")),
 		do("big", bide.Call("echo", json.Number("9007199254740993")).As("result")),
 		do("unknown", bide.Call("nobody_does_this", nil)),
 		simple("caught", func(*bide.Run) bide.StepPlan {

@@ -14,9 +14,14 @@ type Command struct {
 	ID     string
 	Actor  string
 	Reason string
+	// Groups are those of the actor, for waits that only some may answer
+	// (Wait.Assignees). They come from credentials, never from what a client says.
+	Groups []string
 }
 
-func (c Command) cause() Cause { return Cause{Command: c.ID, Actor: c.Actor, Reason: c.Reason} }
+func (c Command) cause() Cause {
+	return Cause{Command: c.ID, Actor: c.Actor, Reason: c.Reason, Groups: c.Groups}
+}
 
 func oneCommand(cmd []Command) (Command, error) {
 	var c Command
@@ -48,7 +53,7 @@ func checkText(s string) error {
 }
 
 // command makes a change that came from outside, once per command id.
-func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Command, args []byte, do func(m *machine) error) (*Run, error) {
+func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Command, args []byte, do func(m *machine) error) (run *Run, err error) {
 	c, err := oneCommand(cmd)
 	if err != nil {
 		return nil, err
@@ -59,7 +64,11 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var before *CommandRecord
+	var after *Run
+	h := rt.reserve(s)
+	defer func() { h.end(err) }()
 	err = s.transition(ctx, true, c.cause(), func(m *machine) error {
+		h.clear()
 		if c.ID != "" {
 			if before, err = rt.store.Command(ctx, runID, c.ID); err == nil || !errors.Is(err, ErrNotFound) {
 				return err
@@ -72,13 +81,14 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 		if c.ID != "" {
 			m.command = &CommandRecord{ID: c.ID, Fingerprint: fp, Seq: m.run.Seq}
 		}
-		return nil
+		after = m.run.view()
+		return h.advance(m)
 	})
 	switch {
 	case err != nil:
 		return nil, err
 	case before == nil:
-		return s.run.view(), nil
+		return after, nil
 	case before.Fingerprint != fp:
 		return nil, Errorf(CodeCommandReused, "command %q did something else to run %s before (record %d); choose another id", c.ID, runID, before.Seq).onRun(runID)
 	}
@@ -91,7 +101,8 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 // Attention for an effect in doubt, and any value for an event. It fails with
 // ErrInvalidAnswer, listing every fault, when it does not fit, and the wait stays open; with
 // ErrExpired after the deadline; and with ErrAlreadyDecided, naming who answered, when and what,
-// when another answer was first. The same answer again is accepted and gives the first result (K16, K17).
+// when another answer was first; with ErrForbidden when the actor may not answer. For a tool call the
+// answer is an Approval, which fails with ErrArgsChanged when it is about other arguments; for a budget a Budget. The same answer again is accepted and gives the first result (K16, K17).
 func (rt *Runtime) Resume(ctx context.Context, runID, waitID string, answer any, cmd ...Command) (*Run, error) {
 	raw, err := encode(answer)
 	if err != nil {

@@ -22,6 +22,9 @@ const (
 	WaitAttention WaitKind = "attention" // a person's word on an effect whose outcome is unknown
 	WaitChild     WaitKind = "child"     // the end of a child run
 	WaitCustom    WaitKind = "custom"    // opened by a handler; any JSON resolves it
+
+	WaitToolApproval WaitKind = "tool_approval" // a person's decision about a tool call: an Approval
+	WaitBudget       WaitKind = "budget"        // a person's word on a used-up budget: a Budget
 )
 
 // Wait is a durable pause: it holds no goroutine and no process, can be stored,
@@ -40,12 +43,28 @@ type Wait struct {
 	Schema   JSON     `json:"response_schema,omitempty"`
 	// Details is what a person or program needs to know to act: for a job its
 	// details, for attention the effect that was asked for.
-	Details   JSON      `json:"details,omitempty"`
+	Details JSON `json:"details,omitempty"`
+	// Items holds the call that a tool_approval is about; there is exactly one.
+	Items []ToolItem `json:"items,omitempty"`
+	// Assignees are the actors and groups who may answer; without any, everybody may.
+	Assignees []string `json:"assignees,omitempty"`
+	// Priority orders waits for those who answer them: higher is more urgent.
+	Priority int `json:"priority,omitempty"`
+	// Again hands the answer to the handler that opened the wait, in another
+	// attempt (Invocation.Answered), instead of making it the effect's result. A
+	// tool_approval does so by itself when the call is to be made.
+	Again bool `json:"again,omitempty"`
+	// State is what the handler wants to find again then.
+	State     JSON      `json:"state,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
+	// Since, for an event of a workflow or of all, also takes one that was sent at or after it and is still kept.
+	Since time.Time `json:"since,omitzero"`
 	// Until is when a timer or retry fires.
 	Until time.Time `json:"until,omitzero"`
-	// ExpiresAt is the deadline; Default is the answer then taken, if there is one.
+	// ExpiresAt is the deadline; Default is the answer then taken, if there is
+	// one. For a tool_approval OnExpire says what happens instead.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	OnExpire  string    `json:"on_expire,omitempty"`
 	Default   JSON      `json:"default,omitempty"`
 }
 
@@ -88,6 +107,12 @@ type Decision struct {
 	Actor  string     `json:"actor,omitempty"`
 	At     time.Time  `json:"at"`
 	Seq    int64      `json:"seq"` // of the record
+}
+
+// Answered is a wait that a handler opened and whose answer it is called again with.
+type Answered struct {
+	Wait     Wait     `json:"wait"`
+	Decision Decision `json:"decision"`
 }
 
 // WaitRun returns the id of the run that a wait belongs to, from the wait's id.
@@ -134,7 +159,11 @@ func (w *Wait) check(answer JSON) []Fault {
 			return []Fault{{"", "the answer is empty"}}
 		}
 	case WaitForm:
-		return checkSchema(w.Schema, answer)
+		return CheckSchema(w.Schema, answer)
+	case WaitToolApproval:
+		return w.checkApproval(answer)
+	case WaitBudget:
+		return w.checkBudget(answer)
 	case WaitJob:
 		return checkMembers(answer, map[string]string{"result": "", "error": `"`}, func(has map[string]JSON) string {
 			if len(has) != 1 {
@@ -197,7 +226,20 @@ type outcome struct {
 
 // outcome derives the effect's outcome from a valid answer; expired says that it is the default.
 func (w *Wait) outcome(answer JSON, actor string, expired bool) (outcome, error) {
+	if w.Again && w.Kind != WaitToolApproval {
+		return outcome{again: true}, nil
+	}
 	switch w.Kind {
+	case WaitToolApproval:
+		return w.decided(answer, actor)
+	case WaitBudget:
+		var b Budget
+		if err := decodeOwn(answer, &b); err != nil {
+			return outcome{}, err
+		}
+		b.By = actor
+		raw, err := encodeOwn(b)
+		return outcome{result: raw}, err
 	case WaitQuestion:
 		var s string
 		if err := decodeOwn(answer, &s); err != nil {

@@ -3,50 +3,251 @@ package bide
 import (
 	"context"
 	"iter"
+	"maps"
+	"slices"
 )
 
 // Watch yields a run's records in order from number from on (0 and 1 both mean
 // all): first those that are stored, then each that comes, without gap or
 // double, whichever process makes them. It ends after the record with which the run
 // has ended, when ctx ends, or with an error as its last pair. Records made by this
-// runtime come at once; others within Options.Poll.
+// runtime come at once, those of other processes with a hint of the store (Hinter) or within Options.Poll.
 //
 // A run that has ended may get further records: by Retry, or by an effect.late. Watch does not wait for them.
 func (rt *Runtime) Watch(ctx context.Context, runID string, from int64) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		news := make(chan struct{}, 1)
-		tell := func() {
-			select {
-			case news <- struct{}{}:
-			default:
-			}
+		news := rt.listen(func(c *Commit) bool { return c.RunID == runID })
+		defer news.stop()
+		run, err := rt.Get(ctx, runID)
+		if err != nil {
+			yield(Record{}, err)
+			return
 		}
-		defer rt.Observe(func(n Notice) {
-			if n.Commit.RunID == runID {
-				tell()
-			}
-		})()
-		for next := max(from, 1); ctx.Err() == nil; {
-			run, err := rt.Get(ctx, runID) // before the records, so that none of its end is missed
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
+		next := max(from, 1)
+		ended := run.Status.Final() && next > run.Seq // else the records tell
+		for ; ctx.Err() == nil; news.wait(ctx) {
 			for rec, err := range rt.Ledger(ctx, runID, next) {
 				if !yield(rec, err) || err != nil {
 					return
 				}
 				next = rec.Seq + 1
+				switch rec.Kind {
+				case KindRunCompleted, KindRunFailed, KindRunCancelled:
+					ended = true
+				case KindRunRetried:
+					ended = false
+				}
 			}
-			if run.Status.Final() {
+			if ended {
 				return
 			}
-			stop := rt.opts.Clock.AfterFunc(rt.opts.Poll, tell)
-			select {
-			case <-news:
-			case <-ctx.Done():
-			}
-			stop()
 		}
+	}
+}
+
+// FeedEntry is a record of any run.
+type FeedEntry struct {
+	Pos    int64  `json:"pos"` // its position in the store's feed, to go on after
+	RunID  string `json:"run_id"`
+	Record Record `json:"record"`
+}
+
+// WatchAll yields the records of all runs, or of a tree of runs (q.Root), after
+// a position of the store's feed: first those that are stored, then each that comes,
+// without gap or double, whichever process makes them; see Store.Feed for their order and
+// Watch for how soon they come. q.After is FeedEnd for those to come only. It ends with ctx, or
+// with an error as its last pair; the Pos of the last entry is where to go on.
+func (rt *Runtime) WatchAll(ctx context.Context, q FeedQuery) iter.Seq2[FeedEntry, error] {
+	return func(yield func(FeedEntry, error) bool) {
+		for page, err := range rt.follow(ctx, q) {
+			if err != nil {
+				yield(FeedEntry{}, err)
+				return
+			}
+			for _, r := range page.Records {
+				rec, err := ParseRecord(r.Body)
+				if !yield(FeedEntry{Pos: r.Pos, RunID: r.RunID, Record: rec}, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// WaitChange is an open wait, or one that is no longer open.
+type WaitChange struct {
+	Wait   Wait `json:"wait"`
+	Closed bool `json:"closed,omitempty"`
+}
+
+// WatchWaits yields the open waits that q selects, oldest first, and then each
+// that is opened or closed, whichever process does it. A wait that is opened and closed
+// again in quick succession may be left out. q's Limit and Cursor mean nothing here. It ends
+// with ctx, or with an error as its last pair; called again, it begins with what is open then.
+func (rt *Runtime) WatchWaits(ctx context.Context, q WaitQuery) iter.Seq2[WaitChange, error] {
+	return func(yield func(WaitChange, error) bool) {
+		if err := rt.watchWaits(ctx, q, yield); err != nil && ctx.Err() == nil {
+			yield(WaitChange{}, err)
+		}
+	}
+}
+
+func (rt *Runtime) watchWaits(ctx context.Context, q WaitQuery, yield func(WaitChange, error) bool) error {
+	end, err := rt.store.Feed(ctx, FeedQuery{After: FeedEnd}) // before the listing: what comes meanwhile is looked at again
+	if err != nil {
+		return err
+	}
+	q.Limit, q.Cursor = 1000, ""
+	open := map[string]map[string]Wait{} // by run and id
+	for w, err := range rt.allWaits(ctx, q) {
+		if err != nil {
+			return err
+		}
+		if run, ok := WaitRun(w.ID); ok {
+			keep(open, run, w)
+		}
+		if !yield(WaitChange{Wait: w}, nil) {
+			return nil
+		}
+	}
+	for page, err := range rt.follow(ctx, FeedQuery{After: end.Next, Root: q.Root}) {
+		if err != nil {
+			return err
+		}
+		touched, err := touchedWaits(page, open, q.Run)
+		if err != nil {
+			return err
+		}
+		for _, run := range touched {
+			one := q
+			one.Run = run
+			is := map[string]Wait{}
+			for w, err := range rt.allWaits(ctx, one) {
+				if err != nil {
+					return err
+				}
+				is[w.ID] = w
+				if _, known := open[run][w.ID]; !known && !yield(WaitChange{Wait: w}, nil) {
+					return nil
+				}
+			}
+			for _, id := range slices.Sorted(maps.Keys(open[run])) {
+				if _, still := is[id]; !still && !yield(WaitChange{Wait: open[run][id], Closed: true}, nil) {
+					return nil
+				}
+			}
+			if open[run] = is; len(is) == 0 {
+				delete(open, run)
+			}
+		}
+	}
+	return nil
+}
+
+func keep(open map[string]map[string]Wait, run string, w Wait) {
+	if open[run] == nil {
+		open[run] = map[string]Wait{}
+	}
+	open[run][w.ID] = w
+}
+
+// touchedWaits lists the runs whose open waits a page may have changed: those
+// that opened one, and any record of those that had some.
+func touchedWaits(page *FeedPage, open map[string]map[string]Wait, only string) (runs []string, err error) {
+	for _, r := range page.Records {
+		if only != "" && r.RunID != only || slices.Contains(runs, r.RunID) {
+			continue
+		}
+		if len(open[r.RunID]) == 0 {
+			rec, err := ParseRecord(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			if rec.Kind != KindWaitOpened && rec.Kind != KindEffectFailed {
+				continue
+			}
+		}
+		runs = append(runs, r.RunID)
+	}
+	return runs, nil
+}
+
+func (rt *Runtime) allWaits(ctx context.Context, q WaitQuery) iter.Seq2[Wait, error] {
+	return func(yield func(Wait, error) bool) {
+		for {
+			page, err := rt.store.Waits(ctx, q)
+			if err != nil {
+				yield(Wait{}, err)
+				return
+			}
+			for _, w := range page.Waits {
+				if !yield(w, nil) {
+					return
+				}
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				return
+			}
+		}
+	}
+}
+
+// follow yields the pages of the feed that hold something, and waits for more.
+func (rt *Runtime) follow(ctx context.Context, q FeedQuery) iter.Seq2[*FeedPage, error] {
+	return func(yield func(*FeedPage, error) bool) {
+		news := rt.listen(func(c *Commit) bool { return c.RunID != "" })
+		defer news.stop()
+		if q.Limit <= 0 {
+			q.Limit = 500
+		}
+		for ctx.Err() == nil {
+			page, err := rt.store.Feed(ctx, q)
+			if err != nil {
+				if ctx.Err() == nil {
+					yield(nil, err)
+				}
+				return
+			}
+			if len(page.Records) > 0 && !yield(page, nil) {
+				return
+			}
+			if q.After = page.Next; !page.More {
+				news.wait(ctx)
+			}
+		}
+	}
+}
+
+// news wakes a subscriber after commits of this process and hints of others.
+type news struct {
+	rt   *Runtime
+	some chan struct{} // holds a token when there may be something new
+	stop func()
+}
+
+func (rt *Runtime) listen(concerns func(*Commit) bool) *news {
+	n := &news{rt: rt, some: make(chan struct{}, 1)}
+	n.stop = rt.Observe(func(notice Notice) {
+		if notice.Commit == nil || concerns(notice.Commit) {
+			n.tell()
+		}
+	})
+	return n
+}
+
+func (n *news) tell() {
+	select {
+	case n.some <- struct{}{}:
+	default:
+	}
+}
+
+// wait blocks until there may be something new, Options.Poll is over or ctx ends.
+func (n *news) wait(ctx context.Context) {
+	stop := n.rt.opts.Clock.AfterFunc(n.rt.opts.Poll, n.tell)
+	defer stop()
+	select {
+	case <-n.some:
+	case <-ctx.Done():
 	}
 }

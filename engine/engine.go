@@ -79,20 +79,6 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	return e, nil
 }
 
-// hints is the channel on which a store tells of writes by other processes, or
-// nil when it has none. ctx ends what is behind it.
-func hints(ctx context.Context, store Store) (<-chan struct{}, error) {
-	switch s := store.(type) {
-	case interface {
-		Hints(context.Context) (<-chan struct{}, error)
-	}:
-		return s.Hints(ctx)
-	case interface{ Wake() <-chan struct{} }:
-		return s.Wake(), nil
-	}
-	return nil, nil
-}
-
 // OpenStore opens the store that url names, without a worker: for programs that
 // start, answer and look, and leave the driving to another process.
 func OpenStore(ctx context.Context, url string) (Store, error) {
@@ -122,8 +108,8 @@ func start(store Store, o *Options) (*Engine, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	if o.Worker.Hints == nil {
-		if o.Worker.Hints, err = hints(ctx, store); err != nil {
+	if h, ok := store.(bide.Hinter); ok {
+		if err := h.Hints(ctx, rt.Hint); err != nil {
 			stop()
 			return nil, err
 		}

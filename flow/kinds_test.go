@@ -318,7 +318,7 @@ func TestChildFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := h.start(yamlOf("- {id: d, flow: {name: double, input: {n: 21}}}\n- {id: off, flow: {name: double, input: {n: 1}, detached: true}}\n- return: '{{ [d.output, off.status] }}'"), nil)
-	page, err := h.Waits(t.Context(), bide.WaitQuery{Kind: bide.WaitQuestion})
+	page, err := h.Waits(t.Context(), bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitQuestion}})
 	if err != nil || len(page.Waits) != 1 {
 		t.Fatalf("Waits = %v, %v", page, err)
 	}

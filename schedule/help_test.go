@@ -108,7 +108,7 @@ func (w *world) to(text string) {
 		if err := w.drive(); err != nil {
 			w.t.Fatal(err)
 		}
-		next := must[time.Time](w.t)(w.store.NextWake(ctx))
+		next := must[time.Time](w.t)(w.store.NextWake(ctx, time.Time{}))
 		if next.IsZero() || next.After(end) {
 			w.clock.Set(end)
 			return

@@ -29,7 +29,7 @@ type Chain struct {
 
 // NewChain begins a run that no store has yet.
 func NewChain(id string) *Chain {
-	return &Chain{Info: bide.RunInfo{ID: id, Workflow: "wf", Version: "1", Definition: "d", Status: bide.StatusRunning, CreatedAt: start}}
+	return &Chain{Info: bide.RunInfo{ID: id, Root: id, Workflow: "wf", Version: "1", Definition: "d", Status: bide.StatusRunning, CreatedAt: start}}
 }
 
 // Next makes the commit of a number of records after the last one.

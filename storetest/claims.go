@@ -229,7 +229,7 @@ func claimMail(t *testing.T, s Store) {
 	take := step(c, bide.StatusWaiting, fence)
 	take.Took, take.MailSeen = []string{"m1", "m3"}, seen
 	must(t, s, take)
-	wantMail(t, s, "run", "m2", "m4")
+	wantMail(t, s, "run", "m4")
 	fence = claimable("with mail between the load and the commit", true)
 	take = step(c, bide.StatusWaiting, fence)
 	take.MailSeen = load(t, s, "run").MailSeq
@@ -273,7 +273,7 @@ func claimAside(t *testing.T, s Store) {
 	must(t, s, step(c, bide.StatusWaiting, 0))
 	send(t, s, toRun("m", "run", "k"))
 	wantClaims(t, s, query("a", 9))
-	if next, err := s.NextWake(t.Context()); err != nil || !next.IsZero() {
+	if next, err := s.NextWake(t.Context(), time.Time{}); err != nil || !next.IsZero() {
 		t.Errorf("NextWake = %v, %v, want none: the run is set aside", next, err)
 	}
 	if got := mustInfo(t, s, "run").SetAside; got != "it has a \"fault\"" {
@@ -290,13 +290,14 @@ func claimAside(t *testing.T, s Store) {
 }
 
 func claimNextWake(t *testing.T, s Store) {
-	next := func(want time.Time) {
+	after := func(at, want time.Time) {
 		t.Helper()
-		got, err := s.NextWake(t.Context())
+		got, err := s.NextWake(t.Context(), at)
 		if err != nil || !got.Equal(want) || !got.IsZero() && got.Location() != time.UTC {
-			t.Errorf("NextWake = %v, %v, want %v in UTC", got, err, want)
+			t.Errorf("NextWake after %v = %v, %v, want %v in UTC", at, got, err, want)
 		}
 	}
+	next := func(want time.Time) { t.Helper(); after(time.Time{}, want) }
 	next(time.Time{})
 	runAt(t, s, "running", bide.StatusRunning, start, start)
 	runAt(t, s, "paused", bide.StatusPaused, start, start)
@@ -306,6 +307,14 @@ func claimNextWake(t *testing.T, s Store) {
 	next(today.Add(time.Hour))
 	soon := runAt(t, s, "soon", bide.StatusWaiting, start, today.Add(-time.Hour))
 	next(today.Add(-time.Hour))
+	after(today.Add(-time.Hour-time.Microsecond), today.Add(-time.Hour))
+	after(today.Add(-time.Hour), today.Add(time.Hour))
+	after(today.Add(time.Hour-time.Microsecond), today.Add(time.Hour))
+	after(today.Add(time.Hour), time.Time{})
+	runAt(t, s, "aside", bide.StatusWaiting, start, today)
+	after(today.Add(-time.Hour), today)
+	ok(t, s.SetAside(t.Context(), "aside", "x"))
+	after(today.Add(-time.Hour), today.Add(time.Hour))
 	soon.Info.WakeAt = today.Add(time.Minute)
 	must(t, s, soon.Next(1))
 	next(today.Add(time.Minute))

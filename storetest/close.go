@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,8 +33,17 @@ func closed(t *testing.T, s Store) {
 	wantError(t, "Heartbeat", s.Heartbeat(t.Context(), "w", today), bide.ErrStoreClosed)
 	wantError(t, "Release", s.Release(t.Context(), "w", nil, false), bide.ErrStoreClosed)
 	wantError(t, "SetAside", s.SetAside(t.Context(), "run", "x"), bide.ErrStoreClosed)
-	_, err = s.NextWake(t.Context())
+	_, err = s.NextWake(t.Context(), today)
 	wantError(t, "NextWake", err, bide.ErrStoreClosed)
+	_, err = s.Feed(t.Context(), bide.FeedQuery{})
+	wantError(t, "Feed", err, bide.ErrStoreClosed)
+	_, err = s.PutDocument(t.Context(), doc("a", 0, "1"))
+	wantError(t, "PutDocument", err, bide.ErrStoreClosed)
+	_, err = s.Document(t.Context(), "flow", "a")
+	wantError(t, "Document", err, bide.ErrStoreClosed)
+	_, err = s.Documents(t.Context(), bide.DocumentQuery{Kind: "flow"})
+	wantError(t, "Documents", err, bide.ErrStoreClosed)
+	wantError(t, "DeleteDocument", s.DeleteDocument(t.Context(), "flow", "a", 1), bide.ErrStoreClosed)
 }
 
 func closeWhileCommitting(t *testing.T, s Store) { commitUntilClosed(t, s) }
@@ -76,6 +86,64 @@ func commitUntilClosed(t *testing.T, s bide.Store) map[string]bide.Position {
 		out[fmt.Sprintf("run-%d", i)] = at
 	}
 	return out
+}
+
+// reopenedMore closes and opens a store over what is not in contents.
+func reopenedMore(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
+	dir := t.TempDir()
+	s := whole(t, open(t, dir))
+	again := func() {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatalf("Close = %v", err)
+		}
+		s = whole(t, open(t, dir))
+	}
+	keep, gone, child := NewChain("keep"), NewChain("gone"), NewChain("child")
+	child.Info.Root, child.Info.Origin, child.Info.Labels = "keep", "gone", map[string]string{"team": "a"}
+	first := keep.Next(2)
+	first.Starts = []*bide.Commit{child.Next(1)}
+	must(t, s, first, gone.Next(3), keep.Next(1), step(gone, bide.StatusFailed, 0))
+	all := &tail{}
+	all.mustRead(t, s)
+	again()
+	reread := &tail{}
+	reread.mustRead(t, s)
+	same(t, "the feed", reread.got, all.got)
+	wantRuns(t, s, bide.RunQuery{Root: "keep"}, "keep", "child")
+	wantRuns(t, s, bide.RunQuery{Origin: "gone"}, "child")
+	wantRuns(t, s, bide.RunQuery{Labels: child.Info.Labels}, "child")
+
+	must(t, s, &bide.Commit{RunID: "gone", Expect: gone.Info.Position(), Delete: true}) // it had the last position
+	end := &tail{FeedQuery: bide.FeedQuery{After: bide.FeedEnd}}
+	end.mustRead(t, s)
+	again()
+	second := keep.Next(1)
+	must(t, s, second)
+	wantFeed(t, "what comes after a deletion and a restart", all.mustRead(t, s), feedOf(second))
+	wantFeed(t, "what comes after the end before a restart", end.mustRead(t, s), feedOf(second))
+	reread = &tail{FeedQuery: bide.FeedQuery{Root: "keep"}}
+	same(t, "the feed of a tree", reread.mustRead(t, s), slices.DeleteFunc(all.got, func(r bide.FeedRecord) bool { return r.RunID == "gone" }))
+
+	send(t, s, kept("m", deployed, 10, 100), toRun("old", "gone", "k"))
+	d, e := put(t, s, put(t, s, doc("a/é", 0, `{"n":1.0}`))), put(t, s, doc("b", 0, `1`))
+	ok(t, s.DeleteDocument(t.Context(), e.Kind, e.ID, e.Rev))
+	own := keep.Next(1)
+	own.Send, own.Took = []bide.Message{toRun("n", "keep", "k")}, []string{"n"}
+	must(t, s, own, claiming(keep, bide.StatusRunning, "w", 1))
+	again()
+	waitingSince(t, s, "late", deployed, 20, at(10))
+	wantMail(t, s, "late", "m/late.1")
+	wantDocument(t, s, d)
+	wantDocuments(t, s, bide.DocumentQuery{Kind: "flow"}, "a/é")
+	put(t, s, doc("b", 0, `1`))
+	refused := keep.Next(1)
+	refused.Send, refused.Took = own.Send, own.Took
+	wantError(t, "taking what is sent a second time", s.Commit(t.Context(), refused), bide.ErrConflict)
+	wantFenceOf(t, s, keep, 1)
+	if err := s.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
 }
 
 func reopened(t *testing.T, open func(t *testing.T, dir string) bide.Store) {

@@ -272,8 +272,17 @@ func cancelledContext(t *testing.T, s Store) {
 	check("Heartbeat", s.Heartbeat(ctx, "w", today))
 	check("Release", s.Release(ctx, "w", nil, false))
 	check("SetAside", s.SetAside(ctx, "run", "x"))
-	_, err = s.NextWake(ctx)
+	_, err = s.NextWake(ctx, today)
 	check("NextWake", err)
+	_, err = s.Feed(ctx, bide.FeedQuery{})
+	check("Feed", err)
+	_, err = s.PutDocument(ctx, doc("a", 0, "1"))
+	check("PutDocument", err)
+	_, err = s.Document(ctx, "flow", "a")
+	check("Document", err)
+	_, err = s.Documents(ctx, bide.DocumentQuery{Kind: "flow"})
+	check("Documents", err)
+	check("DeleteDocument", s.DeleteDocument(ctx, "flow", "a", 1))
 	must(t, s, commit) // the outcome is unknown: sent again it is accepted
 	got, err := s.Records(t.Context(), "run", 1, 10)
 	if err != nil || len(got) != 2 {

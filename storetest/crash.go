@@ -176,8 +176,8 @@ func (m *mortal) Release(ctx context.Context, owner string, runIDs []string, qui
 	return err
 }
 
-func (m *mortal) NextWake(ctx context.Context) (time.Time, error) {
-	return alive(m, func() (time.Time, error) { return m.Store.NextWake(ctx) })
+func (m *mortal) NextWake(ctx context.Context, after time.Time) (time.Time, error) {
+	return alive(m, func() (time.Time, error) { return m.Store.NextWake(ctx, after) })
 }
 
 func (m *mortal) Load(ctx context.Context, runID string, have bide.Position) (*bide.Stored, error) {
@@ -190,6 +190,10 @@ func (m *mortal) Records(ctx context.Context, runID string, from int64, limit in
 
 func (m *mortal) Command(ctx context.Context, runID, commandID string) (*bide.CommandRecord, error) {
 	return alive(m, func() (*bide.CommandRecord, error) { return m.Store.Command(ctx, runID, commandID) })
+}
+
+func (m *mortal) Feed(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, error) {
+	return alive(m, func() (*bide.FeedPage, error) { return m.Store.Feed(ctx, q) })
 }
 
 func (m *mortal) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {

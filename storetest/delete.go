@@ -44,10 +44,11 @@ func Delete(t *testing.T, open func(t *testing.T) bide.Store) {
 
 	again := NewChain("gone") // as if it had never been
 	must(t, s, again.Next(1))
+	waiting(t, s, again, "k")
 	wantMail(t, s, "gone")
 	send(t, s, toRun("n", "gone", "k"))
 	wantMail(t, s, "gone", "n")
-	if got := load(t, s, "gone"); got.Snapshot != nil || len(got.Records) != 1 {
-		t.Errorf("Load of a run begun again = %d records, snapshot %s; want its one record", len(got.Records), got.Snapshot)
+	if got := load(t, s, "gone"); got.Snapshot != nil || len(got.Records) != 2 {
+		t.Errorf("Load of a run begun again = %d records, snapshot %s; want its two records", len(got.Records), got.Snapshot)
 	}
 }

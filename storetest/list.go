@@ -14,7 +14,7 @@ func runsEveryField(t *testing.T, s Store) {
 	full := NewChain("full")
 	full.Info = bide.RunInfo{
 		ID: "full", Workflow: "orders", Version: "2.1", Definition: "0123abcd", Status: bide.StatusFailed, Node: "pay", Step: 7,
-		Key: "order \"42\"", Session: "sössion", Actor: "anna", Parent: "parent", Labels: map[string]string{"a": "1", "b<": "\"&\u2028"},
+		Key: "order \"42\"", Session: "sössion", Actor: "anna", Parent: "parent", Root: "röot", Origin: "origin", Labels: map[string]string{"a": "1", "b<": "\"&\u2028"},
 		CreatedAt: start, EndedAt: start.Add(time.Microsecond), WakeAt: start.Add(time.Hour),
 	}
 	bare := NewChain("bare")
@@ -158,18 +158,15 @@ func runsFollow(t *testing.T, s Store) {
 			if err != nil {
 				t.Fatalf("Runs = %v", err)
 			}
-			if status != bide.StatusWaiting && status != bide.StatusRunning {
-				continue // it has no timer that could fire
-			}
-			if due := len(page.Runs) == 1; due == wake.IsZero() {
-				t.Errorf("a run with its timer at %v is listed as due: %v", wake, due)
+			fires := !wake.IsZero() && (status == bide.StatusWaiting || status == bide.StatusRunning)
+			if due := len(page.Runs) == 1; due != fires {
+				t.Errorf("a %s run with its timer at %v is listed as due: %v", status, wake, due)
 			}
 		}
 	}
 }
 
 func runsDue(t *testing.T, s Store) {
-	at := func(sec int) time.Time { return start.Add(time.Duration(sec) * time.Second) }
 	for id, sec := range map[string]int{"b": 5, "a": 5, "c": 5, "late": 50, "z": 1} {
 		runsAt(t, s, map[string]int{id: 100 - sec}, func(i *bide.RunInfo) {
 			i.WakeAt, i.Status, i.Workflow = at(sec), bide.StatusWaiting, "x"
@@ -179,6 +176,9 @@ func runsDue(t *testing.T, s Store) {
 		})
 	}
 	runsAt(t, s, map[string]int{"never": 0}, nil)
+	for _, status := range []bide.Status{bide.StatusPaused, bide.StatusFailed} {
+		runsAt(t, s, map[string]int{string(status): 0}, func(i *bide.RunInfo) { i.WakeAt, i.Status = at(2), status })
+	}
 	wantRuns(t, s, bide.RunQuery{WakeBefore: at(0)})
 	wantRuns(t, s, bide.RunQuery{WakeBefore: at(1).Add(-time.Microsecond)})
 	wantRuns(t, s, bide.RunQuery{WakeBefore: at(1)}, "z")
@@ -187,6 +187,9 @@ func runsDue(t *testing.T, s Store) {
 	wantRuns(t, s, bide.RunQuery{WakeBefore: at(99), Status: bide.StatusWaiting}, "z", "a", "c", "late")
 	wantRuns(t, s, bide.RunQuery{WakeBefore: at(99), Workflow: "y"}, "b")
 	wantRuns(t, s, bide.RunQuery{WakeBefore: at(99), Workflow: "y", Status: bide.StatusWaiting})
+	wantRuns(t, s, bide.RunQuery{WakeBefore: at(99), Status: bide.StatusPaused})
+	wantRuns(t, s, bide.RunQuery{WakeBefore: at(5), Order: bide.OrderUpdated, Root: "c"}, "c")
+	wantRuns(t, s, bide.RunQuery{WakeBefore: at(99), Order: bide.OrderUpdated}, "z", "a", "b", "c", "late")
 }
 
 func runsLimit(t *testing.T, s Store) {
@@ -284,12 +287,38 @@ func waitsSelect(t *testing.T, s Store) {
 		commit.Opened = append(commit.Opened, bide.Wait{ID: fmt.Sprintf("run.%d", i), Kind: w.kind, Key: w.key, CreatedAt: start.Add(time.Duration(i) * time.Second)})
 	}
 	must(t, s, commit)
-	wantWaits(t, s, bide.WaitQuery{Kind: bide.WaitQuestion}, "run.0", "run.5")
-	wantWaits(t, s, bide.WaitQuery{Kind: bide.WaitForEvent}, "run.2", "run.3")
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitQuestion}}, "run.0", "run.5")
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitForEvent}}, "run.2", "run.3")
 	wantWaits(t, s, bide.WaitQuery{Key: "k"}, "run.1", "run.2", "run.4")
-	wantWaits(t, s, bide.WaitQuery{Kind: bide.WaitJob, Key: "k"}, "run.1", "run.4")
-	wantWaits(t, s, bide.WaitQuery{Kind: bide.WaitQuestion, Key: "k"})
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitJob}, Key: "k"}, "run.1", "run.4")
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitQuestion}, Key: "k"})
 	wantWaits(t, s, bide.WaitQuery{Key: "K"})
+}
+
+func waitsSelectMore(t *testing.T, s Store) {
+	kinds := []bide.WaitKind{bide.WaitQuestion, bide.WaitForEvent, bide.WaitJob}
+	for i, id := range []string{"root", "root-a", "root-b", "other"} {
+		c := NewChain(id)
+		if id != "other" {
+			c.Info.Root = "root"
+		}
+		c.Info.Status = bide.StatusWaiting
+		commit := c.Next(1)
+		for n, kind := range kinds {
+			commit.Opened = append(commit.Opened, bide.Wait{ID: fmt.Sprintf("%s.%d", id, n), Kind: kind, Key: "k", CreatedAt: start.Add(time.Duration(10*n+i) * time.Second)})
+		}
+		must(t, s, commit)
+	}
+	two := []bide.WaitKind{bide.WaitJob, bide.WaitQuestion}
+	wantWaits(t, s, bide.WaitQuery{Kinds: two}, "root.0", "root-a.0", "root-b.0", "other.0", "root.2", "root-a.2", "root-b.2", "other.2")
+	wantWaits(t, s, bide.WaitQuery{Kinds: append(two, bide.WaitTimer), Root: "root"}, "root.0", "root-a.0", "root-b.0", "root.2", "root-a.2", "root-b.2")
+	wantWaits(t, s, bide.WaitQuery{Kinds: []bide.WaitKind{bide.WaitJob, bide.WaitJob}, Key: "k", Root: "root"}, "root.2", "root-a.2", "root-b.2")
+	wantWaits(t, s, bide.WaitQuery{Run: "root"}, "root.0", "root.1", "root.2")
+	wantWaits(t, s, bide.WaitQuery{Run: "root-a", Root: "root", Kinds: two}, "root-a.0", "root-a.2")
+	wantWaits(t, s, bide.WaitQuery{Run: "other", Root: "root"})
+	wantWaits(t, s, bide.WaitQuery{Run: "root", Key: "l"})
+	wantWaits(t, s, bide.WaitQuery{Root: "root-a"})
+	wantWaits(t, s, bide.WaitQuery{Root: "root"}, "root.0", "root-a.0", "root-b.0", "root.1", "root-a.1", "root-b.1", "root.2", "root-a.2", "root-b.2")
 }
 
 func invalidCursor(t *testing.T, s Store) {
@@ -297,6 +326,8 @@ func invalidCursor(t *testing.T, s Store) {
 	for _, cursor := range []string{"x", "_", "2030-01-02_run", "2030-01-02T03:04:05Z", "'; DROP TABLE runs; --"} {
 		_, err := s.Runs(t.Context(), bide.RunQuery{Cursor: cursor})
 		wantError(t, fmt.Sprintf("Runs from cursor %q", cursor), err, bide.ErrInvalidInput)
+		_, err = s.Runs(t.Context(), bide.RunQuery{Cursor: cursor, Order: bide.OrderUpdated})
+		wantError(t, fmt.Sprintf("Runs that changed last from cursor %q", cursor), err, bide.ErrInvalidInput)
 		_, err = s.Runs(t.Context(), bide.RunQuery{Cursor: cursor, WakeBefore: start})
 		wantError(t, fmt.Sprintf("Runs that are due from cursor %q", cursor), err, bide.ErrInvalidInput)
 		_, err = s.Waits(t.Context(), bide.WaitQuery{Cursor: cursor})

@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of bide.Store and bide.Claims, for
-// the stores of this module and for those of others:
+// Package storetest is the conformance suite of bide.Store, bide.Claims and
+// bide.Documents, for the stores of this module and for those of others:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) bide.Store { return mystore.New() })
@@ -16,25 +16,26 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// Store is what the suite is for: a store that workers can use.
+// Store is what the suite is for: a store that workers and whole installations can use.
 type Store interface {
 	bide.Store
 	bide.Claims
+	bide.Documents
 }
 
-// whole returns a store with its claims.
+// whole returns a store with its claims and documents.
 func whole(t *testing.T, s bide.Store) Store {
 	t.Helper()
 	full, ok := s.(Store)
 	if !ok {
 		s.Close()
-		t.Fatalf("%T does not implement bide.Claims", s)
+		t.Fatalf("%T does not implement bide.Claims and bide.Documents", s)
 	}
 	return full
 }
 
 // Run runs the suite. Each call of open gives a fresh, empty store, which
-// implements bide.Claims too; the suite closes it.
+// implements bide.Claims and bide.Documents too; the suite closes it.
 func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 	for _, test := range []struct {
 		name string
@@ -66,23 +67,41 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"Runs follows a run from status to status", runsFollow},
 		{"Runs lists what is due, the earliest first", runsDue},
 		{"Runs holds to the limit", runsLimit},
+		{"Runs lists those that changed last", runsUpdated},
+		{"Runs selects by every field, alone and together", runsSelectAll},
 		{"Waits gives every field", waitsEveryField},
 		{"Waits lists open waits, the oldest first", waitsOrder},
 		{"Waits selects by kind and key", waitsSelect},
+		{"Waits selects by several kinds, run and tree", waitsSelectMore},
 		{"a cursor that is none is refused", invalidCursor},
 
 		{"a message is for those who wait for its key, exactly or by a star", mailMatches},
 		{"mail comes with every field, in the order of sending", mailEveryField},
 		{"a message counts once in its mailbox, also after it was taken", mailIDs},
-		{"Load gives at least the first hundred messages of a mailbox", mailHundreds},
+		{"Load gives at least a hundred messages that can be taken", mailHundreds},
 		{"of many takers of a message one wins", mailOneTaker},
 		{"a commit that takes what is not there changes nothing", mailRefused},
 		{"a broadcast reaches every open wait once", mailCopies},
+		{"a broadcast that is kept reaches later waits that ask for it", broadcastsKept},
+		{"a broadcast that is kept reaches each wait once", broadcastsOnce},
 		{"runs are told of mail", mailTells},
+		{"a commit takes what it sends", tookWhatItSends},
 
 		{"a child is there with the commit that starts it", childIsThere},
 		{"a child starts once", childStartsOnce},
 		{"a child of many parents starts once", childManyParents},
+
+		{"the feed follows the commits", feedFollows},
+		{"Feed looks at a bounded number of records", feedBounded},
+		{"all who read the feed while commits are made see the same", feedWhileCommitting},
+		{"what was deleted leaves the feed as it was otherwise", feedAfterDeletion},
+		{"Feed selects a tree", feedOfTree},
+
+		{"documents are kept as they are", documentsKept},
+		{"a document is replaced and deleted at its revision only", documentRevisions},
+		{"of writers of the same revision one wins", documentRace},
+		{"Documents lists by id and prefix", documentsListed},
+		{"what cannot be a document is refused", documentsRefused},
 
 		{"what can proceed can be claimed", claimReasons},
 		{"the oldest are claimed first, up to the limit", claimOrder},
@@ -94,8 +113,13 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"what is released can be claimed at once", claimReleased},
 		{"no mail is overlooked", claimMail},
 		{"what is set aside is not claimed, and listed", claimAside},
-		{"NextWake is the earliest timer", claimNextWake},
+		{"NextWake is the earliest timer after a time", claimNextWake},
 		{"owners that claim at once never get the same run", claimRace},
+		{"a commit claims its run", claimWithCommit},
+		{"a commit with a claim that does not follow is refused and changes nothing", claimWithCommitRefused},
+		{"a claim with a commit lasts while its owner lives", claimWithCommitLasts},
+		{"a commit that claims overlooks no mail", claimWithCommitMail},
+		{"of owners whose commits claim at once one wins", claimWithCommitRace},
 		{"a random program gives what a model gives", randomProgram},
 		{"each message has one taker, and each fence one run, among many", crowd},
 
@@ -115,6 +139,7 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 func RunDurable(t *testing.T, open func(t *testing.T, dir string) bide.Store) {
 	Run(t, func(t *testing.T) bide.Store { return open(t, t.TempDir()) })
 	t.Run("everything is there after closing and opening", func(t *testing.T) { reopened(t, open) })
+	t.Run("the feed, broadcasts, claims and documents are there after closing and opening", func(t *testing.T) { reopenedMore(t, open) })
 	t.Run("what was acknowledged while the store closed is there", func(t *testing.T) { reopenedAfterClosing(t, open) })
 	t.Run("crash", func(t *testing.T) { CrashDurable(t, open) })
 }

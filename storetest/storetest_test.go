@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/store/mem"
@@ -51,6 +52,70 @@ var faults = map[string]struct {
 	"has seen all mail":   {altered(func(c *bide.Commit) { c.MailSeen = 1 << 40 }), "TestSuite/no_mail_is_overlooked"},
 	"keeps mail for ever": {altered(func(c *bide.Commit) { c.MailSeen = 0 }), "TestSuite/a_random_program"},
 	"keeps no broadcast":  {altered(withoutCopies), "TestSuite/a_broadcast_reaches"},
+	"forgets broadcasts":  {altered(withoutUntil), "TestSuite/a_broadcast_that_is_kept_reaches_later"},
+	"makes no claim":      {altered(func(c *bide.Commit) { c.Owner = "" }), "TestSuite/a_commit_claims_its_run"},
+	"gives every claim": {
+		func(s storetest.Store) storetest.Store {
+			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
+				d := *c
+				if at, err := s.Load(ctx, c.RunID, bide.Position{}); err == nil && c.Owner != "" {
+					d.Claimed = at.Fence + 1
+				}
+				return s.Commit(ctx, &d)
+			}}
+		}, "TestSuite/a_commit_with_a_claim_that_does_not_follow",
+	},
+	"keeps what is taken at once": {
+		func(s storetest.Store) storetest.Store {
+			return changed{Store: s, commit: func(ctx context.Context, c *bide.Commit) error {
+				d := *c
+				d.Took = slices.DeleteFunc(slices.Clone(c.Took), func(id string) bool {
+					return slices.ContainsFunc(c.Send, func(m bide.Message) bool { return m.ID == id })
+				})
+				return s.Commit(ctx, &d)
+			}}
+		}, "TestSuite/a_commit_takes_what_it_sends",
+	},
+	"numbers the feed anew": {
+		func(s storetest.Store) storetest.Store {
+			return changed{Store: s, feed: func(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, error) {
+				all, err := s.Feed(ctx, bide.FeedQuery{Limit: 1000, Root: q.Root})
+				if err != nil {
+					return nil, err
+				}
+				n := int64(len(all.Records))
+				if q.After == bide.FeedEnd {
+					return &bide.FeedPage{Next: n}, nil
+				}
+				page := &bide.FeedPage{Next: min(q.After+int64(bide.PageLimit(q.Limit)), max(n, q.After))}
+				for i := q.After; i < page.Next; i++ {
+					page.Records = append(page.Records, bide.FeedRecord{Pos: i + 1, RunID: all.Records[i].RunID, Body: all.Records[i].Body})
+				}
+				page.More = page.Next < n
+				return page, nil
+			}}
+		}, "TestSuite/what_was_deleted_leaves_the_feed",
+	},
+	"feeds every tree": {
+		func(s storetest.Store) storetest.Store {
+			return changed{Store: s, feed: func(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, error) {
+				q.Root = ""
+				return s.Feed(ctx, q)
+			}}
+		}, "TestSuite/Feed_selects_a_tree",
+	},
+	"overwrites documents": {
+		func(s storetest.Store) storetest.Store {
+			return changed{Store: s, put: func(ctx context.Context, d bide.Document) (int64, error) {
+				rev, err := s.PutDocument(ctx, d)
+				if was, found := s.Document(ctx, d.Kind, d.ID); errors.Is(err, bide.ErrConflict) && found == nil {
+					d.Rev = was.Rev
+					return s.PutDocument(ctx, d)
+				}
+				return rev, err
+			}}
+		}, "TestSuite/a_document_is_replaced",
+	},
 	"starts a worker twice": {
 		func(s storetest.Store) storetest.Store {
 			return changed{Store: s, claim: func(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
@@ -106,6 +171,13 @@ func withoutCopies(c *bide.Commit) {
 	c.Send = slices.DeleteFunc(slices.Clone(c.Send), func(m bide.Message) bool { return m.Copies })
 }
 
+func withoutUntil(c *bide.Commit) {
+	c.Send = slices.Clone(c.Send)
+	for i := range c.Send {
+		c.Send[i].Until = time.Time{}
+	}
+}
+
 // altered gives faults that only change commits.
 func altered(change func(*bide.Commit)) func(storetest.Store) storetest.Store {
 	return func(s storetest.Store) storetest.Store {
@@ -125,6 +197,8 @@ type changed struct {
 	load    func(context.Context, string, bide.Position) (*bide.Stored, error)
 	claim   func(context.Context, bide.ClaimQuery) ([]bide.Claim, error)
 	release func(ctx context.Context, owner string, runs []string, quiet bool) error
+	feed    func(context.Context, bide.FeedQuery) (*bide.FeedPage, error)
+	put     func(context.Context, bide.Document) (int64, error)
 }
 
 func (c changed) Commit(ctx context.Context, x *bide.Commit) error {
@@ -139,6 +213,20 @@ func (c changed) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, erro
 		return c.Store.Runs(ctx, q)
 	}
 	return c.runs(ctx, q)
+}
+
+func (c changed) Feed(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, error) {
+	if c.feed == nil {
+		return c.Store.Feed(ctx, q)
+	}
+	return c.feed(ctx, q)
+}
+
+func (c changed) PutDocument(ctx context.Context, d bide.Document) (int64, error) {
+	if c.put == nil {
+		return c.Store.PutDocument(ctx, d)
+	}
+	return c.put(ctx, d)
 }
 
 func (c changed) Load(ctx context.Context, id string, have bide.Position) (*bide.Stored, error) {

@@ -110,7 +110,7 @@ func (p *process) drive() {
 		if len(claims) > 0 {
 			continue
 		}
-		next, err := p.store.NextWake(p.ctx)
+		next, err := p.store.NextWake(p.ctx, q.Now)
 		p.done(nil, err)
 		if next.IsZero() {
 			return

@@ -117,6 +117,36 @@ func (w *world) check(s bide.Store, end *ending) {
 	runs, err := s.Runs(context.Background(), bide.RunQuery{})
 	if err != nil || len(runs.Runs) != len(end.IDs) {
 		w.t.Errorf("Runs = %d runs, %v, want %d", len(runs.Runs), err, len(end.IDs))
+		return
+	}
+	w.checkFeed(s, runs.Runs)
+}
+
+// checkFeed checks that the feed holds every run's ledger, each child's after its start.
+func (w *world) checkFeed(s bide.Store, runs []bide.RunInfo) {
+	w.t.Helper()
+	all := &tail{}
+	if _, err := all.read(context.Background(), s); err != nil {
+		w.t.Error(err)
+		return
+	}
+	got := map[string][][]byte{}
+	parent := map[string]string{}
+	for _, r := range runs {
+		parent[r.ID] = r.Parent
+	}
+	for _, r := range all.got {
+		if above := parent[r.RunID]; above != "" && len(got[above]) == 0 {
+			w.t.Errorf("the feed has a record of %s before the first of %s, its parent", r.RunID, above)
+		}
+		got[r.RunID] = append(got[r.RunID], r.Body)
+	}
+	for _, r := range runs {
+		raws, err := s.Records(context.Background(), r.ID, 1, 10_000)
+		if err != nil {
+			w.t.Errorf("Records(%s) = %v", r.ID, err)
+		}
+		same(w.t, "what the feed has of "+r.ID, got[r.ID], raws)
 	}
 }
 

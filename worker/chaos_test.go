@@ -18,6 +18,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/internal/pgtest"
+	"github.com/bide-dev/bide/store/file"
 	"github.com/bide-dev/bide/store/postgres"
 	"github.com/bide-dev/bide/store/sqlite"
 	"github.com/bide-dev/bide/worker"
@@ -42,12 +43,17 @@ func TestChaosOnPostgreSQL(t *testing.T) {
 // The environment variables that make the test binary a worker process.
 const (
 	envStore = "BIDE_CHAOS_STORE"
-	envDir   = "BIDE_CHAOS_DIR" // of the side effects
+	envDir   = "BIDE_CHAOS_DIR"   // of the side effects
+	envLives = "BIDE_CHAOS_LIVES" // the number of processes so far, when it is to be the client as well
 )
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(envStore); url != "" {
-		if err := workerProcess(url, os.Getenv(envDir)); err != nil {
+		run := workerProcess
+		if os.Getenv(envLives) != "" {
+			run = wholeProcess
+		}
+		if err := run(url, os.Getenv(envDir)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -68,6 +74,9 @@ func openChaosStore(ctx context.Context, url string) (chaosStore, error) {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		return sqlite.Open(ctx, path, nil)
 	}
+	if dir, ok := strings.CutPrefix(url, "file:"); ok {
+		return file.Open(ctx, dir, nil)
+	}
 	return postgres.Open(ctx, url, nil)
 }
 
@@ -80,21 +89,26 @@ func workerProcess(url, dir string) error {
 		return err
 	}
 	defer store.Close()
-	rt, err := bide.New(store, nil)
+	_, w, err := newChaosWorker(store, dir)
 	if err != nil {
 		return err
 	}
+	return w.Run(ctx)
+}
+
+func newChaosWorker(store chaosStore, dir string) (*bide.Runtime, *worker.Worker, error) {
+	rt, err := bide.New(store, nil)
+	if err != nil {
+		return nil, nil, err
+	}
 	if err := rt.Register(chaosWorkflows()...); err != nil {
-		return err
+		return nil, nil, err
 	}
 	effects := sideEffects{dir}
 	rt.Handle("keyed", effects.keyed)
 	rt.Handle("once", effects.once)
 	w, err := worker.New(rt, store, &worker.Options{Lease: chaosLease, Poll: 50 * time.Millisecond})
-	if err != nil {
-		return err
-	}
-	return w.Run(ctx)
+	return rt, w, err
 }
 
 func chaosWorkflows() []bide.Workflow {
@@ -178,8 +192,8 @@ func (c chaos) play(t *testing.T) {
 		crew[i].start()
 		defer crew[i].kill()
 	}
-	p := &patient{t: t, ctx: ctx, rt: rt}
-	p.start(c.runs)
+	p := &patient{ctx: ctx, rt: rt, fatal: t.Fatalf}
+	p.start("run", c.runs)
 	pace := time.NewTicker(150 * time.Millisecond)
 	defer pace.Stop()
 	for blow := 0; ; {
@@ -207,10 +221,10 @@ func (c chaos) play(t *testing.T) {
 
 // patient is the client of the runs: it tries again until the store is there.
 type patient struct {
-	t   *testing.T
-	ctx context.Context
-	rt  *bide.Runtime
-	ids []string
+	ctx   context.Context
+	rt    *bide.Runtime
+	fatal func(format string, args ...any) // does not return
+	ids   []string
 
 	last string // of the runs that had not ended at the last look
 }
@@ -227,15 +241,15 @@ func (p *patient) try(what string, do func() error) {
 		select {
 		case <-pace.C:
 		case <-p.ctx.Done():
-			p.t.Fatalf("%s: %v", what, err)
+			p.fatal("%s: %v", what, err)
 		}
 	}
 }
 
-func (p *patient) start(n int) {
+func (p *patient) start(name string, n int) {
 	wf := chaosWorkflows()[0]
 	for i := range n {
-		id := fmt.Sprint("run-", i)
+		id := fmt.Sprint(name, "-", i)
 		p.ids = append(p.ids, id)
 		p.try("start", func() error {
 			_, err := p.rt.Start(p.ctx, wf, nil, &bide.StartOptions{RunID: id})

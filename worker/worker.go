@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,8 +36,6 @@ type Options struct {
 	// Sole says that no other worker is at work on the store, so that what a
 	// former process left is taken over at once instead of when its lease ends.
 	Sole bool
-	// Hints, when not nil, tells that another process made something claimable.
-	Hints <-chan struct{}
 	// Clock is the source of time. Defaults to the system's.
 	Clock bide.Clock
 	// Logger receives what goes wrong. Defaults to none.
@@ -94,10 +92,14 @@ type Worker struct {
 	wake      chan struct{} // holds a token when there may be something to claim
 	drain     chan struct{} // closed when no further node is to be visited
 
-	mu     sync.Mutex
-	active map[string]*drive // by run
-	next   time.Time         // the earliest timer known; zero when none is
-	counts counts
+	mu       sync.Mutex
+	work     context.Context   // of what is driven; nil unless runs are taken on
+	reserved int               // places kept for runs to be handed over
+	active   map[string]*drive // by run
+	mail     map[string]bool   // runs that were sent something by this process
+	next     time.Time         // the earliest timer known; zero when none is
+	driving  sync.WaitGroup
+	counts   counts
 }
 
 // drive is one run that is being driven.
@@ -114,7 +116,7 @@ func New(rt *bide.Runtime, store bide.Claims, opts *Options) (*Worker, error) {
 		return nil, errors.New("a worker needs a runtime and its store")
 	}
 	return &Worker{rt: rt, store: store, opts: opts.withDefaults(),
-		wake: make(chan struct{}, 1), drain: make(chan struct{}), active: map[string]*drive{}}, nil
+		wake: make(chan struct{}, 1), drain: make(chan struct{}), active: map[string]*drive{}, mail: map[string]bool{}}, nil
 }
 
 // Wake tells the worker that there may be something to claim.
@@ -139,17 +141,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.rt.Observe(w.observe)()
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(nil)
-	var background, driving sync.WaitGroup
+	var background sync.WaitGroup
 	background.Go(func() { w.keepAlive(work, stopWork) })
+	w.takeOn(work)
+	w.rt.DriveWith(w)
 	for ctx.Err() == nil && work.Err() == nil {
-		if w.claimSome(ctx, work, &driving) {
+		w.proceedMail()
+		if w.claimSome(ctx) {
 			continue
 		}
 		w.await(ctx, work)
 	}
+	w.rt.DriveWith(nil)
+	w.takeOn(nil)
 	close(w.drain)
 	stop := w.opts.Clock.AfterFunc(w.opts.Grace, func() { stopWork(errShutdown) })
-	driving.Wait()
+	w.driving.Wait()
 	stop()
 	lost := context.Cause(work)
 	stopWork(nil)
@@ -159,6 +166,13 @@ func (w *Worker) Run(ctx context.Context) error {
 		err = errors.Join(lost, err)
 	}
 	return err
+}
+
+// takeOn lets runs be driven under a context, or, when it is nil, no more be taken on.
+func (w *Worker) takeOn(work context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.work = work
 }
 
 // begin says that the worker is alive, and gives back what a former process
@@ -174,9 +188,9 @@ func (w *Worker) begin(ctx context.Context) error {
 var errShutdown = errors.New("the worker shuts down")
 
 // claimSome claims a batch and drives it; it reports whether there may be more.
-func (w *Worker) claimSome(ctx, work context.Context, driving *sync.WaitGroup) (more bool) {
+func (w *Worker) claimSome(ctx context.Context) (more bool) {
 	w.mu.Lock()
-	free := w.opts.Runs - len(w.active)
+	free := w.free()
 	w.mu.Unlock()
 	if free <= 0 {
 		return false
@@ -193,19 +207,68 @@ func (w *Worker) claimSome(ctx, work context.Context, driving *sync.WaitGroup) (
 		return false
 	}
 	for _, c := range claims {
-		d := &drive{claim: c}
 		w.mu.Lock()
-		w.active[c.RunID] = d
+		w.begun(c, func(ctx context.Context) (*bide.Run, error) { return w.rt.TickClaimed(ctx, c, w.drain) })
 		w.mu.Unlock()
-		w.counts.claimed.Add(1)
-		driving.Go(func() { w.drive(work, d) })
 	}
 	return len(claims) == limit && limit < free
 }
 
+// free is how many more runs can be driven. w.mu must be held.
+func (w *Worker) free() int { return w.opts.Runs - len(w.active) - w.reserved }
+
+// begun drives a claimed run by tick. w.mu must be held, and runs be taken on.
+func (w *Worker) begun(c bide.Claim, tick func(context.Context) (*bide.Run, error)) {
+	d, ctx := &drive{claim: c}, w.work
+	w.active[c.RunID] = d
+	w.counts.claimed.Add(1)
+	w.driving.Go(func() { w.drive(ctx, d, tick) })
+}
+
+// Reserve implements bide.Driver.
+func (w *Worker) Reserve() (owner string, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.work == nil || w.free() <= 0 {
+		return "", false
+	}
+	w.reserved++
+	w.driving.Add(1)
+	return w.opts.ID, true
+}
+
+// Drive implements bide.Driver.
+func (w *Worker) Drive(h *bide.Handover) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.driving.Done()
+	w.reserved--
+	if h != nil {
+		w.begun(h.Claim, func(ctx context.Context) (*bide.Run, error) { return w.rt.TickHandover(ctx, h, w.drain) })
+	}
+}
+
+// proceedMail moves on the runs that this process has sent something to.
+func (w *Worker) proceedMail() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range w.mail {
+		if w.free() <= 0 {
+			return // they are claimed when there is a place
+		}
+		delete(w.mail, id)
+		ctx := w.work
+		w.driving.Go(func() {
+			if err := w.rt.Proceed(ctx, id); err != nil && ctx.Err() == nil && !errors.Is(err, bide.ErrNotFound) {
+				w.opts.Logger.Warn("mail", "worker", w.opts.ID, "run", id, "err", err)
+			}
+		})
+	}
+}
+
 // drive ticks a claimed run and gives it back.
-func (w *Worker) drive(ctx context.Context, d *drive) {
-	run, err := w.rt.TickClaimed(ctx, d.claim, w.drain)
+func (w *Worker) drive(ctx context.Context, d *drive, tick func(context.Context) (*bide.Run, error)) {
+	run, err := tick(ctx)
 	w.mu.Lock()
 	if w.active[d.claim.RunID] == d {
 		delete(w.active, d.claim.RunID)
@@ -240,11 +303,19 @@ func (w *Worker) release(ctx context.Context, d *drive, quiet bool) error {
 	return w.store.Release(context.WithoutCancel(ctx), w.opts.ID, []string{d.claim.RunID}, quiet)
 }
 
-// observe hears of every commit of this process.
+// observe hears of every commit of this process, and of hints.
 func (w *Worker) observe(n bide.Notice) {
 	c := n.Commit
-	w.counts.commits.Add(1)
-	w.counts.commitTime.Add(int64(n.Took))
+	if c == nil {
+		if n.Claimable {
+			w.Wake()
+		}
+		return
+	}
+	w.counts.commit.observe(n.Took)
+	if n.Fired {
+		w.counts.timerLag.observe(n.Lag)
+	}
 	w.mu.Lock()
 	d := w.active[c.RunID]
 	mine := d != nil && c.Fence == d.claim.Fence
@@ -252,16 +323,25 @@ func (w *Worker) observe(n bide.Notice) {
 		d.ended = c.RunID != "" && c.Info.Status != bide.StatusRunning
 	}
 	sooner := !c.Info.WakeAt.IsZero() && (w.next.IsZero() || c.Info.WakeAt.Before(w.next))
+	claimable := c.RunID != "" && !mine && c.Owner == "" && c.Info.Status == bide.StatusRunning || len(c.Starts) > 0
+	for _, m := range c.Send {
+		switch {
+		case slices.Contains(c.Took, m.ID): // it has arrived
+		case m.To != "":
+			w.mail[m.To], claimable = true, true
+		default:
+			claimable = true
+		}
+	}
 	w.mu.Unlock()
-	claimable := c.RunID != "" && !mine && c.Info.Status == bide.StatusRunning
-	if sooner || claimable || len(c.Send) > 0 || len(c.Starts) > 0 {
+	if sooner || claimable {
 		w.Wake()
 	}
 }
 
 // await blocks until there may be something to claim.
 func (w *Worker) await(ctx, work context.Context) {
-	next, err := w.store.NextWake(ctx)
+	next, err := w.store.NextWake(ctx, w.claimedAt) // what was due at the last claim is not for this worker
 	if err != nil && ctx.Err() == nil {
 		w.counts.errors.Add(1)
 		w.opts.Logger.Error("next timer", "worker", w.opts.ID, "err", err)
@@ -271,7 +351,7 @@ func (w *Worker) await(ctx, work context.Context) {
 	w.mu.Unlock()
 	now := w.opts.Clock.Now()
 	sleep := w.opts.Poll
-	if next.After(w.claimedAt) { // else it was due at the last claim and is not for this worker
+	if !next.IsZero() {
 		sleep = min(sleep, max(next.Sub(now), 0))
 	}
 	alarm := make(chan struct{}, 1)
@@ -279,7 +359,6 @@ func (w *Worker) await(ctx, work context.Context) {
 	defer stop()
 	select {
 	case <-w.wake:
-	case <-w.opts.Hints:
 	case <-alarm:
 	case <-ctx.Done():
 	case <-work.Done():
@@ -318,33 +397,4 @@ func (w *Worker) keepAlive(ctx context.Context, stopWork context.CancelCauseFunc
 
 func (w *Worker) heartbeat(ctx context.Context) error {
 	return w.store.Heartbeat(ctx, w.opts.ID, w.opts.Clock.Now().UTC().Add(w.opts.Lease))
-}
-
-// counts are the worker's counters.
-type counts struct {
-	claimed, setAside, errors, commits, commitTime atomic.Int64
-}
-
-// Stats is what a worker has done and is doing.
-type Stats struct {
-	ID       string        `json:"id"`
-	Driving  int           `json:"driving"`   // runs at the moment
-	Claimed  int64         `json:"claimed"`   // runs claimed so far, each time counted
-	SetAside int64         `json:"set_aside"` // runs set aside so far
-	Errors   int64         `json:"errors"`    // failed calls of the store so far
-	Commits  int64         `json:"commits"`   // commits of this process so far
-	Commit   time.Duration `json:"commit"`    // mean time of one
-	NextWake time.Time     `json:"next_wake,omitzero"`
-}
-
-// Stats returns the worker's counters as they are now.
-func (w *Worker) Stats() Stats {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := Stats{ID: w.opts.ID, Driving: len(w.active), Claimed: w.counts.claimed.Load(), SetAside: w.counts.setAside.Load(),
-		Errors: w.counts.errors.Load(), Commits: w.counts.commits.Load(), NextWake: w.next}
-	if s.Commits > 0 {
-		s.Commit = time.Duration(w.counts.commitTime.Load() / s.Commits)
-	}
-	return s
 }

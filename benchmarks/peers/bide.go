@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"path/filepath"
+	"errors"
 
 	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/benchmarks/load"
+	"github.com/bide-dev/bide/benchmarks/internal/bench"
 	"github.com/bide-dev/bide/engine"
 )
 
@@ -17,83 +15,33 @@ const (
 )
 
 var (
-	bideRun            = setup{"bide, Run", sqliteStore, bideRunSet, openBideRun}
-	bideWorker         = setup{"bide, worker", sqliteStore, bideWorkerSet, openBideWorker}
-	bideRunPostgres    = setup{"bide, Run", postgresStore, bideRunSet, openBideRun}
-	bideWorkerPostgres = setup{"bide, worker", postgresStore, bideWorkerSet, openBideWorker}
+	bideRun            = setup{"bide", "Run", bench.SQLite, bideRunSet, openBideRun}
+	bideWorker         = setup{"bide", "worker", bench.SQLite, bideWorkerSet, openBideWorker}
+	bideRunPostgres    = setup{"bide", "Run", bench.Postgres, bideRunSet, openBideRun}
+	bideWorkerPostgres = setup{"bide", "worker", bench.Postgres, bideWorkerSet, openBideWorker}
 )
 
-// bideURL is the URL of the store at place, and what its commits survive. On
-// SQLite that is as documented by sqlite.DurabilityFull, the default.
-func bideURL(ctx context.Context, place string) (url, durability string, err error) {
-	if filepath.IsAbs(place) {
-		return "sqlite:" + filepath.Join(place, "bide.db"), "FULL, journal WAL (documented)", nil
+func openBideRun(ctx context.Context, place *bench.Place, _ int) (*system, error) {
+	store, err := place.Open(ctx)
+	if err != nil {
+		return nil, err
 	}
-	durability, err = serverDurability(ctx, place)
-	return place, durability, err
+	rt, err := bench.Runtime(store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	run := func(ctx context.Context) (string, error) { return result, bench.RunThreeSteps(ctx, rt) }
+	return &system{durability: place.Durability, run: run, close: store.Close}, nil
 }
 
-func work(context.Context, *bide.Invocation) (bide.Outcome, error) {
-	return bide.Completed(result), nil
-}
-
-func openBideRun(ctx context.Context, place string, _ int) (*system, error) {
-	url, durability, err := bideURL(ctx, place)
-	if err != nil {
-		return nil, err
-	}
-	store, err := engine.OpenStore(ctx, url)
-	if err != nil {
-		return nil, err
-	}
-	rt, err := bide.New(store, nil)
-	if err != nil {
-		return nil, err
-	}
-	rt.Handle("work", work)
-	run := func(ctx context.Context) (string, error) {
-		run, err := rt.Run(ctx, load.ThreeSteps, nil, nil)
-		if err != nil {
-			return "", err
-		}
-		return bideResult(run)
-	}
-	return &system{durability: durability, run: run, close: store.Close}, nil
-}
-
-func openBideWorker(ctx context.Context, place string, _ int) (*system, error) {
-	url, durability, err := bideURL(ctx, place)
-	if err != nil {
-		return nil, err
-	}
-	e, err := engine.Open(ctx, url, &engine.Options{
-		Workflows: []bide.Workflow{load.ThreeSteps},
-		Handlers:  map[string]bide.Handler{"work": work},
+func openBideWorker(ctx context.Context, place *bench.Place, _ int) (*system, error) {
+	e, err := engine.Open(ctx, place.URL, &engine.Options{
+		Workflows: []bide.Workflow{bench.ThreeSteps},
+		Handlers:  map[string]bide.Handler{"work": bench.Work},
 	})
 	if err != nil {
 		return nil, err
 	}
-	run := func(ctx context.Context) (string, error) {
-		run, err := e.Start(ctx, load.ThreeSteps, nil, nil)
-		if err != nil {
-			return "", err
-		}
-		for _, err := range e.Watch(ctx, run.ID, run.Seq+1) {
-			if err != nil {
-				return "", err
-			}
-		}
-		if run, err = e.Get(ctx, run.ID); err != nil {
-			return "", err
-		}
-		return bideResult(run)
-	}
-	return &system{durability: durability, run: run, close: func() error { return e.Close(context.Background()) }}, nil
-}
-
-func bideResult(run *bide.Run) (out string, err error) {
-	if run.Status != bide.StatusCompleted {
-		return "", fmt.Errorf("run %s is %s", run.ID, run.Status)
-	}
-	return out, json.Unmarshal(run.Output, &out)
+	run := func(ctx context.Context) (string, error) { return result, bench.StartThreeSteps(ctx, e.Runtime) }
+	return &system{durability: place.Durability, run: run, close: func() error { return e.Close(context.WithoutCancel(ctx)) }}, nil
 }

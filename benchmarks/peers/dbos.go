@@ -10,12 +10,14 @@ import (
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite"
+
+	"github.com/bide-dev/bide/benchmarks/internal/bench"
 )
 
 var (
-	dbosFull     = setup{"DBOS, FULL", sqliteStore, "SQLiteSystemDB: a pool as its own, but synchronous=FULL", openDBOSFull}
-	dbosShipped  = setup{"DBOS, as shipped", sqliteStore, "nothing", openDBOSShipped}
-	dbosPostgres = setup{"DBOS, as shipped", postgresStore, "nothing", openDBOSPostgres}
+	dbosFull     = setup{"DBOS", "FULL", bench.SQLite, "SQLiteSystemDB: a pool as its own, but synchronous=FULL", openDBOSFull}
+	dbosShipped  = setup{"DBOS", "as shipped", bench.SQLite, "nothing", openDBOSShipped}
+	dbosPostgres = setup{"DBOS", "as shipped", bench.Postgres, "nothing", openDBOSPostgres}
 )
 
 func dbosWorkflow(ctx dbos.Context, _ string) (out string, err error) {
@@ -31,8 +33,8 @@ func dbosStep(context.Context) (string, error) { return result, nil }
 
 // openDBOSFull gives DBOS a pool like the one it makes for itself in all but
 // synchronous. A URL cannot say that: DBOS makes one of its connections NORMAL whatever the URL says.
-func openDBOSFull(ctx context.Context, place string, _ int) (*system, error) {
-	db, err := sql.Open("sqlite", filepath.Join(place, "dbos.db")+
+func openDBOSFull(ctx context.Context, place *bench.Place, _ int) (*system, error) {
+	db, err := sql.Open("sqlite", filepath.Join(place.Dir, "dbos.db")+
 		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(ON)&_pragma=synchronous(FULL)")
 	if err != nil {
 		return nil, err
@@ -53,16 +55,12 @@ func openDBOSFull(ctx context.Context, place string, _ int) (*system, error) {
 }
 
 // openDBOSShipped follows the README. The level is what its OpenSQLitePool sets.
-func openDBOSShipped(ctx context.Context, place string, _ int) (*system, error) {
-	return openDBOS(ctx, dbos.Config{DatabaseURL: "sqlite:" + filepath.Join(place, "dbos.db")}, "NORMAL, journal WAL (by its source)")
+func openDBOSShipped(ctx context.Context, place *bench.Place, _ int) (*system, error) {
+	return openDBOS(ctx, dbos.Config{DatabaseURL: "sqlite:" + filepath.Join(place.Dir, "dbos.db")}, "NORMAL, journal WAL (by its source)")
 }
 
-func openDBOSPostgres(ctx context.Context, place string, _ int) (*system, error) {
-	durability, err := serverDurability(ctx, place)
-	if err != nil {
-		return nil, err
-	}
-	return openDBOS(ctx, dbos.Config{DatabaseURL: place}, durability)
+func openDBOSPostgres(ctx context.Context, place *bench.Place, _ int) (*system, error) {
+	return openDBOS(ctx, dbos.Config{DatabaseURL: place.URL}, place.Durability)
 }
 
 func openDBOS(ctx context.Context, config dbos.Config, durability string) (*system, error) {

@@ -10,16 +10,18 @@ import (
 	"github.com/microsoft/durabletask-go/backend/postgres"
 	"github.com/microsoft/durabletask-go/backend/sqlite"
 	"github.com/microsoft/durabletask-go/task"
+
+	"github.com/bide-dev/bide/benchmarks/internal/bench"
 )
 
 // durabletaskConns replaces the default, one connection.
 const durabletaskConns = 32
 
 var (
-	durabletaskTuned           = setup{"durabletask-go, tuned", sqliteStore, "journal_mode=WAL by the file's URL; WithMaxParallelism(in flight)", openDurabletaskTuned}
-	durabletaskShipped         = setup{"durabletask-go, as shipped", sqliteStore, "nothing", openDurabletaskShipped}
-	durabletaskPostgresTuned   = setup{"durabletask-go, tuned", postgresStore, "32 connections; WithMaxParallelism(in flight)", openDurabletaskPostgresTuned}
-	durabletaskPostgresShipped = setup{"durabletask-go, as shipped", postgresStore, "nothing", openDurabletaskPostgresShipped}
+	durabletaskTuned           = setup{"durabletask-go", "tuned", bench.SQLite, "journal_mode=WAL by the file's URL; WithMaxParallelism(in flight)", openDurabletaskTuned}
+	durabletaskShipped         = setup{"durabletask-go", "as shipped", bench.SQLite, "nothing", openDurabletaskShipped}
+	durabletaskPostgresTuned   = setup{"durabletask-go", "tuned", bench.Postgres, "32 connections; WithMaxParallelism(in flight)", openDurabletaskPostgresTuned}
+	durabletaskPostgresShipped = setup{"durabletask-go", "as shipped", bench.Postgres, "nothing", openDurabletaskPostgresShipped}
 )
 
 func durabletaskOrchestrator(ctx *task.OrchestrationContext) (any, error) {
@@ -34,12 +36,12 @@ func durabletaskOrchestrator(ctx *task.OrchestrationContext) (any, error) {
 
 func durabletaskActivity(task.ActivityContext) (any, error) { return result, nil }
 
-func openDurabletaskTuned(ctx context.Context, place string, inFlight int) (*system, error) {
-	return openDurabletaskSQLite(ctx, "file:"+filepath.Join(place, "durabletask.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)", inFlight)
+func openDurabletaskTuned(ctx context.Context, place *bench.Place, inFlight int) (*system, error) {
+	return openDurabletaskSQLite(ctx, "file:"+filepath.Join(place.Dir, "durabletask.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)", inFlight)
 }
 
-func openDurabletaskShipped(ctx context.Context, place string, _ int) (*system, error) {
-	return openDurabletaskSQLite(ctx, "file:"+filepath.Join(place, "durabletask.db"), 0)
+func openDurabletaskShipped(ctx context.Context, place *bench.Place, _ int) (*system, error) {
+	return openDurabletaskSQLite(ctx, "file:"+filepath.Join(place.Dir, "durabletask.db"), 0)
 }
 
 func openDurabletaskSQLite(ctx context.Context, dsn string, parallel int) (*system, error) {
@@ -50,34 +52,32 @@ func openDurabletaskSQLite(ctx context.Context, dsn string, parallel int) (*syst
 	return openDurabletask(ctx, sqlite.NewSqliteBackend(sqlite.NewSqliteOptions(dsn), silent{}), durability+" (asked by PRAGMA)", parallel)
 }
 
-func openDurabletaskPostgresTuned(ctx context.Context, place string, inFlight int) (*system, error) {
+func openDurabletaskPostgresTuned(ctx context.Context, place *bench.Place, inFlight int) (*system, error) {
 	return openDurabletaskPostgres(ctx, place, durabletaskConns, inFlight)
 }
 
-func openDurabletaskPostgresShipped(ctx context.Context, place string, _ int) (*system, error) {
+func openDurabletaskPostgresShipped(ctx context.Context, place *bench.Place, _ int) (*system, error) {
 	return openDurabletaskPostgres(ctx, place, 0, 0)
 }
 
 // openDurabletaskPostgres takes the default options, and replaces only where the
 // server is, so that servers on a socket can be measured too. Zero conns and
 // zero parallel keep the defaults.
-func openDurabletaskPostgres(ctx context.Context, place string, conns, parallel int) (*system, error) {
-	durability, err := serverDurability(ctx, place)
+func openDurabletaskPostgres(ctx context.Context, place *bench.Place, conns, parallel int) (*system, error) {
+	options := postgres.NewPostgresOptions("localhost", 5432, "postgres", "postgres", "postgres")
+	server, err := pgxpool.ParseConfig(place.URL)
 	if err != nil {
 		return nil, err
 	}
-	options := postgres.NewPostgresOptions("localhost", 5432, "postgres", "postgres", "postgres")
 	defaults := options.PgOptions
-	if options.PgOptions, err = pgxpool.ParseConfig(place); err != nil {
-		return nil, err
-	}
+	options.PgOptions = server
 	options.PgOptions.ConnConfig.ConnectTimeout = defaults.ConnConfig.ConnectTimeout
 	options.PgOptions.MaxConnLifetime, options.PgOptions.MaxConnIdleTime = defaults.MaxConnLifetime, defaults.MaxConnIdleTime
 	options.PgOptions.MaxConns = defaults.MaxConns
 	if conns > 0 {
 		options.PgOptions.MaxConns = int32(conns)
 	}
-	return openDurabletask(ctx, postgres.NewPostgresBackend(options, silent{}), durability, parallel)
+	return openDurabletask(ctx, postgres.NewPostgresBackend(options, silent{}), place.Durability, parallel)
 }
 
 func openDurabletask(ctx context.Context, be backend.Backend, durability string, parallel int) (*system, error) {

@@ -17,6 +17,8 @@ import (
 	"github.com/cschleiden/go-workflows/workflow"
 	"github.com/google/uuid"
 	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/bide-dev/bide/benchmarks/internal/bench"
 )
 
 // What the benchmark in its repository sets is 100 connections, all that a
@@ -24,10 +26,10 @@ import (
 const goWorkflowsConns = 64
 
 var (
-	goWorkflowsTuned           = setup{"go-workflows, tuned", sqliteStore, "monoprocess backend; executor cache ≥ in flight", openGoWorkflowsTuned}
-	goWorkflowsShipped         = setup{"go-workflows, as shipped", sqliteStore, "nothing", openGoWorkflowsShipped}
-	goWorkflowsPostgresTuned   = setup{"go-workflows, tuned", postgresStore, "monoprocess backend; executor cache ≥ in flight; 64 connections, kept open; 8 pollers of each kind", openGoWorkflowsPostgresTuned}
-	goWorkflowsPostgresShipped = setup{"go-workflows, as shipped", postgresStore, "nothing", openGoWorkflowsPostgresShipped}
+	goWorkflowsTuned           = setup{"go-workflows", "tuned", bench.SQLite, "monoprocess backend; executor cache ≥ in flight", openGoWorkflowsTuned}
+	goWorkflowsShipped         = setup{"go-workflows", "as shipped", bench.SQLite, "nothing", openGoWorkflowsShipped}
+	goWorkflowsPostgresTuned   = setup{"go-workflows", "tuned", bench.Postgres, "monoprocess backend; executor cache ≥ in flight; 64 connections, kept open; 8 pollers of each kind", openGoWorkflowsPostgresTuned}
+	goWorkflowsPostgresShipped = setup{"go-workflows", "as shipped", bench.Postgres, "nothing", openGoWorkflowsPostgresShipped}
 )
 
 func goWorkflow(ctx workflow.Context) (out string, err error) {
@@ -41,20 +43,20 @@ func goWorkflow(ctx workflow.Context) (out string, err error) {
 
 func goActivity(context.Context) (string, error) { return result, nil }
 
-func openGoWorkflowsTuned(ctx context.Context, place string, inFlight int) (*system, error) {
+func openGoWorkflowsTuned(ctx context.Context, place *bench.Place, inFlight int) (*system, error) {
 	options := worker.DefaultOptions
 	options.WorkflowExecutorCacheSize = max(options.WorkflowExecutorCacheSize, inFlight)
 	return openGoWorkflowsSQLite(ctx, place, &options, true)
 }
 
-func openGoWorkflowsShipped(ctx context.Context, place string, _ int) (*system, error) {
+func openGoWorkflowsShipped(ctx context.Context, place *bench.Place, _ int) (*system, error) {
 	return openGoWorkflowsSQLite(ctx, place, nil, false)
 }
 
 // openGoWorkflowsSQLite asks a connection like that of the backend, which leaves
 // synchronous at the default of the driver.
-func openGoWorkflowsSQLite(ctx context.Context, place string, options *worker.Options, mono bool) (*system, error) {
-	path := filepath.Join(place, "goworkflows.db")
+func openGoWorkflowsSQLite(ctx context.Context, place *bench.Place, options *worker.Options, mono bool) (*system, error) {
+	path := filepath.Join(place.Dir, "goworkflows.db")
 	var b backend.Backend = sqlite.NewSqliteBackend(path, sqlite.WithBackendOptions(quiet))
 	durability, err := pragmasAt(ctx, "file:"+path+"?_txlock=immediate")
 	if err != nil {
@@ -66,25 +68,21 @@ func openGoWorkflowsSQLite(ctx context.Context, place string, options *worker.Op
 	return openGoWorkflows(ctx, b, options, durability+" (asked by PRAGMA)", b.Close)
 }
 
-func openGoWorkflowsPostgresTuned(ctx context.Context, place string, inFlight int) (*system, error) {
+func openGoWorkflowsPostgresTuned(ctx context.Context, place *bench.Place, inFlight int) (*system, error) {
 	options := worker.DefaultOptions
 	options.WorkflowExecutorCacheSize = max(options.WorkflowExecutorCacheSize, inFlight)
 	options.WorkflowPollers, options.ActivityPollers = 8, 8
 	return openGoWorkflowsPostgres(ctx, place, &options, true)
 }
 
-func openGoWorkflowsPostgresShipped(ctx context.Context, place string, _ int) (*system, error) {
+func openGoWorkflowsPostgresShipped(ctx context.Context, place *bench.Place, _ int) (*system, error) {
 	return openGoWorkflowsPostgres(ctx, place, nil, false)
 }
 
 // openGoWorkflowsPostgres opens the pool that NewPostgresBackend would open, by
 // URL, so that servers on a socket or with a password can be measured too.
-func openGoWorkflowsPostgres(ctx context.Context, place string, options *worker.Options, tuned bool) (*system, error) {
-	durability, err := serverDurability(ctx, place)
-	if err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("pgx", place)
+func openGoWorkflowsPostgres(ctx context.Context, place *bench.Place, options *worker.Options, tuned bool) (*system, error) {
+	db, err := sql.Open("pgx", place.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +92,7 @@ func openGoWorkflowsPostgres(ctx context.Context, place string, options *worker.
 		db.SetMaxIdleConns(goWorkflowsConns)
 		b = monoprocess.NewMonoprocessBackend(b)
 	}
-	return openGoWorkflows(ctx, b, options, durability, func() error { return errors.Join(b.Close(), db.Close()) })
+	return openGoWorkflows(ctx, b, options, place.Durability, func() error { return errors.Join(b.Close(), db.Close()) })
 }
 
 func quiet(o *backend.Options) { o.Logger = slog.New(slog.DiscardHandler) }

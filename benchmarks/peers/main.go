@@ -1,34 +1,28 @@
 // Command peers runs the same work, workflows of three trivial steps, on bide
-// and on other durable workflow libraries for Go, side by side on one machine,
-// and prints a Markdown table. What was set for each of them, and why, is in README.md.
+// and on other durable workflow libraries for Go, side by side on one machine.
+// What was set for each of them, and why, is in README.md.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"log"
-	"os"
-	"os/signal"
 	"regexp"
-	"runtime"
 	"runtime/debug"
-	"syscall"
-	"time"
+	"slices"
 
-	"github.com/bide-dev/bide/benchmarks/load"
+	"github.com/bide-dev/bide/benchmarks/internal/bench"
 )
 
 // result is what every step and every workflow returns.
-const result = "done"
+const result = bench.Result
 
 // A setup is one way to do the work: a library, its store, and what was set.
 type setup struct {
-	name, store, set string
-	// open begins with an empty store at place: a folder for SQLite, the URL of a
-	// database for PostgreSQL.
-	open func(ctx context.Context, place string, inFlight int) (*system, error)
+	library, variant, store, set string
+	// open begins with an empty store.
+	open func(ctx context.Context, place *bench.Place, inFlight int) (*system, error)
 }
 
 // A system is a setup at work.
@@ -38,125 +32,110 @@ type system struct {
 	close      func() error
 }
 
-// A row is what was measured of a setup.
-type row struct {
-	setup
-	durability string
-	perSecond  []float64
-	alone      []time.Duration
+var setups = []setup{
+	bideRun, bideWorker, dbosFull, dbosShipped, goWorkflowsTuned, goWorkflowsShipped, durabletaskTuned, durabletaskShipped,
+	bideRunPostgres, bideWorkerPostgres, dbosPostgres, goWorkflowsPostgresTuned, goWorkflowsPostgresShipped, durabletaskPostgresTuned, durabletaskPostgresShipped,
+}
+
+// modules are those whose versions matter, by library.
+var modules = map[string][]string{
+	"bide":           {"github.com/ncruces/go-sqlite3"},
+	"DBOS":           {"github.com/dbos-inc/dbos-transact-golang", "modernc.org/sqlite"},
+	"go-workflows":   {"github.com/cschleiden/go-workflows", "modernc.org/sqlite"},
+	"durabletask-go": {"github.com/microsoft/durabletask-go", "modernc.org/sqlite"},
 }
 
 func main() {
-	runs := flag.Int("runs", 2000, "workflows in a sample")
+	n := flag.Int("n", 2000, "workflows in a sample")
 	inFlight := flag.Int("inflight", 64, "workflows in flight")
-	repeats := flag.Int("repeats", 3, "samples of each setup, taken in turns")
 	alone := flag.Int("alone", 30, "workflows in a sample that run one after the other, for their latency")
-	postgres := flag.String("postgres", "", "URL of a PostgreSQL server; each sample makes a database on it and drops it")
-	only := flag.String("only", "", "regular expression; measure only the setups that it matches, such as \"DBOS, FULL, SQLite\"")
-	flag.Parse()
-	if *runs < 1 || *inFlight < 1 || *repeats < 1 || *alone < 1 {
-		log.Fatal("-runs, -inflight, -repeats and -alone must be at least 1")
-	}
-
-	chosen, err := regexp.Compile(*only)
-	if err != nil {
-		log.Fatal(err)
-	}
-	var rows []*row
-	for _, s := range setups(*postgres != "") {
-		if chosen.MatchString(s.name + ", " + s.store) {
-			rows = append(rows, &row{setup: s})
+	only := flag.String("only", "", "regular expression; measure only the setups that it matches, such as \"DBOS, FULL, sqlite\"")
+	bench.Main("peers", []string{bench.SQLite, bench.Postgres}, func(ctx context.Context, b *bench.Bench) error {
+		if *n < 1 || *inFlight < 1 || *alone < 1 {
+			return errors.New("-n, -inflight and -alone must be at least 1")
 		}
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	for i := range *repeats {
-		for j := range rows {
-			r := rows[(i+j)%len(rows)] // each repeat begins with another
-			fmt.Fprintf(os.Stderr, "%d/%d: %s, %s\n", i+1, *repeats, r.name, r.store)
-			if err := r.sample(ctx, *postgres, *runs, *inFlight, *alone); err != nil {
-				log.Fatalf("%s, %s: %v", r.name, r.store, err)
+		chosen, err := regexp.Compile(*only)
+		if err != nil {
+			return fmt.Errorf("-only: %w", err)
+		}
+		stores, err := b.Stores()
+		if err != nil {
+			return err
+		}
+		var cases []bench.Case
+		for _, s := range setups {
+			if !slices.Contains(stores, s.store) || !chosen.MatchString(s.library+", "+s.variant+", "+s.store) {
+				continue
+			}
+			m := measurer{b, s, *n, *inFlight, *alone}
+			cases = append(cases, bench.Case{Sample: m.sample, Setting: map[string]string{
+				"library": s.library, "variant": s.variant, "store": s.store, "set": s.set, "in flight": fmt.Sprint(*inFlight), "version": version(s)}})
+		}
+		if len(cases) == 0 {
+			return fmt.Errorf("-only: nothing matches %q", *only)
+		}
+		if err := b.Interleave(ctx, cases); err != nil {
+			return err
+		}
+		return b.Count(ctx, cases)
+	})
+}
+
+// version tells which versions are measured.
+func version(s setup) (text string) {
+	info, _ := debug.ReadBuildInfo()
+	for _, path := range modules[s.library] {
+		for _, dep := range info.Deps {
+			if dep.Path != path {
+				continue
+			}
+			switch {
+			case text == "":
+				text = dep.Version
+			case s.store == bench.SQLite:
+				text += ", " + path + " " + dep.Version
 			}
 		}
 	}
-
-	fmt.Printf("%d workflows of 3 steps, %d in flight, %d interleaved samples; %s, %d processors.\n\n", *runs, *inFlight, *repeats, runtime.Version(), runtime.NumCPU())
-	if err := versions(ctx, os.Stdout, *postgres); err != nil {
-		log.Fatal(err)
+	if s.library != "bide" {
+		return text
 	}
-	table(os.Stdout, rows)
+	return "this tree"
 }
 
-func setups(postgres bool) []setup {
-	all := []setup{bideRun, bideWorker, dbosFull, dbosShipped, goWorkflowsTuned, goWorkflowsShipped, durabletaskTuned, durabletaskShipped}
-	if postgres {
-		all = append(all, bideRunPostgres, bideWorkerPostgres, dbosPostgres, goWorkflowsPostgresTuned, goWorkflowsPostgresShipped, durabletaskPostgresTuned, durabletaskPostgresShipped)
-	}
-	return all
+// measurer takes samples of a setup.
+type measurer struct {
+	b *bench.Bench
+	setup
+	n, inFlight, alone int
 }
 
 // sample opens the setup on an empty store, warms it up with a few workflows,
 // and measures.
-func (r *row) sample(ctx context.Context, postgres string, runs, inFlight, alone int) (err error) {
-	place, drop, err := emptyPlace(ctx, r.store, postgres)
-	if err != nil {
-		return err
-	}
-	defer drop()
-	sys, err := r.open(ctx, place, inFlight)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := sys.close(); err == nil {
-			err = cerr
-		}
-	}()
-	r.durability = sys.durability
-	if _, _, err := drive(ctx, sys.run, min(inFlight, runs), inFlight); err != nil {
-		return err
-	}
-	_, each, err := drive(ctx, sys.run, alone, 1)
-	if err != nil {
-		return err
-	}
-	r.alone = append(r.alone, each...)
-	total, _, err := drive(ctx, sys.run, runs, inFlight)
-	if err != nil {
-		return err
-	}
-	r.perSecond = append(r.perSecond, float64(runs)/total.Seconds())
-	return nil
-}
-
-// versions prints what was measured.
-func versions(ctx context.Context, w io.Writer, postgres string) error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return fmt.Errorf("the program knows no module versions")
-	}
-	for _, dep := range info.Deps {
-		switch dep.Path {
-		case "github.com/bide-dev/bide":
-			fmt.Fprintf(w, "- bide: this tree\n")
-		case "github.com/dbos-inc/dbos-transact-golang", "github.com/cschleiden/go-workflows", "github.com/microsoft/durabletask-go",
-			"github.com/jackc/pgx/v5", "github.com/ncruces/go-sqlite3", "modernc.org/sqlite":
-			fmt.Fprintf(w, "- %s %s\n", dep.Path, dep.Version)
-		}
-	}
-	if postgres != "" {
-		v, err := serverVersion(ctx, postgres)
+func (m measurer) sample(ctx context.Context, v *bench.Values) error {
+	return m.b.At(ctx, m.store, func(place *bench.Place) (err error) {
+		sys, err := m.open(ctx, place, m.inFlight)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "- PostgreSQL %s\n", v)
-	}
-	return nil
-}
-
-func table(w io.Writer, rows []*row) {
-	fmt.Fprintf(w, "\n| library | store | durability | what was set | wf/s, median (min-max) | alone, p50 ms |\n|---|---|---|---|---|---|\n")
-	for _, r := range rows {
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %.2f |\n", r.name, r.store, r.durability, r.set, load.Spread(r.perSecond), float64(load.Median(r.alone))/float64(time.Millisecond))
-	}
+		defer func() { err = errors.Join(err, sys.close()) }()
+		v.Is("durability", sys.durability)
+		run := func(ctx context.Context, _ int) error {
+			got, err := sys.run(ctx)
+			if err == nil && got != result {
+				err = fmt.Errorf("the workflow returned %q instead of %q", got, result)
+			}
+			return err
+		}
+		if _, _, err := bench.Drive(ctx, min(m.inFlight, m.n), m.inFlight, run); err != nil {
+			return err
+		}
+		_, each, err := bench.Drive(ctx, m.alone, 1, run)
+		if err != nil {
+			return err
+		}
+		v.Add("alone, p50", "ms", bench.Milliseconds(bench.Median(each)))
+		_, err = bench.DriveCounted(ctx, v, m.n, m.inFlight, run)
+		return err
+	})
 }

@@ -1,155 +1,48 @@
 // Command recovery kills a process with many runs in flight and asks how long
-// it takes, from the start of the next one, until all of them go on; and how
-// fast a long run is verified and loaded.
+// it takes, from the start of the next one, until all of them go on; and how fast a long run is verified and resumed.
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"log"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
-	"time"
 
-	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/benchmarks/load"
-	"github.com/bide-dev/bide/engine"
-	"github.com/bide-dev/bide/worker"
+	"github.com/bide-dev/bide/benchmarks/internal/bench"
 )
-
-// slow is a run whose one effect does not end before it is killed.
-var slow = bide.Workflow{ID: "slow", Version: "1", Entry: "a", Nodes: bide.Nodes{
-	"a": func(*bide.Run) (bide.StepPlan, error) { return bide.Do(bide.Call("slow", nil)).ThenComplete(nil), nil },
-}}
 
 func main() {
 	n := flag.Int("n", 1000, "runs in flight")
 	records := flag.Int("records", 10_000, "records of the long run")
-	victim := flag.String("victim", "", "be the process that is killed, over this store")
-	flag.Parse()
-	ctx := context.Background()
-	if *victim != "" {
-		check(fall(ctx, *victim, *n))
-		return
-	}
-	dir, err := os.MkdirTemp("", "recovery")
-	check(err)
-	defer os.RemoveAll(dir)
-	check(recovery(ctx, "sqlite:"+filepath.Join(dir, "bide.db"), *n))
-	check(verify(ctx, "sqlite:"+filepath.Join(dir, "long.db"), *records))
-}
-
-func check(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
-
-func open(ctx context.Context, url string, n int, handle bide.Handler) (*engine.Engine, error) {
-	return engine.Open(ctx, url, &engine.Options{
-		Worker: worker.Options{Runs: n, Batch: 256}, Workflows: []bide.Workflow{slow}, Handlers: map[string]bide.Handler{"slow": handle},
-	})
-}
-
-// fall brings n runs into flight, says so, and waits for death.
-func fall(ctx context.Context, url string, n int) error {
-	var flying sync.WaitGroup
-	flying.Add(n)
-	e, err := open(ctx, url, n, func(ctx context.Context, _ *bide.Invocation) (bide.Outcome, error) {
-		flying.Done()
-		<-ctx.Done()
-		return bide.Outcome{}, ctx.Err()
-	})
-	if err != nil {
-		return err
-	}
-	for range n {
-		if _, err := e.Start(ctx, slow, nil, nil); err != nil {
-			return err
+	takeover := flag.Bool("takeover", true, "measure also that a worker under another name takes over, which waits out a lease of 30s")
+	victim := flag.String("victim", "", "be the process that is killed, over the store with this URL")
+	bench.Main("recovery", []string{bench.SQLite, bench.File, bench.Postgres}, func(ctx context.Context, b *bench.Bench) error {
+		if *victim != "" {
+			return fall(ctx, *victim, *n)
 		}
-	}
-	flying.Wait()
-	fmt.Println("flying")
-	select {}
-}
-
-func recovery(ctx context.Context, url string, n int) (err error) {
-	cmd := exec.Command(os.Args[0], "-victim", url, "-n", fmt.Sprint(n))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	if !bufio.NewScanner(out).Scan() {
-		return errors.New("the process to be killed ended by itself")
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		return err
-	}
-	_ = cmd.Wait()
-
-	var going sync.WaitGroup
-	going.Add(n)
-	began := time.Now()
-	e, err := open(ctx, url, n, func(_ context.Context, call *bide.Invocation) (bide.Outcome, error) {
-		going.Done()
-		return bide.Completed(call.Attempt), nil
-	})
-	if err != nil {
-		return err
-	}
-	opened := time.Since(began)
-	going.Wait()
-	fmt.Printf("killed with %d runs in flight; all going again %v after the start of the next process (open: %v)\n", n, time.Since(began), opened)
-	return e.Close(ctx)
-}
-
-func verify(ctx context.Context, url string, records int) error {
-	store, err := engine.OpenStore(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	rt, err := load.Runtime(store)
-	if err != nil {
-		return err
-	}
-	run, err := rt.Run(ctx, bide.Workflow{ID: "long", Version: "1", Entry: "a", Nodes: bide.Nodes{
-		"a": func(r *bide.Run) (bide.StepPlan, error) {
-			if r.Seq >= int64(records) {
-				return bide.Complete(nil), nil
-			}
-			return bide.Do(bide.Call("work", nil).As("x")).Then("a"), nil
-		},
-	}}, nil, nil)
-	if err != nil {
-		return err
-	}
-	var verified, loaded []float64
-	for range 9 {
-		began := time.Now()
-		if _, err := rt.Verify(ctx, run.ID); err != nil {
-			return err
+		if *n < 1 || *records < 100 {
+			return fmt.Errorf("-n must be at least 1, -records at least 100")
 		}
-		verified = append(verified, float64(run.Seq)/time.Since(began).Seconds())
-		fresh, err := bide.New(store, nil)
+		stores, err := b.Stores()
 		if err != nil {
 			return err
 		}
-		began = time.Now()
-		if _, err := fresh.Get(ctx, run.ID); err != nil {
-			return err
+		var cases []bench.Case
+		add := func(store, what string, sample func(context.Context, *bench.Values, *bench.Place) error) {
+			cases = append(cases, bench.Case{Setting: map[string]string{"store": store, "what": what},
+				Sample: func(ctx context.Context, v *bench.Values) error {
+					return b.At(ctx, store, func(p *bench.Place) error {
+						v.Is("durability", p.Durability)
+						return sample(ctx, v, p)
+					})
+				}})
 		}
-		loaded = append(loaded, float64(time.Since(began).Microseconds()))
-	}
-	fmt.Printf("a run of %d records: verified at %s records/s; loaded in %s us\n", run.Seq, load.Spread(verified), load.Spread(loaded))
-	return nil
+		for _, store := range stores {
+			add(store, fmt.Sprintf("kill -9 with %d runs in flight", *n), crash{*n, name}.sample)
+			if store == bench.Postgres && *takeover {
+				add(store, fmt.Sprintf("kill -9 with %d runs in flight, and another worker's name", *n), crash{*n, ""}.sample)
+			}
+			add(store, fmt.Sprintf("a run of %d records", *records), long{*records}.sample)
+		}
+		return b.Interleave(ctx, cases)
+	})
 }

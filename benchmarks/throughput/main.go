@@ -1,85 +1,128 @@
 // Command throughput asks how many durable runs of three steps a second bide
-// makes on SQLite with full durability, alone and with many in flight, beside
-// the same rows written raw to SQLite in groups. The two take turns, and each
-// ratio is of neighbours.
+// makes, alone and with many in flight, beside the same rows written straight to the same
+// engine. The two take turns, and each ratio is of neighbours.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"log"
-	"os"
-	"path/filepath"
-	"runtime"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
-	"github.com/bide-dev/bide/benchmarks/load"
-	"github.com/bide-dev/bide/store/sqlite"
-	"github.com/bide-dev/bide/store/sqlite/faultvfs"
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/benchmarks/internal/bench"
+	"github.com/bide-dev/bide/store/mem"
 )
 
 func main() {
-	runs := flag.Int("runs", 2000, "runs in a sample")
-	repeats := flag.Int("repeats", 5, "samples of each kind")
-	delay := flag.Duration("flush", 0, "time added to every flush of the disk, to emulate a slower one")
-	flag.Parse()
-	fmt.Printf("SQLite, synchronous=FULL, %d runs of 3 steps, %d samples, %s, %d processors\n", *runs, *repeats, runtime.Version(), runtime.NumCPU())
-	if *delay > 0 {
-		fmt.Printf("every flush is made to take %v longer\n", *delay)
-	}
-	for _, inFlight := range []int{1, 8, 64, 512} {
-		if err := compare(context.Background(), *runs, inFlight, *repeats, *delay); err != nil {
-			log.Fatal(err)
-		}
-	}
-}
-
-func compare(ctx context.Context, n, inFlight, repeats int, delay time.Duration) error {
-	commits, err := record(ctx, n, inFlight)
-	if err != nil {
-		return err
-	}
-	disk := faultvfs.Register() // counts the flushes
-	defer disk.Unregister()
-	disk.DelaySync(delay)
-	var ours, bare, ratios, p50, flushes []float64
-	for range repeats {
-		err := inTemp(func(dir string) error {
-			took, err := raw(filepath.Join(dir, "raw.db"), disk.Name(), commits, inFlight)
-			if err != nil {
-				return err
-			}
-			bare = append(bare, float64(n)/took.Seconds())
-			db, err := sqlite.Open(ctx, filepath.Join(dir, "bide.db"), &sqlite.Options{VFS: disk.Name()})
-			if err != nil {
-				return err
-			}
-			before := disk.Syncs()
-			took, each, err := load.Drive(ctx, db, n, inFlight)
-			if err != nil {
-				return err
-			}
-			ours = append(ours, float64(n)/took.Seconds())
-			flushes = append(flushes, float64(disk.Syncs()-before)/float64(n))
-			ratios = append(ratios, bare[len(bare)-1]/ours[len(ours)-1])
-			p50 = append(p50, float64(load.Median(each))/float64(time.Millisecond))
-			return db.Close()
-		})
+	n := flag.Int("n", 2000, "runs in a sample")
+	flights := flag.String("inflight", "1,8,64,512", "how many runs are in flight")
+	bench.Main("throughput", bench.All, func(ctx context.Context, b *bench.Bench) error {
+		cases, err := cases(ctx, b, *n, *flights)
 		if err != nil {
 			return err
 		}
-	}
-	fmt.Printf("%4d in flight: %s runs/s, p50 %.2f ms a run; raw groups of %d: %s runs/s; ours/raw %.2f; %.1f commits and %.2f flushes a run\n",
-		inFlight, load.Spread(ours), load.Median(p50), inFlight, load.Spread(bare), 1/load.Median(ratios), float64(len(commits))/float64(n), load.Median(flushes))
-	return nil
+		if err := b.Interleave(ctx, cases); err != nil {
+			return err
+		}
+		return b.Count(ctx, cases)
+	})
 }
 
-func inTemp(do func(dir string) error) error {
-	dir, err := os.MkdirTemp("", "throughput")
+func cases(ctx context.Context, b *bench.Bench, n int, flights string) (cases []bench.Case, err error) {
+	stores, err := b.Stores()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	return do(dir)
+	commits := map[int][]*bide.Commit{} // by number in flight: that is the order in which they come
+	for _, store := range stores {
+		for _, flight := range strings.Split(flights, ",") {
+			inFlight, err := strconv.Atoi(flight)
+			if err != nil || inFlight < 1 {
+				return nil, fmt.Errorf("-inflight: %q is not a number of runs", flight)
+			}
+			if commits[inFlight] == nil {
+				if commits[inFlight], err = record(ctx, n, inFlight); err != nil {
+					return nil, err
+				}
+			}
+			s := sampler{b, store, n, inFlight, commits[inFlight]}
+			cases = append(cases, bench.Case{Setting: map[string]string{"store": store, "in flight": flight}, Sample: s.sample})
+		}
+	}
+	return cases, nil
+}
+
+// sampler measures one store with so many runs in flight.
+type sampler struct {
+	b           *bench.Bench
+	store       string
+	n, inFlight int
+	commits     []*bide.Commit // the rows to write raw
+}
+
+func (s sampler) sample(ctx context.Context, v *bench.Values) error {
+	var limit time.Duration
+	err := s.b.At(ctx, s.store, func(p *bench.Place) (err error) {
+		v.Is("durability", p.Durability)
+		limit, err = raw(ctx, p, s.commits, s.inFlight)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("raw: %w", err)
+	}
+	return s.b.At(ctx, s.store, func(p *bench.Place) (err error) {
+		store, err := p.Open(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		rt, err := bench.Runtime(store)
+		if err != nil {
+			return err
+		}
+		run := func(ctx context.Context, _ int) error { return bench.RunThreeSteps(ctx, rt) }
+		if _, _, err := bench.Drive(ctx, s.inFlight, s.inFlight, run); err != nil { // warm up
+			return err
+		}
+		perSecond, err := bench.DriveCounted(ctx, v, s.n, s.inFlight, run)
+		if err != nil {
+			return err
+		}
+		v.Add("raw", "runs/s", float64(s.n)/limit.Seconds())
+		v.Add("of raw", "x", perSecond*limit.Seconds()/float64(s.n))
+		v.Add("commits", "a run", float64(len(s.commits))/float64(s.n))
+		return nil
+	})
+}
+
+// record makes n runs in memory and keeps their commits: the rows to write raw.
+func record(ctx context.Context, n, inFlight int) ([]*bide.Commit, error) {
+	rec := &recorder{Store: mem.New()}
+	rt, err := bench.Runtime(rec)
+	if err != nil {
+		return nil, err
+	}
+	_, _, err = bench.Drive(ctx, n, inFlight, func(ctx context.Context, _ int) error { return bench.RunThreeSteps(ctx, rt) })
+	return rec.commits, err
+}
+
+// recorder keeps the commits that pass through it.
+type recorder struct {
+	bide.Store
+	mu      sync.Mutex
+	commits []*bide.Commit
+}
+
+// Commit implements bide.Store.
+func (r *recorder) Commit(ctx context.Context, c *bide.Commit) error {
+	err := r.Store.Commit(ctx, c)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.commits = append(r.commits, c)
+	return err
 }

@@ -46,7 +46,7 @@ var databases atomic.Int64
 func Main(m *testing.M) int {
 	code := m.Run()
 	if s := shared.server; s != nil {
-		if err := s.remove(); err != nil {
+		if err := s.Remove(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)
 		}
@@ -63,7 +63,7 @@ func Start(t testing.TB) (url string) {
 		if shared.url = os.Getenv(env); shared.url != "" {
 			return
 		}
-		if shared.server, shared.err = launch(); shared.err == nil {
+		if shared.server, shared.err = Launch(); shared.err == nil {
 			shared.url = shared.server.url("postgres")
 		}
 	})

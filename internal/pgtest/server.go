@@ -29,12 +29,12 @@ type Server struct {
 // NewServer starts a server that only this test uses, and removes it when the test ends.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
-	s, err := launch()
+	s, err := Launch()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.remove(); err != nil {
+		if err := s.Remove(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -76,8 +76,9 @@ func (s *Server) url(database string) string {
 	return (&url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/" + database, RawQuery: q.Encode()}).String()
 }
 
-// launch makes a server and starts it.
-func launch() (*Server, error) {
+// Launch makes a server in a temporary folder and starts it, for programs that
+// are not tests. Remove it at the end; when this process is killed, the server ends, and the folder stays.
+func Launch() (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -91,7 +92,7 @@ func launch() (*Server, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := s.start(); err != nil {
-		return nil, errors.Join(err, s.remove())
+		return nil, errors.Join(err, s.Remove())
 	}
 	return s, nil
 }
@@ -114,6 +115,16 @@ func binaries() (string, error) {
 	}
 	slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
 	return filepath.Dir(found[len(found)-1]), nil
+}
+
+// Version tells the version of the server that is installed.
+func Version() (string, error) {
+	bin, err := binaries()
+	if err != nil {
+		return "", err
+	}
+	text, err := exec.Command(filepath.Join(bin, "postgres"), "--version").Output()
+	return strings.TrimSpace(strings.TrimPrefix(string(text), "postgres (PostgreSQL)")), err
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
@@ -207,6 +218,7 @@ func (s *Server) stop(how syscall.Signal) error {
 	return nil
 }
 
-func (s *Server) remove() error {
+// Remove ends the server and removes all that it kept.
+func (s *Server) Remove() error {
 	return errors.Join(s.stop(syscall.SIGQUIT), os.RemoveAll(s.dir))
 }

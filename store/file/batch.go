@@ -3,6 +3,7 @@ package file
 import (
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/bide-dev/bide"
 )
@@ -16,11 +17,13 @@ type batch struct {
 	changes map[string]*change // by run
 	order   []*change
 	sent    []*message
-	known   map[string]bool   // by mailbox and id: messages in sent
+	known   map[sentName]bool // messages that the batch sends
 	gone    map[*message]bool // messages that were taken, or deleted with their run
 	deleted map[string]bool   // runs that end in this batch
 	mail    []line            // what becomes of messages, in order
 	text    []byte            // of mail
+	feed    []entered         // what comes to the feed
+	fed     int64             // the number of records in feed, also of runs that end
 }
 
 var lineEnd = []byte("\n")
@@ -38,7 +41,7 @@ type change struct {
 }
 
 func newBatch(x *index) *batch {
-	return &batch{index: x, changes: map[string]*change{}, known: map[string]bool{}, gone: map[*message]bool{}, deleted: map[string]bool{}}
+	return &batch{index: x, feed: x.feed.spare[:0], changes: map[string]*change{}, known: map[sentName]bool{}, gone: map[*message]bool{}, deleted: map[string]bool{}}
 }
 
 // row is a run as the batch so far leaves it, or nil.
@@ -99,9 +102,10 @@ func (b *batch) commit(r *request) error {
 		}
 	}
 	var took []*message
+	var atOnce []sentName
 	if id != "" {
 		var err error
-		if took, err = b.find(id, at.waits, r.took); err != nil {
+		if took, atOnce, err = b.find(r, at.waits); err != nil {
 			return err
 		}
 	}
@@ -115,16 +119,20 @@ func (b *batch) commit(r *request) error {
 	for _, msg := range took {
 		b.take(msg, id)
 	}
-	if b.kept(r.opened) {
-		b.tell(id)
+	for _, msg := range atOnce {
+		b.pass(msg)
 	}
+	b.opened(&r.delta)
 	for i := range r.starts {
 		if b.row(r.starts[i].info.ID) == nil {
 			b.apply(&r.starts[i])
+			b.opened(&r.starts[i])
 		}
 	}
 	for i := range r.send {
-		b.send(&r.send[i])
+		if !slices.ContainsFunc(atOnce, func(s sentName) bool { return s == nameOf(&r.send[i].Message) }) {
+			b.send(&r.send[i])
+		}
 	}
 	return nil
 }
@@ -137,6 +145,9 @@ func refuse(at *row, r *request) error {
 	if r.fence != 0 && r.fence != at.fence {
 		return bide.Errorf(bide.CodeFenced, "run %s was claimed by %s since", r.info.ID, at.owner)
 	}
+	if r.owner != "" && r.claimed != at.fence+1 {
+		return bide.Errorf(bide.CodeConflict, "run %s was claimed %d times, so claim %d does not follow", r.info.ID, at.fence, r.claimed)
+	}
 	return nil
 }
 
@@ -144,10 +155,23 @@ func (b *batch) apply(d *delta) {
 	ch := b.change(d.info.ID)
 	ch.next.apply(d)
 	ch.add(d)
+	b.enter(ch, d)
 	b.body = append(b.body, d.line)
 	for _, raw := range d.records {
 		b.body = append(b.body, raw, lineEnd)
 	}
+}
+
+// enter puts records into the feed. The first ones of a batch are preceded by a
+// line with their place in it, so that they come to the same one when the journal is read again.
+func (b *batch) enter(ch *change, d *delta) {
+	if b.fed == 0 {
+		text := strconv.AppendInt([]byte(`{"feed_after":`), b.index.feed.end, 10)
+		b.body = append(b.body, append(text, "}\n"...))
+	}
+	n := int64(len(d.records))
+	b.feed = append(b.feed, entered{feedLine{b.fed + 1, d.info.ID, d.info.Seq - n + 1, n}, ch})
+	b.fed += n
 }
 
 // add takes over what a commit has besides its row.
@@ -164,20 +188,28 @@ func (ch *change) add(d *delta) {
 	}
 }
 
-// find looks up the messages that a commit takes: those of the run itself, or
-// else of one of its waits' keys.
-func (b *batch) find(runID string, waits []*bide.Wait, ids []string) (out []*message, err error) {
-	for _, id := range ids {
+// find looks up the messages that a commit takes: those that it sends, those of
+// the run itself, or else of one of its waits' keys.
+func (b *batch) find(r *request, waits []*bide.Wait) (out []*message, atOnce []sentName, err error) {
+	runID := r.info.ID
+	for _, id := range r.took {
+		if i := r.sentToo(id); i >= 0 {
+			name := nameOf(&r.send[i].Message)
+			if b.knows(name) {
+				return nil, nil, bide.Errorf(bide.CodeConflict, "message %s was sent to run %s before", id, runID)
+			}
+			atOnce = append(atOnce, name)
+			continue
+		}
 		var best *message
 		rank := 0
 		look := func(m *message) {
-			onWait := func(w *bide.Wait) bool { return matches(w.Key, m.Key) }
 			n := 0
 			switch {
 			case m.ID != id || b.gone[m] || slices.Contains(out, m):
 			case m.To != "" && m.To == runID:
 				n = 2
-			case m.To == "" && slices.ContainsFunc(waits, onWait):
+			case m.To == "" && wanted(waits, m.Key):
 				n = 1
 			}
 			if n > rank {
@@ -191,11 +223,30 @@ func (b *batch) find(runID string, waits []*bide.Wait, ids []string) (out []*mes
 			look(m)
 		}
 		if best == nil {
-			return nil, bide.Errorf(bide.CodeConflict, "message %s was taken by another run", id)
+			return nil, nil, bide.Errorf(bide.CodeConflict, "message %s is in no mailbox of run %s, or was taken", id, runID)
 		}
 		out = append(out, best)
 	}
-	return out, nil
+	return out, atOnce, nil
+}
+
+// nameOf names a message among all that were sent.
+func nameOf(m *bide.Message) sentName { return sentName{boxOf(m), m.ID} }
+
+// knows reports whether a message was sent before.
+func (b *batch) knows(s sentName) bool {
+	return b.index.mail.known[s.box][s.id] && !(s.to != "" && b.deleted[s.to]) || b.known[s]
+}
+
+// pass notes a message that is taken by the commit that sends it.
+func (b *batch) pass(s sentName) {
+	b.known[s] = true
+	l := line{Known: &knownLine{To: s.to, Key: s.key, IDs: []string{s.id}}}
+	text, err := appendLine(nil, l)
+	if err != nil {
+		panic(err) // strings are always JSON
+	}
+	b.mailLine(l, text)
 }
 
 func (b *batch) take(m *message, by string) {
@@ -223,16 +274,22 @@ func (b *batch) delete(id string, text []byte) {
 	b.change(id).deletes = true
 	delete(b.changes, id) // what comes later in the batch is of another run
 	b.deleted[id] = true
-	for _, m := range b.index.mail.toRun[id] {
+	b.unfeed(id)
+	for _, m := range b.index.mail.boxes[box{to: id}] {
 		b.gone[m] = true
 	}
 	for _, m := range b.sent {
 		if m.To == id {
 			b.gone[m] = true
-			delete(b.known, knownAs(&m.Message))
 		}
 	}
+	maps.DeleteFunc(b.known, func(s sentName, _ bool) bool { return s.to == id })
 	b.mailLine(line{Deleted: &deletedLine{id}}, text)
+}
+
+// unfeed forgets what the batch has for the feed of a run.
+func (b *batch) unfeed(runID string) {
+	b.feed = slices.DeleteFunc(b.feed, func(e entered) bool { return e.RunID == runID })
 }
 
 // send puts a message where it belongs and tells the runs concerned.
@@ -241,8 +298,8 @@ func (b *batch) send(s *sending) {
 		b.sendCopies(s)
 		return
 	}
-	name := knownAs(&s.Message)
-	if b.index.mail.known[name] && !(s.To != "" && b.deleted[s.To]) || b.known[name] {
+	name := nameOf(&s.Message)
+	if b.knows(name) {
 		return
 	}
 	b.known[name] = true
@@ -257,33 +314,83 @@ func (b *batch) send(s *sending) {
 	}
 }
 
-// sendCopies puts a message into the mailbox of every run that waits for it, once per wait.
+// sendCopies puts a message into the mailbox of every run that waits for it, once
+// per wait, and keeps it for later waits.
 func (b *batch) sendCopies(s *sending) {
 	for _, id := range b.waiting(s.Key) {
 		for _, w := range b.row(id).waits {
-			if !matches(w.Key, s.Key) {
-				continue
+			b.copyTo(id, w, &s.Message)
+		}
+	}
+	again := func(m bide.Message) bool { return m.Key == s.Key && m.ID == s.ID }
+	if s.Until.IsZero() || slices.ContainsFunc(b.broadcasts(), again) {
+		return
+	}
+	b.mailLine(line{Sent: &s.Message}, s.line)
+}
+
+// copyTo sends a run the copy of a broadcast for one of its waits, if that is on its key.
+func (b *batch) copyTo(runID string, w *bide.Wait, m *bide.Message) {
+	if !matches(w.Key, m.Key) {
+		return
+	}
+	c, err := newSending(bide.Message{ID: m.ID + "/" + w.ID, To: runID, Key: m.Key, Payload: m.Payload, At: m.At})
+	if err != nil {
+		panic(err) // the original could be written
+	}
+	b.send(&c)
+}
+
+// broadcasts are those that are kept, in the order of their time.
+func (b *batch) broadcasts() []bide.Message {
+	out := b.index.mail.broadcasts
+	for _, l := range b.mail {
+		if l.Sent != nil && l.Sent.Copies {
+			m := mailbox{broadcasts: slices.Clone(out)}
+			m.keep(*l.Sent)
+			out = m.broadcasts
+		}
+	}
+	return out
+}
+
+// opened gives a run the mail that was kept for the waits which a commit opens.
+func (b *batch) opened(d *delta) {
+	if len(d.opened) == 0 {
+		return
+	}
+	if b.kept(d) {
+		b.tell(d.info.ID)
+	}
+	for _, w := range d.opened {
+		if w.Since.IsZero() {
+			continue
+		}
+		for _, m := range b.broadcasts() {
+			if !w.Since.After(m.At) && d.info.UpdatedAt.Before(m.Until) {
+				b.copyTo(d.info.ID, w, &m)
 			}
-			c, err := newSending(bide.Message{ID: s.ID + "/" + w.ID, To: id, Key: s.Key, Payload: s.Payload, At: s.At})
-			if err != nil {
-				panic(err) // the original could be written
-			}
-			b.send(&c)
 		}
 	}
 }
 
-// kept reports whether one of the waits could take a message that is kept under a key.
-func (b *batch) kept(waits []*bide.Wait) (found bool) {
-	for _, w := range waits {
-		b.index.mail.onWait(w.Key, func(key string) {
-			found = found || slices.ContainsFunc(b.index.mail.toKey[key], func(m *message) bool { return !b.gone[m] })
-		})
-		found = found || slices.ContainsFunc(b.sent, func(m *message) bool {
-			return m.To == "" && !b.gone[m] && matches(w.Key, m.Key)
-		})
+// kept reports whether a message is kept, under a key or for the run, that one of
+// the waits which a commit opens could take.
+func (b *batch) kept(d *delta) bool {
+	is := func(m *message) bool { return !b.gone[m] && wanted(d.opened, m.Key) }
+	if slices.ContainsFunc(b.index.mail.boxes[box{to: d.info.ID}], is) {
+		return true
 	}
-	return found
+	for _, w := range d.opened {
+		found := false
+		b.index.mail.onWait(w.Key, func(key string) {
+			found = found || slices.ContainsFunc(b.index.mail.boxes[box{key: key}], is)
+		})
+		if found {
+			return true
+		}
+	}
+	return slices.ContainsFunc(b.sent, func(m *message) bool { return (m.To == "" || m.To == d.info.ID) && is(m) })
 }
 
 // waiting lists the runs that have an open wait on a message's key.
@@ -291,8 +398,7 @@ func (b *batch) waiting(key string) []string {
 	found := map[string]bool{}
 	b.index.onKey(key, func(id string) { found[id] = !b.deleted[id] })
 	for id, ch := range b.changes {
-		onWait := func(w *bide.Wait) bool { return matches(w.Key, key) }
-		found[id] = slices.ContainsFunc(ch.next.waits, onWait)
+		found[id] = wanted(ch.next.waits, key)
 	}
 	maps.DeleteFunc(found, func(_ string, waits bool) bool { return !waits })
 	return slices.Sorted(maps.Keys(found))

@@ -56,11 +56,11 @@ func (s *Store) checkpoint() error {
 	if err == nil {
 		err = eachRun(runs, syncAtOnce, func(r *run) error { return s.fileRun(r, true) })
 	}
-	if err == nil {
-		err = explain("checkpoint", s.dir, s.fileMail())
+	if err == nil { // before the feed, which must not name a run that is not there
+		err = explain("checkpoint", s.dir, s.disk.SyncDir(filepath.Join(s.dir, runsDir)))
 	}
 	if err == nil {
-		err = explain("checkpoint", s.dir, s.disk.SyncDir(filepath.Join(s.dir, runsDir)))
+		err = explain("checkpoint", s.dir, s.fileCommon())
 	}
 	if err != nil {
 		s.mu.Lock()
@@ -203,56 +203,24 @@ func eachRun(runs map[*run]bool, atOnce int, do func(*run) error) error {
 
 // storeFile is the text of store.json.
 type storeFile struct {
-	Format    string `json:"format"`
-	Version   int    `json:"version"`
-	MailBytes int64  `json:"mail_bytes"`    // the length of mail.jsonl that counts
-	MailGroup int64  `json:"journal_group"` // the last group of the journal that is in it
+	Format  string     `json:"format"`
+	Version int        `json:"version"`
+	Mail    commonFile `json:"mail"`
+	Feed    commonFile `json:"feed"`
+	FeedEnd int64      `json:"feed_end"` // the last position given
+	// MailBytes and MailGroup are what a store of version 1 has of mail.jsonl; it has no feed.
+	MailBytes int64 `json:"mail_bytes,omitempty"`
+	MailGroup int64 `json:"journal_group,omitempty"`
 }
 
 const (
 	storeFormat  = "bide file store"
-	storeVersion = 1
+	storeVersion = 2
 )
 
-// fileMail brings messages to their file, and flushes it.
-func (s *Store) fileMail() error {
-	m := &s.index.mail
-	s.mu.RLock()
-	text, at, group := m.pending, m.filed, m.group
-	s.mu.RUnlock()
-	if len(text) == 0 {
-		return nil
-	}
-	if err := s.flushJournal(group); err != nil {
-		return err
-	}
-	f, err := s.disk.Open(filepath.Join(s.dir, mailName), os.O_RDWR|os.O_CREATE)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(text, at)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil && at == 0 { // nothing must count that is not there
-		err = s.disk.SyncDir(s.dir)
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.writeStoreFile(at+int64(len(text)), group); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.filed += int64(len(text))
-	m.pending = append([]byte(nil), m.pending[len(text):]...)
-	return nil
-}
-
-func (s *Store) writeStoreFile(mailBytes, mailGroup int64) error {
-	text, err := json.MarshalIndent(storeFile{storeFormat, storeVersion, mailBytes, mailGroup}, "", "  ")
+func (s *Store) writeStoreFile(f storeFile) error {
+	f.Format, f.Version = storeFormat, storeVersion
+	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,9 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) (out []bide.Claim,
 	var claims []bide.Claim
 	q.Workflows = slices.Clone(q.Workflows)
 	err = s.submit(ctx, 0, func(b *batch) error {
-		s.mu.RLock()
-		defer s.mu.RUnlock()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.index.refresh()
 		claims = b.claim(q)
 		return nil
 	})
@@ -37,20 +38,16 @@ type candidate struct {
 
 func (b *batch) claim(q bide.ClaimQuery) (out []bide.Claim) {
 	var found []candidate
-	for id := range b.claimable(q.Now) {
-		r := b.row(id)
-		if r == nil { // deleted
-			continue
-		}
-		since, ok := canProceed(r, q.Now)
-		if ok && b.free(r, &q) && slices.Contains(q.Workflows, bide.WorkflowVersion{ID: r.info.Workflow, Version: r.info.Version}) {
+	q.Limit = max(q.Limit, 1)
+	for id := range b.claimable(&q) {
+		if since, ok := b.canClaim(id, &q); ok {
 			found = append(found, candidate{id, since})
 		}
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
 		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.id, b.id))
 	})
-	for _, c := range found[:min(len(found), max(q.Limit, 1))] {
+	for _, c := range found[:min(len(found), q.Limit)] {
 		ch := b.change(c.id)
 		ch.marked = true
 		next := &ch.next
@@ -62,22 +59,49 @@ func (b *batch) claim(q bide.ClaimQuery) (out []bide.Claim) {
 	return out
 }
 
-// claimable are the runs that may be able to proceed.
-func (b *batch) claimable(now time.Time) map[string]bool {
+// claimable are runs among which are those that can be claimed first: of the
+// runs that are ready so many as can be claimed, and all that have a timer due, whose owner is dead, or
+// that the batch has changed.
+func (b *batch) claimable(q *bide.ClaimQuery) map[string]bool {
 	ids := map[string]bool{}
-	for id := range b.index.ready {
-		ids[id] = true
-	}
-	for _, i := range b.index.wakes.items {
-		if i.At.After(now) {
-			break
-		}
-		ids[i.ID] = true
-	}
 	for id := range b.changes {
 		ids[id] = true
 	}
+	for _, wf := range q.Workflows {
+		n := 0
+		for _, r := range b.index.ready[wf].orNone().up(span{}) {
+			if n == q.Limit {
+				break
+			}
+			if !ids[r.id] && !b.deleted[r.id] {
+				ids[r.id] = true
+				n++
+			}
+		}
+	}
+	for at, r := range b.index.wakes.up(span{}) {
+		if at.At.After(q.Now) {
+			break
+		}
+		ids[r.id] = true
+	}
+	for owner, runs := range b.index.owned {
+		if owner != q.Owner && (q.Sole || !b.index.alive[owner].After(q.Now)) {
+			for r := range runs {
+				ids[r.id] = true
+			}
+		}
+	}
 	return ids
+}
+
+// canClaim reports whether a run can be claimed, and since when.
+func (b *batch) canClaim(id string, q *bide.ClaimQuery) (since time.Time, ok bool) {
+	r := b.row(id)
+	if r == nil || !b.free(r, q) || !slices.Contains(q.Workflows, bide.WorkflowVersion{ID: r.info.Workflow, Version: r.info.Version}) {
+		return since, false
+	}
+	return canProceed(r, q.Now)
 }
 
 // canProceed says whether a run can proceed, and since when.
@@ -144,13 +168,13 @@ func (b *batch) release(owner string, runIDs []string, quiet bool) {
 
 // ownedBy lists the runs that an owner has claimed.
 func (b *batch) ownedBy(owner string) (out []string) {
-	for id := range b.index.runs {
-		if r := b.row(id); r != nil && r.owned && r.owner == owner {
-			out = append(out, id)
-		}
+	for r := range b.index.owned[owner] {
+		out = append(out, r.id)
 	}
-	slices.Sort(out)
-	return out
+	for id := range b.changes {
+		out = append(out, id)
+	}
+	return slices.Compact(slices.Sorted(slices.Values(out)))
 }
 
 // SetAside implements bide.Claims.
@@ -170,15 +194,15 @@ func (s *Store) SetAside(ctx context.Context, runID, reason string) error {
 }
 
 // NextWake implements bide.Claims.
-func (s *Store) NextWake(ctx context.Context) (time.Time, error) {
+func (s *Store) NextWake(ctx context.Context, after time.Time) (time.Time, error) {
 	if err := s.usable(ctx); err != nil {
 		return time.Time{}, err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, i := range s.index.wakes.items {
-		if info := &i.value.info; info.Status == bide.StatusWaiting && info.SetAside == "" {
-			return info.WakeAt, nil
+	for at, r := range s.index.wakes.up(span{after: bide.Cursor{At: after}}) {
+		if r.info.Status == bide.StatusWaiting && r.info.SetAside == "" && at.At.After(after) {
+			return at.At, nil
 		}
 	}
 	return time.Time{}, nil

@@ -81,6 +81,7 @@ func (s *Store) commitGroup(group []*entry) error {
 		s.publish(ch)
 	}
 	s.publishMail(b, s.journal.group)
+	s.publishFeed(b, s.index.feed.end, s.journal.group)
 	return nil
 }
 
@@ -94,6 +95,7 @@ func (s *Store) publish(ch *change) {
 	if r == nil {
 		r = s.newRun(ch.next.info.ID)
 		s.index.runs[r.id] = r
+		ch.run = r
 	}
 	seq := ch.next.info.Seq - int64(len(ch.records))
 	for i, raw := range ch.records {
@@ -124,12 +126,32 @@ func (s *Store) publishMail(b *batch, group int64) {
 	}
 }
 
+// publishFeed adds to the feed what a batch has for it, after a position.
+func (s *Store) publishFeed(b *batch, after, group int64) {
+	f := &s.index.feed
+	for _, e := range b.feed {
+		var r *run
+		if e.change != nil {
+			r = e.change.run
+		} else {
+			r = s.index.runs[e.RunID]
+		}
+		f.add(r, after+e.Pos-1, e.Seq, e.Records)
+	}
+	clear(b.feed)
+	f.spare = b.feed[:0]
+	f.end = max(f.end, after+b.fed)
+	if b.fed > 0 {
+		f.group = group
+	}
+}
+
 // unpublish forgets a run that was deleted; the next checkpoint removes its files.
 func (s *Store) unpublish(ch *change) {
 	if r := ch.run; r != nil { // else it was begun in the same group
 		s.index.drop(r)
+		s.index.feed.drop(r)
 		s.backlog -= r.ledger.size - r.ledger.filed
-		r.gone = true
 		delete(s.dirty, r)
 		delete(s.unfiled, r)
 		s.removals[r.id] = r.path

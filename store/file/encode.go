@@ -52,6 +52,7 @@ func appendCommit(b []byte, c *commitLine) (_ []byte, err error) {
 		b, err = appendJSON(append(b, `,"command":`...), c.Command)
 	}
 	b = appendInt(b, "mail_seen", c.MailSeen)
+	b = appendInt(b, "claimed", c.Claimed)
 	return append(b, "}}\n"...), err
 }
 
@@ -65,7 +66,7 @@ func appendInfo(b []byte, i *bide.RunInfo) (_ []byte, err error) {
 	for _, f := range [...]struct{ name, value string }{
 		{"run_id", i.ID}, {"workflow", i.Workflow}, {"version", i.Version}, {"definition", i.Definition},
 		{"status", string(i.Status)}, {"node", i.Node}, {"key", i.Key}, {"session", i.Session}, {"actor", i.Actor},
-		{"parent", i.Parent}, {"set_aside", i.SetAside},
+		{"parent", i.Parent}, {"root", i.Root}, {"origin", i.Origin}, {"set_aside", i.SetAside},
 	} {
 		if f.value != "" {
 			b = appendName(b, f.name)

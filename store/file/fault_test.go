@@ -28,7 +28,7 @@ func filing(s *Store, n int) error {
 // behind, or one step more; and the rest of the script must go on from there.
 func TestTheProcessMayStopAtEveryFileOperation(t *testing.T) {
 	for seed, opts := range map[uint64]*Options{2: nil, 3: {Durability: DurabilityNormal}} {
-		sc := newScript(t, seed, 11)
+		sc := writeScript(t, seed, 11, kind{documents: opts == nil}) // documents are flushed whatever the level is
 		for k, reached := 1, true; reached; k++ {
 			d := newMemDisk()
 			d.stopAt(k)

@@ -18,6 +18,17 @@ type line struct {
 	Run    *markLine     `json:"run,omitempty"`
 	// Deleted is the end of a run, and of the mailbox that was its own.
 	Deleted *deletedLine `json:"deleted,omitempty"`
+	// Known are messages that were sent and are not kept any more.
+	Known *knownLine `json:"known,omitempty"`
+	// FeedAfter is the position in the feed after which the group's records are.
+	FeedAfter *int64 `json:"feed_after,omitempty"`
+}
+
+// knownLine are ids of one mailbox: that of a run, or of a key.
+type knownLine struct {
+	To  string   `json:"to,omitempty"`
+	Key string   `json:"key,omitempty"` // only without To
+	IDs []string `json:"ids"`
 }
 
 type deletedLine struct {
@@ -32,6 +43,7 @@ type commitLine struct {
 	Closed   []string     `json:"closed,omitempty"`
 	Command  *commandLine `json:"command,omitempty"`
 	MailSeen int64        `json:"mail_seen,omitempty"`
+	Claimed  int64        `json:"claimed,omitempty"` // the number of the claim that it makes
 }
 
 type commandLine struct {

@@ -19,6 +19,7 @@ func openOn(t testing.TB, d disk, opts *Options) (*Store, error) {
 		return nil, err
 	}
 	s.filer.idle = true
+	s.shrinkFrom = 1
 	return s, nil
 }
 
@@ -80,7 +81,7 @@ func disturb(t *testing.T, r *rand.Rand, d *memDisk, s *Store) (*memDisk, *Store
 
 func TestClaimsAreThoseOfTheReference(t *testing.T) {
 	for seed := range uint64(30) {
-		sc := writeScript(t, seed, 80, true)
+		sc := writeScript(t, seed, 80, kind{live: true, documents: true})
 		s := mustOpenOn(t, newMemDisk(), nil)
 		for n, st := range sc.steps {
 			if err := st.do(t.Context(), s); err != nil {
@@ -117,7 +118,7 @@ func TestADeletedRunLeavesNothing(t *testing.T) {
 			first := c.Next(3)
 			first.Command = &bide.CommandRecord{ID: "cmd", Seq: 3}
 			first.Snapshot = []byte(`{"at":3}`)
-			mail := &bide.Commit{Send: []bide.Message{{ID: "m", To: "run", Key: "k"}}}
+			mail := &bide.Commit{Send: []bide.Message{{ID: "m", To: "run", Key: "cancel:run"}}}
 			must(t, s, first, mail, other.Next(1))
 			if err := s.checkpoint(); err != nil {
 				t.Fatal(err)

@@ -10,9 +10,9 @@ import (
 const (
 	storeName    = "store.json"
 	lockName     = "lock"
-	mailName     = "mail.jsonl"
 	journalDir   = "journal"
 	runsDir      = "runs"
+	documentsDir = "documents"
 	rowName      = "run.json"
 	ledgerName   = "ledger.jsonl"
 	snapshotName = "snapshot.jsonl"
@@ -29,7 +29,16 @@ var reserved = map[string]bool{"con": true, "prn": true, "aux": true, "nul": tru
 // the Go module cache does it, so that two ids never share a folder where
 // capitals make no difference, and "%2e" for other characters than letters, digits, - and _.
 func folder(id string) (string, error) {
+	name := encodeName(id)
+	if len(name) == 0 || len(name) > maxName {
+		return "", bide.Errorf(bide.CodeInvalidInput, "run id %q cannot be the name of a folder; choose one of at most 100 letters, digits, - and _", id)
+	}
+	return name, nil
+}
+
+func encodeName(id string) string {
 	var b strings.Builder
+	b.Grow(len(id))
 	for i := range len(id) {
 		switch c := id[i]; {
 		case c >= 'A' && c <= 'Z':
@@ -44,10 +53,7 @@ func folder(id string) (string, error) {
 			b.WriteByte(hex[c&15])
 		}
 	}
-	if b.Len() == 0 || b.Len() > maxName {
-		return "", bide.Errorf(bide.CodeInvalidInput, "run id %q cannot be the name of a folder; choose one of at most 100 letters, digits, - and _", id)
-	}
-	return b.String(), nil
+	return b.String()
 }
 
 // isDevice reports whether an id is the name of a device, such as con or com1.

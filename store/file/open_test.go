@@ -58,10 +58,14 @@ func TestAPersonFindsTheRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	doc := bide.Document{Kind: "flow", ID: "Hello/world", Body: bide.JSON(`{"n": 1.0}`), UpdatedAt: first.Info.CreatedAt}
+	if _, err := s.PutDocument(t.Context(), doc); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"lock", "mail.jsonl", "runs/order-42/ledger.jsonl", "runs/order-42/run.json", "runs/order-42/snapshot.jsonl", "store.json"}
+	want := []string{"documents/flow/!hello%2fworld.json", "feed.jsonl", "lock", "mail.jsonl", "runs/order-42/ledger.jsonl", "runs/order-42/run.json", "runs/order-42/snapshot.jsonl", "store.json"}
 	if got := tree(t, dir); !slices.Equal(got, want) {
 		t.Errorf("the store has the files %q, want %q", got, want)
 	}
@@ -81,6 +85,13 @@ func TestAPersonFindsTheRuns(t *testing.T) {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("run.json does not have %q:\n%s", part, text)
 		}
+	}
+	text, err = os.ReadFile(filepath.Join(dir, want[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := "{\n  \"kind\": \"flow\",\n  \"id\": \"Hello/world\",\n  \"rev\": 1,\n  \"updated_at\": \"2030-01-02T03:04:05.678901Z\",\n  \"body\": {\"n\": 1.0}\n}\n"; string(text) != s {
+		t.Errorf("the document's file is\n%s\nwant\n%s", text, s)
 	}
 }
 

@@ -89,7 +89,8 @@ func (s *Store) loadSnapshot(ctx context.Context, runID string) (*bide.Stored, e
 // moment is a run as it is now, without its records, and its ledger, to be read from a record on.
 func (s *Store) moment(ctx context.Context, runID string, seq int64, snap **snapshot) (out *bide.Stored, v view, err error) {
 	err = s.look(ctx, runID, func(r *run) error {
-		out = &bide.Stored{Position: r.info.Position(), MailSeq: r.mailSeq, Fence: r.fence, Mail: s.index.mail.of(runID, r.waits)}
+		out = &bide.Stored{Position: r.info.Position(), MailSeq: r.mailSeq, Fence: r.fence}
+		out.Mail, out.MailMore = s.index.mail.of(runID, r.waits)
 		v = r.view(seq)
 		if snap != nil {
 			*snap = r.snapshot

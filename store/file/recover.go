@@ -62,7 +62,7 @@ func (s *Store) makeStore() error {
 			return err
 		}
 	}
-	return s.writeStoreFile(0, 0)
+	return s.writeStoreFile(storeFile{Mail: s.index.mail.entry(), Feed: s.index.feed.entry()})
 }
 
 // foreign fails when the directory has something else than a store. A store
@@ -97,13 +97,17 @@ func (s *Store) foreign() error {
 
 // recover reads the store and brings what the journal has to what the files have.
 func (s *Store) recover() error {
-	if err := s.readStore(); err != nil {
+	version, err := s.readStore()
+	if err != nil {
 		return err
 	}
 	if err := s.readRuns(); err != nil {
 		return err
 	}
-	if err := s.replay(); err != nil {
+	if err := s.readFeed(); err != nil {
+		return err
+	}
+	if err := s.replay(version); err != nil {
 		return err
 	}
 	for _, r := range s.index.runs {
@@ -115,50 +119,52 @@ func (s *Store) recover() error {
 		id, ok := runOf(e.name)
 		return ok && e.dir && s.index.runs[id] != nil
 	})
+	if version < storeVersion {
+		return s.upgrade()
+	}
 	return nil
 }
 
-// readStore reads store.json and the messages.
-func (s *Store) readStore() error {
+// readStore reads store.json, the messages and the documents.
+func (s *Store) readStore() (version int, err error) {
 	path := filepath.Join(s.dir, storeName)
 	text, err := readFile(s.disk, path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var f storeFile
 	if err := json.Unmarshal(text, &f); err != nil || f.Format != storeFormat {
-		return bide.Errorf(bide.CodeStoreForeign, "%s is not that of a bide store, or was changed; restore it from a backup or choose another directory", path)
+		return 0, bide.Errorf(bide.CodeStoreForeign, "%s is not that of a bide store, or was changed; restore it from a backup or choose another directory", path)
 	}
 	if f.Version > storeVersion {
-		return bide.Errorf(bide.CodeStoreTooNew, "the store %s has format %d, this program knows up to %d; use a newer bide", s.dir, f.Version, storeVersion)
+		return 0, bide.Errorf(bide.CodeStoreTooNew, "the store %s has format %d, this program knows up to %d; use a newer bide", s.dir, f.Version, storeVersion)
 	}
 	s.nameStrangers(s.dir, func(e dirEntry) bool {
-		return slices.Contains([]string{storeName, lockName, mailName, runsDir, journalDir}, strings.TrimSuffix(e.name, tempSuffix))
+		return slices.Contains([]string{storeName, lockName, runsDir, journalDir, documentsDir}, strings.TrimSuffix(e.name, tempSuffix)) ||
+			numberOf("mail", e.name)+numberOf("feed", e.name) > 0
 	})
-	return s.readMail(f)
+	if f.Version < 2 {
+		f.Mail, f.Feed = commonFile{s.index.mail.file, f.MailBytes, f.MailGroup}, s.index.feed.entry()
+	}
+	feed := &s.index.feed
+	feed.file, feed.filed, feed.group, feed.end = f.Feed.File, f.Feed.Bytes, f.Feed.Group, f.FeedEnd
+	return f.Version, errors.Join(s.readMail(f.Mail), s.readDocuments())
 }
 
-// readMail reads the part of mail.jsonl that counts. Lines that cannot be read are said and left out.
-func (s *Store) readMail(f storeFile) error {
+// readMail reads the part of the file of messages that counts. Lines that cannot be read are said and left out.
+func (s *Store) readMail(f commonFile) error {
 	m := &s.index.mail
-	m.filed, m.group = f.MailBytes, f.MailGroup
-	path := filepath.Join(s.dir, mailName)
-	text, err := readFile(s.disk, path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	m.file, m.filed, m.group = f.File, f.Bytes, f.Group
+	text, err := s.readCommon(&m.common)
+	if err != nil {
 		return err
 	}
-	if n := int64(len(text)); n < f.MailBytes {
-		s.log.Error("messages are missing: the file is shorter than it was", "file", path, "bytes", f.MailBytes-n)
-		m.filed = n
-	} else {
-		s.sayCut(path, "", f.MailBytes, n-f.MailBytes)
-	}
 	number := 0
-	for text := range bytes.Lines(text[:m.filed]) {
+	for text := range bytes.Lines(text) {
 		number++
 		lines, err := parseLines(text)
 		if err != nil || len(lines) != 1 {
-			s.log.Error("a message cannot be read", "file", path, "line", number, "error", err)
+			s.log.Error("a message cannot be read", "file", filepath.Join(s.dir, m.file), "line", number, "error", err)
 			continue
 		}
 		m.apply(&lines[0].line)

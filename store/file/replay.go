@@ -23,7 +23,7 @@ type segment struct {
 }
 
 // replay applies the groups of the journal to what does not have them yet.
-func (s *Store) replay() error {
+func (s *Store) replay(version int) error {
 	segments, err := s.readSegments()
 	if err != nil {
 		return err
@@ -32,13 +32,13 @@ func (s *Store) replay() error {
 		return err
 	}
 	j := s.journal
-	j.group = s.index.mail.group
+	j.group = max(s.index.mail.group, s.index.feed.group)
 	for _, r := range s.index.runs {
 		j.group = max(j.group, r.group)
 	}
 	for _, seg := range segments {
 		for _, f := range seg.frames {
-			if err := s.redo(f); err != nil {
+			if err := s.redo(f, version > 1); err != nil {
 				s.log.Error("a group of the journal cannot be read", "file", seg.path, "group", f.group, "error", err)
 			}
 			j.group = max(j.group, f.group)
@@ -146,16 +146,20 @@ func (s *Store) flushFile(path string) error {
 	return f.Close()
 }
 
-// redo applies a group, except to what has it already.
-func (s *Store) redo(f frame) error {
+// redo applies a group, except to what has it already. It feeds the feed unless
+// the store is of a version that had none.
+func (s *Store) redo(f frame, feeds bool) error {
 	lines, err := parseLines(f.body)
 	if err != nil {
 		return err
 	}
 	b := newBatch(&s.index)
+	feedAfter := s.index.feed.end
 	for i := range lines {
 		l := &lines[i]
 		switch {
+		case l.FeedAfter != nil:
+			feedAfter = *l.FeedAfter
 		case l.Commit != nil:
 			s.redoCommit(b, l, f.group)
 		case l.Run != nil:
@@ -166,7 +170,7 @@ func (s *Store) redo(f frame) error {
 		case l.Deleted != nil:
 			s.redoDelete(b, l, f.group)
 		}
-		if (l.Sent != nil || l.Taken != nil || l.Deleted != nil) && s.index.mail.group < f.group {
+		if (l.Sent != nil || l.Taken != nil || l.Deleted != nil || l.Known != nil) && s.index.mail.group < f.group {
 			s.index.mail.apply(&l.line)
 			s.index.mail.pending = append(s.index.mail.pending, l.text...)
 		}
@@ -175,6 +179,9 @@ func (s *Store) redo(f frame) error {
 	for _, ch := range b.order {
 		ch.next.group = f.group
 		s.publish(ch)
+	}
+	if feeds && s.index.feed.group < f.group {
+		s.publishFeed(b, feedAfter, f.group)
 	}
 	return nil
 }
@@ -187,8 +194,14 @@ func (s *Store) redoDelete(b *batch, l *parsed, group int64) {
 		s.log.Error("a deletion in the journal is of no run", "run", id, "group", group)
 		return
 	}
+	if s.index.feed.group < group {
+		b.unfeed(id)
+	}
 	r := b.row(id)
 	if r != nil && r.group >= group {
+		if s.index.feed.group < group {
+			s.index.feed.kill(id)
+		}
 		return
 	}
 	s.removals[id] = filepath.Join(s.dir, runsDir, name) // some of it may be there, even if no row is
@@ -215,6 +228,9 @@ func (s *Store) redoCommit(b *batch, l *parsed, group int64) {
 		s.log.Error("a commit in the journal is of no run", "run", id, "group", group)
 		return
 	}
+	n := int64(len(l.records))
+	b.feed = append(b.feed, entered{feedLine{b.fed + 1, id, c.Run.Seq - n + 1, n}, nil})
+	b.fed += n
 	s.touched(id)
 	_, prev, ok := link(l.records[0])
 	from := bide.Position{Seq: c.Run.Seq - int64(len(l.records)), Head: prev}
@@ -238,7 +254,7 @@ func (s *Store) redoCommit(b *batch, l *parsed, group int64) {
 		}
 		return
 	}
-	d := delta{info: c.Run, records: l.records, opened: c.Opened, closed: c.Closed, command: (*bide.CommandRecord)(c.Command), mailSeen: c.MailSeen}
+	d := delta{info: c.Run, records: l.records, opened: c.Opened, closed: c.Closed, command: (*bide.CommandRecord)(c.Command), mailSeen: c.MailSeen, claimed: c.Claimed}
 	ch := b.change(id)
 	ch.next.apply(&d)
 	ch.add(&d)

@@ -57,12 +57,22 @@ func newSending(m bide.Message) (sending, error) {
 	return sending{m, text}, err
 }
 
+// sentToo returns the place in r.send of a message that the commit takes at once, or -1.
+func (r *request) sentToo(id string) int {
+	return slices.IndexFunc(r.send, func(s sending) bool {
+		return s.ID == id && !s.Copies && (s.To == "" || s.To == r.info.ID)
+	})
+}
+
 func newDelta(c *bide.Commit) (delta, error) {
 	if _, err := folder(c.RunID); err != nil {
 		return delta{}, err
 	}
 	d := delta{info: copyInfo(c.Info), expect: c.Expect, closed: slices.Clone(c.Closed), mailSeen: c.MailSeen, fence: c.Fence, snapshot: c.Snapshot}
 	d.info.ID, d.info.SetAside = c.RunID, ""
+	if c.Owner != "" && c.Info.Status == bide.StatusRunning {
+		d.owner, d.claimed = c.Owner, c.Claimed
+	}
 	if c.Delete {
 		d.deletes = true
 		text, err := appendLine(nil, line{Deleted: &deletedLine{c.RunID}})
@@ -72,7 +82,7 @@ func newDelta(c *bide.Commit) (delta, error) {
 	if len(c.Records) == 0 {
 		return d, bide.Errorf(bide.CodeInvalidInput, "a commit of run %s has no records", c.RunID)
 	}
-	text := commitLine{Run: d.info, Closed: d.closed, MailSeen: d.mailSeen}
+	text := commitLine{Run: d.info, Closed: d.closed, MailSeen: d.mailSeen, Claimed: d.claimed}
 	for i := range c.Records {
 		raw := c.Records[i].Raw
 		d.records = append(d.records, raw)

@@ -17,7 +17,7 @@ type row struct {
 	mark
 	owner     string // of the last claim; not kept across processes
 	owned     bool   // that claim has not ended
-	claimMail int64  // mailSeq at the claim: what the load after it is sure to see
+	claimMail int64  // of mailSeq: what the claim's owner is sure to have seen when it looks at the run
 	group     int64  // the last group that touched the run
 }
 
@@ -33,6 +33,8 @@ type delta struct {
 	command  *bide.CommandRecord
 	mailSeen int64
 	fence    int64
+	owner    string // who claims the run with the commit; empty on replay
+	claimed  int64  // the number of that claim; 0 without
 	snapshot []byte
 	deletes  bool // the run ends instead
 	expect   bide.Position
@@ -42,6 +44,8 @@ type delta struct {
 // apply changes the row as a commit says.
 func (r *row) apply(d *delta) {
 	switch running := d.info.Status == bide.StatusRunning; {
+	case d.claimed != 0: // its owner need not load it again, and so has seen no more than the commit says
+		r.owner, r.owned, r.fence, r.claimMail = d.owner, d.owner != "", d.claimed, d.mailSeen
 	case d.fence != 0:
 		r.owned = running
 	case running && r.info.Status != bide.StatusRunning:
@@ -82,7 +86,10 @@ type run struct {
 	// damage is why the run cannot be read, found on opening. If its row could
 	// not be read either, the row is empty.
 	damage error
-	gone   bool // it was deleted
+	gone   bool   // it was deleted
+	stale  bool   // its place is not what its row says
+	place  placed // in the index
+	number int32  // in the feed
 }
 
 // rowFile is the text of run.json.

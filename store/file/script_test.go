@@ -35,6 +35,7 @@ type step struct {
 type both interface {
 	bide.Store
 	bide.Claims
+	bide.Documents
 }
 
 var (
@@ -49,18 +50,24 @@ type author struct {
 	waits  map[string][]string // open ones, by run
 	oracle *mem.Store
 	n      int
-	live   bool // owners of claims live on: the store is not opened again
+	kind
+}
+
+// kind is what a script has besides.
+type kind struct {
+	live      bool // owners of claims live on: the store is not opened again
+	documents bool
 }
 
 const maxSteps = 80
 
 // newScript makes a script of a store that may be opened again at any step.
 func newScript(t testing.TB, seed uint64, steps int) *script {
-	return writeScript(t, seed, steps, false)
+	return writeScript(t, seed, steps, kind{documents: true})
 }
 
-func writeScript(t testing.TB, seed uint64, steps int, live bool) *script {
-	a := &author{rand: rand.New(rand.NewPCG(seed, 7)), chains: map[string]*storetest.Chain{}, waits: map[string][]string{}, oracle: mem.New(), live: live}
+func writeScript(t testing.TB, seed uint64, steps int, k kind) *script {
+	a := &author{rand: rand.New(rand.NewPCG(seed, 7)), chains: map[string]*storetest.Chain{}, waits: map[string][]string{}, oracle: mem.New(), kind: k}
 	s := &script{states: []state{stateOf(t, a.oracle)}}
 	for a.n = range steps {
 		next := a.step(t)
@@ -68,7 +75,7 @@ func writeScript(t testing.TB, seed uint64, steps int, live bool) *script {
 			t.Fatalf("step %d, %s, on the reference store: %v", a.n, next.name, err)
 		}
 		s.steps = append(s.steps, next)
-		if live && a.n < steps-1 {
+		if k.live && a.n < steps-1 {
 			s.states = append(s.states, state{}) // nobody looks
 			continue
 		}
@@ -83,7 +90,9 @@ func (a *author) runs() []string { return slices.Sorted(maps.Keys(a.chains)) }
 
 func (a *author) step(t testing.TB) step {
 	known := a.runs()
-	switch n := a.rand.IntN(20); {
+	switch n := a.rand.IntN(23); {
+	case n >= 20 && a.documents:
+		return a.document(t)
 	case n < 2 && len(known) > 0:
 		return a.claim()
 	case n < 4 && a.live:
@@ -109,6 +118,31 @@ func (a *author) step(t testing.TB) step {
 	c := a.commit(t)
 	return step{"commit to " + c.RunID, func(ctx context.Context, s both) error { return s.Commit(ctx, c) }}
 }
+
+// document puts a document, or deletes it.
+func (a *author) document(t testing.TB) step {
+	d := bide.Document{Kind: a.pick([]string{"flow", "Grant"}), ID: a.pick([]string{"a", "A/b"}), Body: fmt.Appendf(nil, `{"n": %d.0}`, a.n), UpdatedAt: a.now()}
+	was, err := a.oracle.Document(context.Background(), d.Kind, d.ID)
+	switch {
+	case err == nil:
+		d.Rev = was.Rev
+	case !errors.Is(err, bide.ErrNotFound):
+		t.Fatal(err)
+	}
+	if d.Rev > 0 && a.rand.IntN(3) == 0 {
+		return step{"delete document " + d.ID, func(ctx context.Context, s both) error { return s.DeleteDocument(ctx, d.Kind, d.ID, d.Rev) }}
+	}
+	return step{"put document " + d.ID, func(ctx context.Context, s both) error {
+		rev, err := s.PutDocument(ctx, d)
+		if err == nil && rev != d.Rev+1 {
+			err = fmt.Errorf("revision %d follows %d", rev, d.Rev)
+		}
+		return err
+	}}
+}
+
+// now is the time of a step.
+func (a *author) now() time.Time { return epoch.Add(time.Duration(a.n) * time.Minute) }
 
 func (a *author) owner() string { return fmt.Sprintf("owner-%d", a.rand.IntN(3)) }
 
@@ -148,11 +182,24 @@ func (a *author) commit(t testing.TB) *bide.Commit {
 	}
 	if stored, err := a.oracle.Load(context.Background(), id, bide.Position{}); err == nil {
 		c.MailSeen = stored.MailSeq
-		if len(stored.Mail) > 0 && a.rand.IntN(2) == 0 {
+		sent := func(id string) bool {
+			return slices.ContainsFunc(c.Send, func(m bide.Message) bool { return m.ID == id })
+		}
+		if len(stored.Mail) > 0 && a.rand.IntN(2) == 0 && !sent(stored.Mail[0].ID) {
 			c.Took = []string{stored.Mail[0].ID}
 		}
-		if a.rand.IntN(3) == 0 {
+		switch a.rand.IntN(6) {
+		case 0, 1:
 			c.Fence = stored.Fence
+		case 2:
+			c.Owner, c.Claimed = fmt.Sprintf("owner of step %d", a.n), stored.Fence+1
+			if a.live {
+				c.Owner = a.owner()
+			}
+		}
+		if a.rand.IntN(6) == 0 { // taken at once
+			m := bide.Message{ID: fmt.Sprintf("once-%d", a.n), To: id, Key: "k", At: a.now()}
+			c.Send, c.Took = append(c.Send, m), append(c.Took, m.ID)
 		}
 	} else if !errors.Is(err, bide.ErrNotFound) {
 		t.Fatal(err)
@@ -167,8 +214,12 @@ func (a *author) next(id string) *bide.Commit {
 	chain.Info.WakeAt = []time.Time{{}, epoch.Add(time.Duration(a.n) * time.Minute)}[a.rand.IntN(2)]
 	chain.Info.CreatedAt = epoch.Add(time.Duration(len(id)) * time.Second)
 	c := chain.Next(1 + a.rand.IntN(3))
+	c.Info.UpdatedAt = a.now()
 	if a.rand.IntN(2) == 0 {
 		w := bide.Wait{ID: fmt.Sprintf("%s.%d", id, a.n), Kind: bide.WaitForEvent, Key: a.pick([]string{"", "evt:x:y:go", "evt:x:y:*", "evt:z:*"}), CreatedAt: epoch}
+		if a.rand.IntN(2) == 0 {
+			w.Since = a.now().Add(-time.Duration(a.rand.IntN(20)) * time.Minute)
+		}
 		c.Opened = append(c.Opened, w)
 		a.waits[id] = append(a.waits[id], w.ID)
 	} else if open := a.waits[id]; len(open) > 0 {
@@ -185,7 +236,7 @@ func (a *author) next(id string) *bide.Commit {
 
 func (a *author) messages() (out []bide.Message) {
 	for range 1 + a.rand.IntN(2) {
-		m := bide.Message{ID: fmt.Sprintf("m-%d", a.rand.IntN(40)), Key: a.pick([]string{"evt:x:y:go", "evt:x:y:stop", "evt:z:go", "k"}), Payload: bide.JSON(`{"n":1.0}`), At: epoch}
+		m := bide.Message{ID: fmt.Sprintf("m-%d", a.rand.IntN(40)), Key: a.pick([]string{"evt:x:y:go", "evt:x:y:stop", "evt:z:go", "k"}), Payload: bide.JSON(`{"n":1.0}`), At: a.now()}
 		switch a.rand.IntN(4) { // ids of their own in each mailbox: the reference store takes by id alone
 		case 0:
 			m.To = a.pick([]string{"a", "B", "c", "nobody"})
@@ -193,6 +244,9 @@ func (a *author) messages() (out []bide.Message) {
 		case 1:
 			m.Copies = true
 			m.ID += "-copies"
+			if a.rand.IntN(2) == 0 {
+				m.ID, m.Until = fmt.Sprintf("kept-%d-%d", a.n, len(out)), a.now().Add(time.Duration(1+a.rand.IntN(20))*time.Minute)
+			}
 		default:
 			m.ID += "-on-" + m.Key
 		}
@@ -209,7 +263,11 @@ type state struct {
 	Records  map[string][]string
 	Commands map[string]bide.CommandRecord
 	Due      []bide.RunInfo
+	Updated  []string
 	Wake     time.Time
+	Feed     []bide.FeedRecord
+	FeedEnd  int64
+	Docs     []bide.Document
 
 	text string // all of it, to compare
 }
@@ -230,7 +288,22 @@ func stateOf(t testing.TB, s both) state {
 	due, err := s.Runs(ctx, bide.RunQuery{WakeBefore: epoch.Add(100 * time.Hour), Limit: 1000})
 	check(err)
 	out := state{Runs: append([]bide.RunInfo{}, runs.Runs...), Waits: append([]bide.Wait{}, waits.Waits...), Due: append([]bide.RunInfo{}, due.Runs...), Loaded: map[string]bide.Stored{}, Records: map[string][]string{}, Commands: map[string]bide.CommandRecord{}}
-	out.Wake, err = s.NextWake(ctx)
+	updated, err := s.Runs(ctx, bide.RunQuery{Order: bide.OrderUpdated, Limit: 1000})
+	check(err)
+	for _, r := range updated.Runs {
+		out.Updated = append(out.Updated, r.ID)
+	}
+	feed, err := s.Feed(ctx, bide.FeedQuery{Limit: 1000})
+	check(err)
+	end, err := s.Feed(ctx, bide.FeedQuery{After: bide.FeedEnd})
+	check(err)
+	out.Feed, out.FeedEnd = feed.Records, end.Next
+	for _, kind := range []string{"flow", "Grant"} {
+		docs, err := s.Documents(ctx, bide.DocumentQuery{Kind: kind})
+		check(err)
+		out.Docs = append(out.Docs, docs.Documents...)
+	}
+	out.Wake, err = s.NextWake(ctx, time.Time{})
 	check(err)
 	for _, r := range runs.Runs {
 		whole, err := s.Load(ctx, r.ID, bide.Position{})

@@ -15,7 +15,7 @@ type claim struct {
 	owned             bool   // that claim has not ended
 	fence             int64
 	mailSeq, mailSeen int64
-	claimMail         int64 // mailSeq at the claim: what the load after it is sure to see
+	claimMail         int64 // of mailSeq: what the claim's owner is sure to have seen when it looks at the run
 }
 
 // Sole reports that one process at a time has the store.
@@ -128,10 +128,10 @@ func (s *Store) SetAside(ctx context.Context, runID, reason string) error {
 }
 
 // NextWake implements bide.Claims.
-func (s *Store) NextWake(ctx context.Context) (next time.Time, err error) {
+func (s *Store) NextWake(ctx context.Context, after time.Time) (next time.Time, err error) {
 	err = s.each(ctx, func(r *run) {
 		at := r.info.WakeAt
-		if r.info.Status == bide.StatusWaiting && r.info.SetAside == "" && !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		if r.info.Status == bide.StatusWaiting && r.info.SetAside == "" && at.After(after) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	})

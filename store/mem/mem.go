@@ -3,7 +3,6 @@
 package mem
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -19,13 +18,16 @@ type Store struct {
 	mu     sync.RWMutex
 	runs   map[string]*run
 	mail   mailbox
+	feed   feed
+	docs   map[docKey]bide.Document
 	alive  map[string]time.Time // by owner: until when
 	closed bool
 }
 
 var (
-	_ bide.Store  = (*Store)(nil)
-	_ bide.Claims = (*Store)(nil)
+	_ bide.Store     = (*Store)(nil)
+	_ bide.Claims    = (*Store)(nil)
+	_ bide.Documents = (*Store)(nil)
 )
 
 type run struct {
@@ -40,7 +42,10 @@ type run struct {
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{runs: map[string]*run{}, mail: mailbox{known: map[string]bool{}}, alive: map[string]time.Time{}}
+	return &Store{
+		runs: map[string]*run{}, mail: mailbox{known: map[string]bool{}},
+		docs: map[docKey]bide.Document{}, alive: map[string]time.Time{},
+	}
 }
 
 // Commit implements bide.Store.
@@ -72,29 +77,30 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 			return nil
 		}
 		for _, id := range c.Took {
-			s.mail.take(id, c.RunID, r.waits)
+			if at := sentToo(c, id); at >= 0 {
+				s.mail.knows(&c.Send[at])
+			} else {
+				s.mail.take(id, c.RunID, r.waits)
+			}
 		}
-		s.runs[c.RunID] = r
-		r.apply(c)
-		if s.mail.kept(c.Opened) {
-			r.mailSeq++
-		}
+		s.apply(r, c)
 	}
 	for _, start := range c.Starts {
 		if s.runs[start.RunID] == nil {
-			r := newRun()
-			s.runs[start.RunID] = r
-			r.apply(start)
+			s.apply(newRun(), start)
 		}
 	}
-	for _, m := range c.Send {
-		s.send(m)
+	for i, m := range c.Send {
+		if !slices.ContainsFunc(c.Took, func(id string) bool { return sentToo(c, id) == i }) {
+			s.send(m)
+		}
 	}
 	return nil
 }
 
 func (s *Store) delete(runID string) {
 	delete(s.runs, runID)
+	s.feed.drop(runID)
 	s.mail.open = slices.DeleteFunc(s.mail.open, func(m bide.Message) bool { return m.To == runID })
 	for key := range s.mail.known {
 		if strings.HasPrefix(key, runID+"\x00") {
@@ -111,8 +117,15 @@ func (s *Store) refuse(r *run, c *bide.Commit) error {
 	if c.Fence != 0 && c.Fence != r.fence {
 		return bide.Errorf(bide.CodeFenced, "run %s was claimed by %s since", c.RunID, r.owner)
 	}
+	if c.Owner != "" && c.Info.Status == bide.StatusRunning && c.Claimed != r.fence+1 {
+		return bide.Errorf(bide.CodeConflict, "run %s was claimed %d times, so claim %d does not follow", c.RunID, r.fence, c.Claimed)
+	}
 	for _, id := range c.Took {
-		if s.mail.find(id, c.RunID, r.waits) < 0 {
+		if at := sentToo(c, id); at >= 0 {
+			if s.mail.known[boxKey(&c.Send[at])] {
+				return bide.Errorf(bide.CodeConflict, "message %s was sent to run %s before", id, c.RunID)
+			}
+		} else if s.mail.find(id, c.RunID, r.waits) < 0 {
 			return bide.Errorf(bide.CodeConflict, "message %s is in no mailbox of run %s, or was taken", id, c.RunID)
 		}
 	}
@@ -121,8 +134,19 @@ func (s *Store) refuse(r *run, c *bide.Commit) error {
 
 func newRun() *run { return &run{commands: map[string]bide.CommandRecord{}} }
 
+// apply makes a commit of a run that nothing speaks against.
+func (s *Store) apply(r *run, c *bide.Commit) {
+	s.runs[c.RunID] = r
+	r.apply(c)
+	s.feed.add(c)
+	s.opened(r, c)
+}
+
 func (r *run) apply(c *bide.Commit) {
 	switch running := c.Info.Status == bide.StatusRunning; {
+	case c.Owner != "" && running:
+		// A worker need not load what it claims like this, so it has seen no more than before.
+		r.owner, r.owned, r.fence, r.claimMail = c.Owner, true, c.Claimed, c.MailSeen
 	case c.Fence != 0:
 		r.owned = running
 	case running && r.info.Status != bide.StatusRunning:
@@ -174,7 +198,8 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (out
 		if after < int64(len(r.records)) {
 			out.Records = slices.Clone(r.records[after:])
 		}
-		out.Mail, out.MailSeq, out.Fence = s.mail.of(runID, r.waits), r.mailSeq, r.fence
+		out.Mail, out.MailMore = s.mail.of(runID, r.waits)
+		out.MailSeq, out.Fence = r.mailSeq, r.fence
 		return nil
 	})
 	return out, err
@@ -204,53 +229,6 @@ func (s *Store) Command(ctx context.Context, runID, commandID string) (out *bide
 	return out, err
 }
 
-// Runs implements bide.Store.
-func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
-	due := !q.WakeBefore.IsZero()
-	key := func(r bide.RunInfo) bide.Cursor {
-		if due {
-			return bide.Cursor{At: r.WakeAt, ID: r.ID}
-		}
-		return bide.Cursor{At: r.CreatedAt, ID: r.ID}
-	}
-	direction := -1
-	if due {
-		direction = 1
-	}
-	var all []bide.RunInfo
-	err := s.each(ctx, func(r *run) {
-		i := r.info
-		if (q.Status == "" || i.Status == q.Status) && (q.Workflow == "" || i.Workflow == q.Workflow) &&
-			(q.Session == "" || i.Session == q.Session) && (q.Parent == "" || i.Parent == q.Parent) && (!q.SetAside || i.SetAside != "") &&
-			(!due || !i.WakeAt.IsZero() && !i.WakeAt.After(q.WakeBefore)) {
-			all = append(all, copyInfo(i))
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	rows, next, err := page(all, key, direction, q.Cursor, q.Limit)
-	return &bide.RunPage{Runs: rows, Next: next}, err
-}
-
-// Waits implements bide.Store.
-func (s *Store) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, error) {
-	var all []bide.Wait
-	err := s.each(ctx, func(r *run) {
-		for _, w := range r.waits {
-			if (q.Kind == "" || w.Kind == q.Kind) && (q.Key == "" || w.Key == q.Key) {
-				all = append(all, w)
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	key := func(w bide.Wait) bide.Cursor { return bide.Cursor{At: w.CreatedAt, ID: w.ID} }
-	rows, next, err := page(all, key, 1, q.Cursor, q.Limit)
-	return &bide.WaitPage{Waits: rows, Next: next}, err
-}
-
 // copyInfo makes a copy that shares nothing that anybody may change.
 func copyInfo(i bide.RunInfo) bide.RunInfo {
 	i.Labels = maps.Clone(i.Labels)
@@ -270,25 +248,6 @@ func (s *Store) each(ctx context.Context, f func(*run)) error {
 		f(r)
 	}
 	return nil
-}
-
-// page sorts rows by their key, upwards or (-1) downwards, and cuts out the page after cursor.
-func page[T any](rows []T, key func(T) bide.Cursor, direction int, cursor string, limit int) ([]T, string, error) {
-	after, err := bide.ParseCursor(cursor)
-	if err != nil {
-		return nil, "", err
-	}
-	compare := func(a, b bide.Cursor) int {
-		return direction * cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
-	}
-	slices.SortFunc(rows, func(a, b T) int { return compare(key(a), key(b)) })
-	if cursor != "" {
-		rows = slices.DeleteFunc(rows, func(r T) bool { return compare(key(r), after) <= 0 })
-	}
-	if n := bide.PageLimit(limit); len(rows) > n {
-		return rows[:n], key(rows[n-1]).String(), nil
-	}
-	return rows, "", nil
 }
 
 // Close implements bide.Store.

@@ -15,8 +15,8 @@ import (
 // The statements of claims. A claim changes the run's row, whose fence every
 // commit checks: nobody's clock decides who may write.
 const (
-	// By primary key. An owner that never said that it is alive is known, too.
-	sqlMeet = `INSERT INTO owners (owner, alive_until) VALUES ($1, 0) ON CONFLICT (owner) DO NOTHING`
+	// By primary key. Owners that never said that they are alive are known, too.
+	sqlMeet = `INSERT INTO owners (owner, alive_until) SELECT i.owner, 0 FROM unnest($1::text[]) AS i (owner) ON CONFLICT (owner) DO NOTHING`
 
 	// Takes the oldest of three lots: runs that are ready (index runs_ready), runs
 	// with a timer due (runs_due), and runs that belong to workers that are not alive
@@ -69,7 +69,7 @@ const (
 		WHERE run_id = $1`
 
 	// The index runs_due serves it.
-	sqlNextWake = `SELECT wake_at FROM runs WHERE status = 'waiting' AND set_aside = '' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1`
+	sqlNextWake = `SELECT wake_at FROM runs WHERE status = 'waiting' AND set_aside = '' AND wake_at > $1 ORDER BY wake_at LIMIT 1`
 )
 
 // Claim implements bide.Claims. It is one round trip. When an answer of the
@@ -82,7 +82,7 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 	var rows []claimed
 	err := s.retry(ctx, "claim runs", func() (err error) {
 		for _, call := range s.lost.of(q.Owner) {
-			rows, err = s.claims(ctx, sqlLost, q.Owner, q.Now.UnixMicro(), call.txn)
+			rows, err = s.claims(ctx, q.Owner, sqlLost, q.Owner, q.Now.UnixMicro(), call.txn)
 			if err == nil && len(rows) > 0 {
 				s.lost.forget(q.Owner, call)
 			}
@@ -91,7 +91,7 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 			}
 		}
 		txn := rand.Int64()
-		rows, err = s.claims(ctx, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, known, txn)
+		rows, err = s.claims(ctx, q.Owner, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, known, txn)
 		if kindOf(err) == failedConnection && !isUnreachable(err) {
 			s.lost.add(q.Owner, lostClaim{txn, time.Now().Add(2 * s.opts.Timeout)})
 		}
@@ -114,10 +114,12 @@ type claimed struct {
 	since int64
 }
 
-// claims runs a statement that gives claims; its first parameter is the owner.
-func (s *Store) claims(ctx context.Context, sql string, args ...any) (out []claimed, err error) {
+// claims runs a statement that gives claims to an owner.
+func (s *Store) claims(ctx context.Context, owner, sql string, args ...any) (out []claimed, err error) {
 	b := &pgx.Batch{}
-	b.Queue(sqlMeet, args[0])
+	if strangers := s.strangers([]string{owner}); len(strangers) > 0 {
+		b.Queue(sqlMeet, strangers)
+	}
 	b.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
 		out, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c claimed, err error) {
 			return c, row.Scan(&c.RunID, &c.Fence, &c.since)
@@ -131,7 +133,21 @@ func (s *Store) claims(ctx context.Context, sql string, args ...any) (out []clai
 // Heartbeat implements bide.Claims.
 func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) error {
 	_, err := s.exec(ctx, "say that a worker is alive", sqlHeartbeat, owner, until.UnixMicro())
+	if err == nil {
+		s.alive.Store(owner, until)
+	}
 	return err
+}
+
+// strangers are those of some owners of whom the database may not know. It
+// keeps others for a time after the end of theirs, so that most claims need not ask.
+func (s *Store) strangers(owners []string) (out []string) {
+	for _, owner := range owners {
+		if until, ok := s.alive.Load(owner); !ok || until.(time.Time).Before(time.Now().Add(-forgotten/2)) {
+			out = append(out, owner)
+		}
+	}
+	return out
 }
 
 // Release implements bide.Claims.
@@ -142,7 +158,7 @@ func (s *Store) Release(ctx context.Context, owner string, runIDs []string, quie
 	}
 	n, err := s.exec(ctx, "release runs", sql, args...)
 	if n > 0 && !quiet {
-		s.hints.give()
+		s.hints.give(true)
 	}
 	return err
 }
@@ -156,14 +172,14 @@ func (s *Store) SetAside(ctx context.Context, runID, reason string) error {
 	case n == 0:
 		return noRun(runID)
 	case reason == "":
-		s.hints.give()
+		s.hints.give(true)
 	}
 	return nil
 }
 
 // NextWake implements bide.Claims.
-func (s *Store) NextWake(ctx context.Context) (time.Time, error) {
-	found, err := collect(ctx, s, "find the next timer", pgx.RowTo[int64], sqlNextWake)
+func (s *Store) NextWake(ctx context.Context, after time.Time) (time.Time, error) {
+	found, err := collect(ctx, s, "find the next timer", pgx.RowTo[int64], sqlNextWake, micros(after))
 	if err != nil || len(found) == 0 {
 		return time.Time{}, err
 	}

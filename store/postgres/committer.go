@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -141,30 +142,34 @@ func (c *committer) attempt(entries []*entry) error {
 	for _, e := range entries {
 		e.tries++
 	}
-	g := newGroup(rand.Int64(), entries)
+	g := newGroup(rand.Int64(), c.store.fed.Load(), entries)
 	b := &pgx.Batch{}
+	if owners := c.store.strangers(g.owners); len(owners) > 0 {
+		b.Queue(sqlMeet, owners)
+	}
 	done := g.queue(b)
 	if err := c.send(ctx, b); err != nil {
 		return err
 	}
 	refused := g.settle(done.runs)
-	if err := c.follow(ctx, refused, done.letters, g.listening); err != nil {
+	if err := c.follow(ctx, refused, news{done.letters, g.listening, g.catching, done.kept}); err != nil {
 		return err
 	}
-	if done.look || len(done.letters) > 0 {
-		c.store.hints.give()
+	if len(done.runs) > 0 || len(done.letters) > 0 {
+		c.store.hints.give(done.look || len(done.letters) > 0)
 	}
 	return nil
 }
 
 // follow does what can only be done after a group is committed, in a second
 // round trip that most groups do not need: it tells runs of mail, and finds out why commits were refused.
-func (c *committer) follow(ctx context.Context, refused []*entry, letters, waits []letter) (err error) {
+func (c *committer) follow(ctx context.Context, refused []*entry, n news) (err error) {
 	for range retries {
 		b := &pgx.Batch{}
-		queueTell(b, letters, waits)
+		queueTell(b, n)
 		if len(refused) > 0 {
-			b.Queue(sqlWhere, runIDs(refused)).Query(decideAll(refused))
+			ids, seqs := asked(refused)
+			b.Queue(sqlWhere, ids, seqs).Query(decideAll(refused))
 		}
 		if err = c.send(ctx, b); kindOf(err) != failedConflict {
 			return err
@@ -197,27 +202,29 @@ func (g *group) settle(applied map[string]bool) (refused []*entry) {
 	return refused
 }
 
-func runIDs(entries []*entry) (ids []string) {
-	for _, e := range entries {
-		ids = append(ids, e.run.id)
+// asked are the runs of refused commits, and the record of each to look at; 0 for none.
+func asked(refused []*entry) (ids []string, seqs []int64) {
+	for _, e := range refused {
+		ids, seqs = append(ids, e.run.id), append(seqs, 0)
+		if e.tries > 1 {
+			seqs[len(seqs)-1] = e.run.info.Seq
+		}
 	}
-	return ids
+	return ids, seqs
 }
 
 // decideAll reads where the runs of refused commits are, and sets their results.
 func decideAll(refused []*entry) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
-		type place struct {
-			bide.Position
-			fence int64
-			owner string
-		}
 		places := map[string]place{}
 		var id string
-		var head []byte
+		var head, body []byte
 		var p place
-		_, err := pgx.ForEachRow(rows, []any{&id, &p.Seq, &head, &p.fence, &p.owner}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &p.Seq, &head, &p.fence, &p.owner, &body}, func() error {
 			copy(p.Head[:], head)
+			if p.record = (bide.Hash{}); body != nil {
+				p.record = sha256.Sum256(body)
+			}
 			places[id] = p
 			return nil
 		})
@@ -225,8 +232,7 @@ func decideAll(refused []*entry) func(pgx.Rows) error {
 			return err
 		}
 		for _, e := range refused {
-			p := places[e.run.id]
-			if outcome, decided := e.decide(p.Position, p.fence, p.owner); decided {
+			if outcome, decided := e.decide(places[e.run.id]); decided {
 				e.result = outcome
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -38,7 +39,7 @@ type entry struct {
 	run      runRow // without id when the commit only sends messages
 	expect   bide.Position
 	fence    int64
-	took     []letter
+	took     []tookRow
 	missing  string // the id of a message in Commit.Took that the run cannot take, or empty
 	delete   bool
 	children []runRow
@@ -59,7 +60,10 @@ type runRow struct {
 	id       string
 	info     bide.RunInfo // Labels is not used
 	labels   *string
+	named    []string // the labels, as the table of them has them
 	mailSeen int64
+	owner    string // that the commit claims the run for
+	claimed  int64
 	records  []bide.Record // Seq and Raw only
 	opened   []waitRow
 	closed   []string
@@ -67,11 +71,14 @@ type runRow struct {
 	snapshot []byte
 }
 
+// claims reports whether the commit claims the run.
+func (r *runRow) claims() bool { return r.owner != "" && r.info.Status == bide.StatusRunning }
+
 // waitRow is an open wait.
 type waitRow struct {
-	id, kind, key string
-	created       int64
-	body          string
+	id, kind, key          string
+	created, since, moment int64
+	body                   string
 }
 
 // letter names a message in a mailbox.
@@ -81,14 +88,21 @@ func (l letter) compare(o letter) int {
 	return cmp.Or(cmp.Compare(l.mailbox, o.mailbox), cmp.Compare(l.id, o.id))
 }
 
+// tookRow is a message that a commit takes.
+type tookRow struct {
+	letter
+	sent bool // by the same commit
+}
+
 // messageRow is a message to send.
 type messageRow struct {
 	letter
-	key     string
-	payload *string
-	at      int64
-	keys    []string // of waits that it matches; nil when it is to a run
-	copies  bool
+	key       string
+	payload   *string
+	at, until int64
+	keys      []string // of waits that it matches; nil when it is to a run
+	copies    bool
+	taken     bool // by the same commit
 }
 
 func newEntry(ctx context.Context, c *bide.Commit, until time.Time) (*entry, error) {
@@ -110,16 +124,33 @@ func newEntry(ctx context.Context, c *bide.Commit, until time.Time) (*entry, err
 		e.children = append(e.children, child)
 	}
 	for i := range c.Send {
-		m := newMessage(&c.Send[i])
+		e.sends = append(e.sends, newMessage(&c.Send[i]))
 		e.bytes += len(c.Send[i].Payload) + 128
-		e.sends = append(e.sends, m)
 	}
 	return e, nil
 }
 
+// takeSent finds the messages that the commit takes among those that it sends,
+// and returns the ids of the others.
+func (e *entry) takeSent(ids []string) (rest []string) {
+	for _, id := range ids {
+		at := slices.IndexFunc(e.sends, func(m messageRow) bool {
+			return m.id == id && !m.copies && (m.keys != nil || m.mailbox == e.run.id)
+		})
+		if at < 0 {
+			rest = append(rest, id)
+			continue
+		}
+		e.sends[at].taken = true
+		e.take(tookRow{e.sends[at].letter, true})
+	}
+	return rest
+}
+
 // row copies what a commit writes of its run.
 func (e *entry) row(c *bide.Commit) (r runRow, err error) {
-	r = runRow{id: c.RunID, info: c.Info, mailSeen: c.MailSeen, records: slices.Clone(c.Records), closed: slices.Clone(c.Closed), snapshot: c.Snapshot}
+	r = runRow{id: c.RunID, info: c.Info, mailSeen: c.MailSeen, owner: c.Owner, claimed: c.Claimed,
+		records: slices.Clone(c.Records), closed: slices.Clone(c.Closed), snapshot: c.Snapshot}
 	r.info.Labels = nil
 	e.keys = append(e.keys, c.RunID)
 	e.bytes += len(c.Snapshot) + 256
@@ -132,7 +163,7 @@ func (e *entry) row(c *bide.Commit) (r runRow, err error) {
 		if err != nil {
 			return r, fmt.Errorf("wait %s: %w", w.ID, err)
 		}
-		r.opened = append(r.opened, waitRow{w.ID, string(w.Kind), w.Key, w.CreatedAt.UnixMicro(), body})
+		r.opened = append(r.opened, waitRow{w.ID, string(w.Kind), w.Key, w.CreatedAt.UnixMicro(), micros(w.Since), c.Info.UpdatedAt.UnixMicro(), body})
 		e.bytes += len(body)
 	}
 	if c.Command != nil {
@@ -145,8 +176,28 @@ func (e *entry) row(c *bide.Commit) (r runRow, err error) {
 			return r, fmt.Errorf("labels of run %s: %w", c.RunID, err)
 		}
 		r.labels = &labels
+		if r.named, err = labelRows(c.Info.Labels); err != nil {
+			return r, fmt.Errorf("labels of run %s: %w", c.RunID, err)
+		}
 	}
 	return r, nil
+}
+
+// labelRows are labels as they are looked up, in order: the name and the value as
+// JSON, or its hash when that is longer than an index should have.
+func labelRows(labels map[string]string) (out []string, err error) {
+	for name, value := range labels {
+		label, err := encode([]string{name, value})
+		if err != nil {
+			return nil, err
+		}
+		if len(label) > 300 {
+			label = fmt.Sprintf("%x", sha256.Sum256([]byte(label)))
+		}
+		out = append(out, label)
+	}
+	slices.Sort(out)
+	return out, nil
 }
 
 // route is by what a commit is given to a committer.
@@ -161,14 +212,14 @@ func (e *entry) route() string {
 func (e *entry) begins() bool { return !e.delete && e.expect == bide.Position{} }
 
 // take notes that the commit takes a message.
-func (e *entry) take(l letter) {
+func (e *entry) take(l tookRow) {
 	e.took = append(e.took, l)
 	e.keys = append(e.keys, l.mailbox+"\x00"+l.id)
 }
 
 // newMessage copies a message.
 func newMessage(m *bide.Message) messageRow {
-	out := messageRow{letter: letter{m.To, m.ID}, key: m.Key, at: m.At.UnixMicro(), copies: m.Copies}
+	out := messageRow{letter: letter{m.To, m.ID}, key: m.Key, at: m.At.UnixMicro(), until: micros(m.Until), copies: m.Copies}
 	if m.Payload != nil {
 		payload := string(m.Payload)
 		out.payload = &payload

@@ -32,8 +32,8 @@ func kindOf(err error) failure {
 	switch state {
 	case "":
 		return failedConnection
-	case "40001", "40P01", "55P03":
-		return failedConflict
+	case "40001", "40P01", "55P03", "23505":
+		return failedConflict // another one wrote the same key meanwhile: it shows by the next try
 	case "40003", "57P01", "57P02", "57P03", "53300":
 		return failedConnection
 	case "53200":

@@ -24,6 +24,7 @@ type proxy struct {
 	target string
 	cut    atomic.Bool // drop the next answer that ends a transaction, and the connection with it
 	cuts   atomic.Int32
+	when   func() bool // if not nil, says whether it is time to cut
 }
 
 // ended is how the server says that it is ready, outside of any transaction.
@@ -76,6 +77,10 @@ func (p *proxy) pass(client net.Conn) {
 		if !bytes.HasSuffix(b, ended) || !p.cut.CompareAndSwap(true, false) {
 			return false
 		}
+		if p.when != nil && !p.when() {
+			p.cut.Store(true)
+			return false
+		}
 		p.cuts.Add(1)
 		return true
 	})
@@ -103,7 +108,9 @@ func TestACommitWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
 	s := open(t, p.url(), &postgres.Options{Committers: 1, Sweep: time.Hour})
 	c := storetest.NewChain("run")
 	c.Info.Status = bide.StatusWaiting
-	must(t, s, c.Next(1))
+	first := c.Next(1)
+	first.Opened = []bide.Wait{{ID: "run.1", Kind: bide.WaitForEvent, Key: "k", CreatedAt: start}}
+	must(t, s, first)
 	var want int64 = 1
 	for i := range 20 {
 		commit := c.Next(2)
@@ -137,6 +144,31 @@ func TestACommitWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
 	must(t, s, end)
 	_, err := s.Load(t.Context(), "run", bide.Position{})
 	wantCode(t, "Load of a run that was deleted", err, bide.CodeNotFound)
+}
+
+// TestACommitIsRecognizedWhenOthersWentOn lets another store continue the run
+// before the first one learns that its commit was applied.
+func TestACommitIsRecognizedWhenOthersWentOn(t *testing.T) {
+	server := pgtest.NewServer(t)
+	p := newProxy(t, server)
+	here, there := open(t, p.url(), &postgres.Options{Committers: 1, Sweep: time.Hour}), open(t, server.URL(), nil)
+	c := storetest.NewChain("run")
+	c.Info.Status = bide.StatusWaiting
+	must(t, here, c.Next(1))
+	commit, after := c.Next(2), c.Next(1)
+	p.when = func() bool {
+		if load(t, there, "run").Position != commit.Info.Position() {
+			return false // the answer is to something else
+		}
+		must(t, there, after)
+		return true
+	}
+	p.cut.Store(true)
+	must(t, here, commit)
+	if got := load(t, there, "run"); got.Position != after.Info.Position() || p.cuts.Load() != 1 {
+		t.Errorf("the run is at record %d after %d cuts, want %d after one", got.Seq, p.cuts.Load(), after.Info.Seq)
+	}
+	wantCode(t, "Commit of what was acknowledged before", here.Commit(t.Context(), commit), bide.CodeConflict)
 }
 
 // TestACommitWhoseServerProcessIsKilledIsAppliedOnce ends the server's side of a

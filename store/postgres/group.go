@@ -13,15 +13,17 @@ import (
 // Statements that check for the messages that their commits take, and those
 // that need not.
 var (
-	sqlAdvanceAll  = sqlAdvance + sqlAdvanceRecords
-	sqlAdvanceTook = sqlAdvance + " AND" + fmt.Sprintf(sqlAllThere, 20, 21, 22) + sqlAdvanceRecords
-	sqlCreateAll   = sqlCreate + sqlCreateRecords
-	sqlCreateTook  = sqlCreate + " AND" + fmt.Sprintf(sqlAllThere, 25, 26, 27) + sqlCreateRecords
+	sqlAdvanceAll  = sqlAdvance + fmt.Sprintf(sqlAdvanceRest, 0)
+	sqlAdvanceTook = sqlAdvance + " AND" + fmt.Sprintf(sqlAllThere, 22, 23, 24, 25) + fmt.Sprintf(sqlAdvanceRest, 0)
+	sqlCreateAll   = sqlCreate + fmt.Sprintf(sqlCreateRest, 1)
+	sqlCreateTook  = sqlCreate + " AND" + fmt.Sprintf(sqlAllThere, 30, 31, 32, 33) + fmt.Sprintf(sqlCreateRest, 1)
+	sqlCreateChild = sqlCreate + fmt.Sprintf(sqlCreateRest, 2) // what children do comes after what starts them
 )
 
 // group is commits on their way to the server, as the columns of its statements.
 type group struct {
 	txn     int64
+	since   int64    // a position that the feed has passed
 	entries []*entry // sorted by run, as are all rows: locks are taken in one order
 
 	moved, begun, children runColumns
@@ -43,9 +45,14 @@ type group struct {
 		seq  []int64
 		body [][]byte
 	}
+	labels    struct{ run, label []string }
+	owners    []string // that commits claim runs for
 	listening []letter // waits on keys, by run and id
+	catching  []letter // those of them that take what is kept
 	sent      messageColumns
+	taken     messageColumns
 	copied    messageColumns
+	kept      messageColumns
 	wide      struct { // the keys of waits that each broadcast matches
 		ord []int32
 		key []string
@@ -59,34 +66,40 @@ type runColumns struct {
 	fromHead, head                      [][]byte
 	status, node, version, definition   []string
 	updated, ended, mailSeen, created   []int64
+	owner                               []string
+	claimed                             []int64
 	workflow, key, session, actor, from []string
+	root, origin                        []string
 	labels                              []*string
 	recordRun                           []string
 	recordSeq                           []int64
 	recordBody                          []string
 }
 
-type tookColumns struct{ run, mailbox, id []string }
+type tookColumns struct {
+	run, mailbox, id []string
+	sent             []bool
+}
 
 type waitColumns struct {
-	run, id, kind, key []string
-	created            []int64
-	body               []string
-	mailbox, end       []*string
+	run, id, kind, key     []string
+	created, since, moment []int64
+	body                   []string
+	mailbox, end           []*string
 }
 
 type messageColumns struct {
 	run, mailbox, id, key []string
 	payload               []*string
-	at                    []int64
+	at, until             []int64
 	ord                   []int32
 }
 
 // newGroup lays out commits. A commit of which it is certain that it cannot be
 // applied, or not as it is, takes no part: it is answered like one that the server refused.
-func newGroup(txn int64, entries []*entry) *group {
-	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.run.id, b.run.id) })
-	g := &group{txn: txn, entries: entries}
+func newGroup(txn, since int64, entries []*entry) *group {
+	slices.SortStableFunc(entries, func(a, b *entry) int { return cmp.Compare(a.run.id, b.run.id) })
+	g := &group{txn: txn, since: since, entries: entries}
 	var children []child
 	var sends []message
 	for _, e := range entries {
@@ -103,12 +116,11 @@ func newGroup(txn int64, entries []*entry) *group {
 		default:
 			g.moved.advance(e)
 		}
-		for _, l := range e.took {
-			g.took.add(e.run.id, l) // sqlLockMail sorts them
+		for _, t := range e.took {
+			g.took.add(e.run.id, t) // sqlLockMail sorts them
 		}
 		if e.run.id != "" {
 			g.rest(&e.run)
-			g.listen(&e.run)
 		}
 		for i := range e.children {
 			children = append(children, child{e.run.id, &e.children[i]})
@@ -151,6 +163,7 @@ func (c *runColumns) add(r *runRow) {
 	c.version, c.definition = append(c.version, i.Version), append(c.definition, i.Definition)
 	c.updated, c.ended = append(c.updated, i.UpdatedAt.UnixMicro()), append(c.ended, micros(i.EndedAt))
 	c.mailSeen = append(c.mailSeen, r.mailSeen)
+	c.owner, c.claimed = append(c.owner, r.owner), append(c.claimed, r.claimed)
 	for k := range r.records {
 		rec := &r.records[k]
 		c.recordRun, c.recordSeq, c.recordBody = append(c.recordRun, r.id), append(c.recordSeq, rec.Seq), append(c.recordBody, string(rec.Raw))
@@ -169,15 +182,17 @@ func (c *runColumns) create(by string, r *runRow) {
 	i := &r.info
 	c.by, c.workflow, c.key = append(c.by, by), append(c.workflow, i.Workflow), append(c.key, i.Key)
 	c.session, c.actor, c.from = append(c.session, i.Session), append(c.actor, i.Actor), append(c.from, i.Parent)
+	c.root, c.origin = append(c.root, i.Root), append(c.origin, i.Origin)
 	c.labels, c.created = append(c.labels, r.labels), append(c.created, i.CreatedAt.UnixMicro())
 }
 
-func (c *tookColumns) add(run string, l letter) {
-	c.run, c.mailbox, c.id = append(c.run, run), append(c.mailbox, l.mailbox), append(c.id, l.id)
+func (c *tookColumns) add(run string, t tookRow) {
+	c.run, c.mailbox, c.id, c.sent = append(c.run, run), append(c.mailbox, t.mailbox), append(c.id, t.id), append(c.sent, t.sent)
 }
 
 // rest adds what most commits do not have.
 func (g *group) rest(r *runRow) {
+	g.listen(r)
 	for _, id := range r.closed {
 		g.closed.run, g.closed.wait = append(g.closed.run, r.id), append(g.closed.wait, id)
 	}
@@ -185,7 +200,7 @@ func (g *group) rest(r *runRow) {
 		w, c := &r.opened[i], &g.opened
 		first, end := mailboxes(w.key)
 		c.run, c.id, c.kind, c.key = append(c.run, r.id), append(c.id, w.id), append(c.kind, w.kind), append(c.key, w.key)
-		c.created, c.body = append(c.created, w.created), append(c.body, w.body)
+		c.created, c.since, c.moment, c.body = append(c.created, w.created), append(c.since, w.since), append(c.moment, w.moment), append(c.body, w.body)
 		c.mailbox, c.end = append(c.mailbox, first), append(c.end, end)
 	}
 	if r.command != nil {
@@ -196,33 +211,54 @@ func (g *group) rest(r *runRow) {
 		c := &g.snapshots
 		c.run, c.seq, c.body = append(c.run, r.id), append(c.seq, r.info.Seq), append(c.body, r.snapshot)
 	}
+	for _, label := range r.named {
+		g.labels.run, g.labels.label = append(g.labels.run, r.id), append(g.labels.label, label)
+	}
+	if r.owner != "" && !slices.Contains(g.owners, r.owner) {
+		g.owners = append(g.owners, r.owner)
+	}
 }
 
 // listen notes the waits on keys that a commit opens: messages may be there already.
 func (g *group) listen(r *runRow) {
 	for i := range r.opened {
-		if w := &r.opened[i]; w.key != "" {
+		w := &r.opened[i]
+		if w.key != "" {
 			g.listening = append(g.listening, letter{r.id, w.id})
+		}
+		if w.key != "" && w.since != never {
+			g.catching = append(g.catching, letter{r.id, w.id})
 		}
 	}
 }
 
 func (g *group) send(m message) {
-	c := &g.sent
-	if m.copies {
-		c = &g.copied
+	switch {
+	case m.taken:
+		g.taken.add(m)
+	case m.copies:
+		g.copied.add(m)
 		for _, key := range m.keys {
 			g.wide.ord, g.wide.key = append(g.wide.ord, m.ord), append(g.wide.key, key)
 		}
+		if m.until != never {
+			g.kept.add(m)
+		}
+	default:
+		g.sent.add(m)
 	}
+}
+
+func (c *messageColumns) add(m message) {
 	c.run, c.mailbox, c.id, c.key = append(c.run, m.by), append(c.mailbox, m.mailbox), append(c.id, m.id), append(c.key, m.key)
-	c.payload, c.at, c.ord = append(c.payload, m.payload), append(c.at, m.at), append(c.ord, m.ord)
+	c.payload, c.at, c.until, c.ord = append(c.payload, m.payload), append(c.at, m.at), append(c.until, m.until), append(c.ord, m.ord)
 }
 
 // applied is what the server did with a group.
 type applied struct {
 	runs    map[string]bool // the runs that were moved or begun
 	letters []letter        // the messages that were not there before
+	kept    []letter        // the broadcasts that are kept from now on
 	look    bool            // another worker may find something to do
 }
 
@@ -247,69 +283,104 @@ func (g *group) queue(b *pgx.Batch) *applied {
 	}
 	advance, create, took := sqlAdvanceAll, sqlCreateAll, []any(nil)
 	if t := &g.took; len(t.id) > 0 {
-		advance, create, took = sqlAdvanceTook, sqlCreateTook, []any{t.run, t.mailbox, t.id}
+		advance, create, took = sqlAdvanceTook, sqlCreateTook, []any{t.run, t.mailbox, t.id, t.sent}
 		b.Queue(sqlLockMail, t.mailbox, t.id)
 	}
 	if len(g.moved.id) > 0 {
 		b.Queue(advance, append(g.moved.advanceArgs(g.txn), took...)...).Query(won)
 	}
 	if len(g.begun.id) > 0 {
-		b.Queue(create, append(g.begun.createArgs(g.txn), took...)...).Query(won)
+		b.Queue(create, append(g.begun.createArgs(g.txn, g.since), took...)...).Query(won)
 	}
 	if len(g.children.id) > 0 {
-		b.Queue(sqlCreateAll, g.children.createArgs(g.txn)...).Query(won)
+		b.Queue(sqlCreateChild, g.children.createArgs(g.txn, g.since)...).Query(won)
 	}
 	if d := &g.deleted; len(d.id) > 0 {
 		b.Queue(sqlDelete, d.id, d.seq, d.head, d.fence).Query(won)
 	}
 	exec(len(g.closed.run), sqlCloseWaits, g.closed.run, g.closed.wait)
 	w := &g.opened
-	exec(len(w.run), sqlOpenWaits, w.run, w.id, w.kind, w.key, w.created, w.body, w.mailbox, w.end)
+	exec(len(w.run), sqlOpenWaits, w.run, w.id, w.kind, w.key, w.created, w.body, w.mailbox, w.end, w.since, w.moment)
 	exec(len(g.commands.run), sqlPutCommands, g.commands.run, g.commands.id, g.commands.print, g.commands.seq)
 	exec(len(g.snapshots.run), sqlPutSnapshots, g.snapshots.run, g.snapshots.seq, g.snapshots.body)
+	exec(len(g.labels.run), sqlPutLabels, g.labels.run, g.labels.label)
 	exec(len(g.took.id), sqlTakeMail, g.took.run, g.took.mailbox, g.took.id)
-	sent := func(rows pgx.Rows) error {
-		var l letter
-		_, err := pgx.ForEachRow(rows, []any{&l.mailbox, &l.id}, func() error {
-			out.letters = append(out.letters, l)
-			return nil
-		})
-		return err
-	}
-	if m := &g.sent; len(m.id) > 0 {
-		b.Queue(sqlSend, g.txn, m.run, m.mailbox, m.id, m.key, m.payload, m.at, m.ord).Query(sent)
-	}
-	if m := &g.copied; len(m.id) > 0 {
-		b.Queue(sqlCopy, g.txn, m.run, m.id, m.key, m.payload, m.at, m.ord, g.wide.ord, g.wide.key).Query(sent)
-	}
+	g.queueMail(b, out)
 	return out
 }
 
-func (c *runColumns) advanceArgs(txn int64) []any {
-	return []any{txn, c.id, c.fromSeq, c.fromHead, c.fence, c.seq, c.head, c.status, c.wake, c.node, c.step, c.version, c.definition,
-		c.updated, c.ended, c.mailSeen, c.recordRun, c.recordSeq, c.recordBody}
+// queueMail adds the statements for messages; few groups have any.
+func (g *group) queueMail(b *pgx.Batch, out *applied) {
+	into := func(letters *[]letter) func(pgx.Rows) error {
+		return func(rows pgx.Rows) error {
+			var l letter
+			_, err := pgx.ForEachRow(rows, []any{&l.mailbox, &l.id}, func() error {
+				*letters = append(*letters, l)
+				return nil
+			})
+			return err
+		}
+	}
+	if len(g.catching) > 0 {
+		run, wait := split(g.catching)
+		b.Queue(sqlCopyKept, run, wait, false).Query(into(&out.letters))
+	}
+	if m := &g.taken; len(m.id) > 0 {
+		b.Queue(sqlSendTaken, g.txn, m.run, m.mailbox, m.id, m.key, m.at, m.ord)
+	}
+	if m := &g.sent; len(m.id) > 0 {
+		b.Queue(sqlSend, g.txn, m.run, m.mailbox, m.id, m.key, m.payload, m.at, m.ord).Query(into(&out.letters))
+	}
+	if m := &g.copied; len(m.id) > 0 {
+		b.Queue(sqlCopy, g.txn, m.run, m.id, m.key, m.payload, m.at, m.ord, g.wide.ord, g.wide.key).Query(into(&out.letters))
+	}
+	if m := &g.kept; len(m.id) > 0 {
+		b.Queue(sqlUnkeep, m.mailbox, m.id, m.at)
+		b.Queue(sqlKeep, g.txn, m.run, m.mailbox, m.id, m.key, m.payload, m.at, m.until, m.ord).Query(into(&out.kept))
+	}
 }
 
-func (c *runColumns) createArgs(txn int64) []any {
-	return []any{txn, c.by, c.id, c.seq, c.head, c.status, c.wake, c.node, c.step, c.version, c.definition, c.updated, c.ended, c.mailSeen,
-		c.workflow, c.key, c.session, c.actor, c.from, c.labels, c.created, c.recordRun, c.recordSeq, c.recordBody}
+func (c *runColumns) advanceArgs(txn int64) []any {
+	return []any{txn, c.recordRun, c.recordSeq, c.recordBody, c.id, c.fromSeq, c.fromHead, c.fence, c.seq, c.head, c.status, c.wake, c.node, c.step,
+		c.version, c.definition, c.updated, c.ended, c.mailSeen, c.owner, c.claimed}
+}
+
+func (c *runColumns) createArgs(txn, since int64) []any {
+	return []any{txn, c.recordRun, c.recordSeq, c.recordBody, since, c.by, c.id, c.seq, c.head, c.status, c.wake, c.node, c.step,
+		c.version, c.definition, c.updated, c.ended, c.mailSeen, c.owner, c.claimed,
+		c.workflow, c.key, c.session, c.actor, c.from, c.root, c.origin, c.labels, c.created}
+}
+
+// place is where the run of a refused commit is now.
+type place struct {
+	bide.Position
+	fence int64
+	owner string
+	// record is the hash of what stands where the commit's last record would. It
+	// is only known of a commit that was sent before.
+	record bide.Hash
 }
 
 // decide says what became of a commit that was not applied, by where its run is
 // now. It returns false when there is no reason why it should not be applied.
-func (e *entry) decide(at bide.Position, fence int64, owner string) (outcome error, decided bool) {
-	switch {
+func (e *entry) decide(p place) (outcome error, decided bool) {
+	switch at := p.Position; {
 	case e.delete && at.Seq == 0, !e.delete && at == e.run.info.Position():
 		return nil, true // sent again
+	case !e.delete && e.tries > 1 && p.record == e.run.info.Head:
+		return nil, true // applied by an attempt before, and others went on from there
 	case at != e.expect:
 		return &bide.Error{Code: bide.CodeConflict, Run: e.run.id,
 			Message: fmt.Sprintf("run %s is at record %d, and not where the commit expects it, at record %d", e.run.id, at.Seq, e.expect.Seq)}, true
-	case e.fence != 0 && e.fence != fence:
-		return &bide.Error{Code: bide.CodeFenced, Run: e.run.id, Message: fmt.Sprintf("run %s was claimed by %s since", e.run.id, owner)}, true
+	case e.fence != 0 && e.fence != p.fence:
+		return &bide.Error{Code: bide.CodeFenced, Run: e.run.id, Message: fmt.Sprintf("run %s was claimed by %s since", e.run.id, p.owner)}, true
+	case e.run.claims() && e.run.claimed != p.fence+1:
+		return &bide.Error{Code: bide.CodeConflict, Run: e.run.id,
+			Message: fmt.Sprintf("the last claim of run %s, by %s, is number %d, and the commit makes number %d", e.run.id, p.owner, p.fence, e.run.claimed)}, true
 	case e.missing != "":
 		return &bide.Error{Code: bide.CodeConflict, Run: e.run.id, Message: fmt.Sprintf("message %s is in no mailbox of run %s, or was taken", e.missing, e.run.id)}, true
 	case len(e.took) > 0:
-		return &bide.Error{Code: bide.CodeConflict, Run: e.run.id, Message: fmt.Sprintf("a message that run %s takes was taken by another run", e.run.id)}, true
+		return &bide.Error{Code: bide.CodeConflict, Run: e.run.id, Message: fmt.Sprintf("a message that run %s takes was taken by another run, or sent before", e.run.id)}, true
 	}
 	return nil, false
 }

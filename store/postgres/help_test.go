@@ -16,7 +16,7 @@ import (
 var start = time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)
 
 // tables are those that hold what was committed.
-var tables = []string{"runs", "ledger", "waits", "commands", "snapshots", "mail", "owners"}
+var tables = []string{"runs", "ledger", "waits", "commands", "snapshots", "mail", "owners", "labels", "documents", "broadcasts", "feed", "feed_new"}
 
 // open opens a store that the test closes at its end.
 func open(t testing.TB, url string, opts *postgres.Options) *postgres.Store {

@@ -3,33 +3,76 @@ package postgres
 import (
 	"context"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
 const (
-	// gap is how long hints are collected after one was sent to other processes.
-	gap = 2 * time.Millisecond
+	// claimableGap is how long hints of runs to claim are collected after one was sent.
+	claimableGap = 2 * time.Millisecond
+	// feedGap is how long news for the feed is collected before it is sent.
+	feedGap = 10 * time.Millisecond
+
+	// What a notification says, after who sent it.
+	hintClaimable = "claimable"
+	hintFeed      = "feed"
 
 	sqlNotify = `SELECT pg_notify($1, $2)`
 	sqlListen = `LISTEN `
 )
 
-// hints says, here and to other processes, that there may be something to do.
+// hints says, here and to other processes, that something was committed.
 type hints struct {
-	wake chan struct{} // holds a token when there may be something to do
-	send chan struct{} // holds a token when other processes are to be told
+	mu        sync.Mutex
+	next      int
+	listeners map[int]func(claimable bool)
+	claimable chan struct{} // holds a token when other processes are to be told
+	committed chan struct{} // the same for the feed
 }
 
 func newHints() *hints {
-	return &hints{wake: make(chan struct{}, 1), send: make(chan struct{}, 1)}
+	return &hints{listeners: map[int]func(bool){}, claimable: make(chan struct{}, 1), committed: make(chan struct{}, 1)}
 }
 
-// give wakes this process at once and others soon.
-func (h *hints) give() {
-	put(h.wake)
-	put(h.send)
+// Hints implements bide.Hinter. It returns at once; hints of this process's own
+// commits are given too. What cannot be claimed is told at most every 10 ms.
+func (s *Store) Hints(ctx context.Context, f func(claimable bool)) error {
+	if s.closed.Load() {
+		return s.errClosed()
+	}
+	h := s.hints
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := h.next
+	h.next++
+	h.listeners[id] = f
+	context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.listeners, id)
+	})
+	return nil
+}
+
+// give tells other processes soon, and this one at once if runs may have become claimable.
+func (h *hints) give(claimable bool) {
+	put(h.committed)
+	if claimable {
+		put(h.claimable)
+		h.tell(true)
+	}
+}
+
+// tell calls those in this process who want to know.
+func (h *hints) tell(claimable bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, f := range h.listeners {
+		f(claimable)
+	}
 }
 
 func put(c chan struct{}) {
@@ -42,25 +85,42 @@ func put(c chan struct{}) {
 // channel is the name under which the processes of a schema notify each other.
 func (s *Store) channel() string { return "bide_" + s.opts.Schema }
 
-// notify passes hints on to other processes until the store ends, or the server
-// says that it cannot. It is done apart from commits, which would otherwise wait for each other.
-func (s *Store) notify() {
+// notify passes hints of one kind on to other processes until the store ends, or
+// the server says that it cannot. It is done apart from commits, which would otherwise
+// wait for each other, and waits for no disk. Before and after each it pauses, to collect hints.
+func (s *Store) notify(tokens <-chan struct{}, before, after time.Duration, kind string) {
+	able := true
 	for {
 		select {
-		case <-s.hints.send:
+		case <-tokens:
 		case <-s.ctx.Done():
 			return
 		}
-		_, err := s.pool.Exec(s.ctx, sqlNotify, s.channel(), strconv.FormatUint(s.me, 36))
-		if kindOf(err) == failedServer {
-			s.log.Info("the server has no notifications; polling will do", "server", s.server, "err", err)
+		if pause(s.ctx, before, nil) != nil {
 			return
 		}
-		if pause(s.ctx, gap, nil) != nil {
+		if kind == hintFeed {
+			s.hints.tell(false)
+		}
+		if able {
+			b := &pgx.Batch{}
+			b.Queue("BEGIN")
+			b.Queue(sqlHasty)
+			b.Queue(sqlNotify, s.channel(), s.own()+kind)
+			b.Queue("COMMIT")
+			err := s.pool.SendBatch(s.ctx, b).Close()
+			if able = kindOf(err) != failedServer; !able {
+				s.log.Info("the server has no notifications; polling will do", "server", s.server, "err", err)
+			}
+		}
+		if pause(s.ctx, after, nil) != nil {
 			return
 		}
 	}
 }
+
+// own is how the notifications of this store begin.
+func (s *Store) own() string { return strconv.FormatUint(s.me, 36) + " " }
 
 // listen receives the hints of other processes until the store ends, or the
 // server says that it cannot.
@@ -97,15 +157,14 @@ func (s *Store) listenOnce(config *pgx.ConnConfig) (connected bool, err error) {
 	if _, err := conn.Exec(s.ctx, sqlListen+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
 		return false, err
 	}
-	put(s.hints.wake) // what was said before is missed
-	own := strconv.FormatUint(s.me, 36)
+	s.hints.tell(true) // what was said before is missed
 	for {
 		n, err := conn.WaitForNotification(s.ctx)
 		if err != nil {
 			return true, err
 		}
-		if n.Payload != own {
-			put(s.hints.wake)
+		if !strings.HasPrefix(n.Payload, s.own()) {
+			s.hints.tell(!strings.HasSuffix(n.Payload, hintFeed))
 		}
 	}
 }

@@ -11,60 +11,141 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// The listings. Each names the index that gives its order; the other filters
-// are checked row by row. $6 and $7 are the place after which the page begins, $8 the number of rows.
+// The listings of runs. A listing reads from one of several sources, each with
+// the indexes that give its orders; of its conditions only those remain, when the statement is
+// planned for its values, that restrict.
 const (
-	sqlRunColumns = `SELECT run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at,
-		workflow, run_key, session, actor, parent, labels, created_at, set_aside FROM runs
-		WHERE ($1::text = '' OR status = $1) AND ($2::text = '' OR workflow = $2) AND ($3::text = '' OR session = $3)
-		AND ($4::text = '' OR parent = $4) AND (NOT $5::boolean OR set_aside <> '')`
-	sqlRunPage = ` AND (created_at, run_id) < ($6::bigint, $7::text) ORDER BY created_at DESC, run_id DESC LIMIT $8`
+	sqlRunShown = `run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at,
+		workflow, run_key, session, actor, parent, root, origin, labels, created_at, set_aside`
 
-	sqlRuns           = sqlRunColumns + sqlRunPage                                         // runs_created
-	sqlRunsByStatus   = sqlRunColumns + ` AND status = $1` + sqlRunPage                    // runs_status
-	sqlRunsByWorkflow = sqlRunColumns + ` AND workflow = $2` + sqlRunPage                  // runs_workflow
-	sqlRunsBySession  = sqlRunColumns + ` AND session = $3 AND session <> ''` + sqlRunPage // runs_session
-	sqlRunsByParent   = sqlRunColumns + ` AND parent = $4 AND parent <> ''` + sqlRunPage   // runs_parent
-	sqlRunsAside      = sqlRunColumns + ` AND set_aside <> ''` + sqlRunPage                // runs_aside
-	sqlRunsDue        = sqlRunColumns + ` AND status IN ('running', 'waiting') AND wake_at <= $9::bigint
-		AND (wake_at, run_id) > ($6::bigint, $7::text) ORDER BY wake_at, run_id LIMIT $8` // runs_wake
+	// All runs: runs_created; or, as the planner sees fit, runs_status,
+	// runs_workflow, runs_session, runs_parent, runs_origin or runs_aside.
+	sqlRunsAll = `SELECT ` + sqlRunShown + ` FROM (SELECT *, updated_at AS changed_at FROM runs) AS runs`
+	// Those of a tree: runs_pkey and runs_root.
+	sqlRunRoot   = `SELECT *, updated_at AS changed_at FROM runs WHERE run_id = $5`
+	sqlRunsBelow = `SELECT *, updated_at AS changed_at FROM runs WHERE root = $5 AND root IS NOT NULL`
+	// By the time of their last change: those that run, which are few, by
+	// runs_status; the others by runs_settled. So no index changes with every step.
+	sqlRunsRunning = `SELECT *, updated_at AS changed_at FROM runs WHERE status = 'running'`
+	sqlRunsSettled = `SELECT *, settled_at AS changed_at FROM runs WHERE settled_at IS NOT NULL`
+	// Those with a label: labels_label.
+	sqlRunsLabelled = `SELECT ` + sqlRunShown + ` FROM (SELECT r.*, r.updated_at AS changed_at, l.created_at AS begun_at, l.run_id AS id
+		FROM labels AS l JOIN runs AS r ON r.run_id = l.run_id WHERE l.label = $17) AS runs`
+	// Those that wait, when they are few: waits_kind and runs_pkey.
+	sqlRunsWaiting = `SELECT ` + sqlRunShown + ` FROM (SELECT r.*, r.updated_at AS changed_at
+		FROM (SELECT DISTINCT run_id FROM waits WHERE kind = $8) AS w JOIN runs AS r ON r.run_id = w.run_id) AS runs`
 
-	sqlWaitColumns = `SELECT body, created_at, wait_id FROM waits WHERE ($1::text = '' OR kind = $1) AND ($2::text = '' OR wait_key = $2)`
-	sqlWaitPage    = ` AND (created_at, wait_id) > ($3::bigint, $4::text) ORDER BY created_at, wait_id LIMIT $5`
+	sqlRunsWhere = ` WHERE ($1::text = '' OR status = $1) AND ($2::text = '' OR workflow = $2) AND ($3::text = '' OR session = $3)
+		AND ($4::text = '' OR parent = $4) AND ($5::text = '' OR coalesce(root, run_id) = $5) AND ($6::text = '' OR origin = $6)
+		AND (cardinality($7::text[]) = 0 OR NOT EXISTS (SELECT 1 FROM unnest($7::text[]) AS i (label)
+			WHERE NOT EXISTS (SELECT 1 FROM labels AS l WHERE l.run_id = runs.run_id AND l.label = i.label)))
+		AND ($8::text = '' OR (SELECT true FROM waits AS w WHERE w.run_id = runs.run_id AND w.kind = $8 LIMIT 1))
+		AND (NOT $9::boolean OR set_aside <> '')
+		AND ($10::bigint IS NULL OR created_at >= $10) AND ($11::bigint IS NULL OR created_at < $11)
+		AND ($12::bigint IS NULL OR changed_at >= $12) AND ($13::bigint IS NULL OR changed_at < $13)`
 
-	sqlWaits       = sqlWaitColumns + sqlWaitPage                                           // waits_created
-	sqlWaitsByKind = sqlWaitColumns + ` AND kind = $1` + sqlWaitPage                        // waits_kind
-	sqlWaitsByKey  = sqlWaitColumns + ` AND wait_key = $2 AND wait_key <> ''` + sqlWaitPage // waits_key
+	sqlAfterCreated  = ` AND (created_at, run_id) < ($14::bigint, $15::text)` + sqlByCreated
+	sqlAfterLabelled = ` AND (begun_at, id) < ($14::bigint, $15::text) ORDER BY begun_at DESC, id DESC LIMIT $16`
+	sqlAfterChanged  = ` AND (changed_at, run_id) < ($14::bigint, $15::text)` + sqlByChanged
+	sqlByCreated     = ` ORDER BY created_at DESC, run_id DESC LIMIT $16`
+	sqlByChanged     = ` ORDER BY changed_at DESC, run_id DESC LIMIT $16`
+
+	// Of two sources, each in its order, the first of both.
+	sqlFirstOf = `SELECT ` + sqlRunShown + ` FROM ((SELECT * FROM (`
+	sqlAndOf   = `) UNION ALL (SELECT * FROM (`
+
+	sqlRuns             = sqlRunsAll + sqlRunsWhere + sqlAfterCreated
+	sqlWaiting          = sqlRunsWaiting + sqlRunsWhere + sqlAfterCreated
+	sqlLabelled         = sqlRunsLabelled + sqlRunsWhere + sqlAfterLabelled
+	sqlLabelledChanged  = sqlRunsLabelled + sqlRunsWhere + sqlAfterChanged
+	sqlTree             = sqlFirstOf + sqlRunRoot + sqlCreatedPage + sqlAndOf + sqlRunsBelow + sqlCreatedPage + `)) AS runs` + sqlByCreated
+	sqlTreeChanged      = sqlFirstOf + sqlRunRoot + sqlChangedPage + sqlAndOf + sqlRunsBelow + sqlChangedPage + `)) AS runs` + sqlByChanged
+	sqlChanged          = sqlFirstOf + sqlRunsRunning + sqlChangedPage + sqlAndOf + sqlRunsSettled + sqlChangedPage + `)) AS runs` + sqlByChanged
+	sqlChangedByCreated = sqlFirstOf + sqlRunsRunning + sqlCreatedPage + sqlAndOf + sqlRunsSettled + sqlCreatedPage + `)) AS runs` + sqlByCreated
+	sqlCreatedPage      = `) AS runs` + sqlRunsWhere + sqlAfterCreated
+	sqlChangedPage      = `) AS runs` + sqlRunsWhere + sqlAfterChanged
+
+	// The index runs_wake serves it.
+	sqlRunsDue = sqlRunsAll + sqlRunsWhere + ` AND status IN ('running', 'waiting') AND wake_at <= $17::bigint
+		AND (wake_at, run_id) > ($14::bigint, $15::text) ORDER BY wake_at, run_id LIMIT $16`
+
+	// Whether few waits are of a kind: waits_kind.
+	sqlFewWait = `SELECT count(*) < 1000 FROM (SELECT 1 FROM waits WHERE kind = $1 LIMIT 1000) AS w`
+
+	// Of some labels the one that the fewest runs have, as far as it matters: labels_label.
+	sqlRarest = `SELECT i.label FROM unnest($1::text[]) AS i (label)
+		ORDER BY (SELECT count(*) FROM (SELECT 1 FROM labels AS l WHERE l.label = i.label LIMIT 1000) AS few) LIMIT 1`
 )
 
 // planned lets the server plan a listing for the values it is asked for: which
 // index is best depends on them, and a plan that is kept would be for all values.
 const planned = pgx.QueryExecModeCacheDescribe
 
-// runsQuery chooses the statement of which the index leaves the fewest rows to check.
-func runsQuery(q *bide.RunQuery) string {
+// listing is how a query of runs is carried out.
+type listing struct {
+	sql  string
+	key  func(*bide.RunInfo) time.Time // by which it is sorted, besides the id
+	up   bool
+	more []any // parameters from $17 on
+}
+
+// listingOf chooses the source of which the indexes leave the fewest rows to check.
+func (s *Store) listingOf(ctx context.Context, q *bide.RunQuery, labels []string) (l listing, err error) {
+	changed := q.Order == bide.OrderUpdated
+	l.key = func(r *bide.RunInfo) time.Time { return r.CreatedAt }
+	if changed {
+		l.key = func(r *bide.RunInfo) time.Time { return r.UpdatedAt }
+	}
+	either := func(byChanged, byCreated string) string {
+		if changed {
+			return byChanged
+		}
+		return byCreated
+	}
 	switch {
 	case !q.WakeBefore.IsZero():
-		return sqlRunsDue
-	case q.Parent != "":
-		return sqlRunsByParent
-	case q.Session != "":
-		return sqlRunsBySession
-	case q.SetAside:
-		return sqlRunsAside
-	case q.Status != "":
-		return sqlRunsByStatus
-	case q.Workflow != "":
-		return sqlRunsByWorkflow
+		l.sql, l.up, l.more = sqlRunsDue, true, []any{q.WakeBefore.UnixMicro()}
+		l.key = func(r *bide.RunInfo) time.Time { return r.WakeAt }
+	case q.Root != "":
+		l.sql = either(sqlTreeChanged, sqlTree)
+	case len(labels) > 0:
+		l.sql = either(sqlLabelledChanged, sqlLabelled)
+		rarest := labels
+		if len(labels) > 1 {
+			rarest, err = collect(ctx, s, "list runs", pgx.RowTo[string], sqlRarest, labels)
+		}
+		if err == nil {
+			l.more = []any{rarest[0]}
+		}
+	case changed || !q.UpdatedFrom.IsZero() || !q.UpdatedTo.IsZero():
+		l.sql = either(sqlChanged, sqlChangedByCreated)
+	default:
+		l.sql = sqlRuns
+		if q.Waiting != "" {
+			few, err := collect(ctx, s, "list runs", pgx.RowTo[bool], sqlFewWait, string(q.Waiting))
+			if err != nil {
+				return l, err
+			}
+			if few[0] {
+				l.sql = sqlWaiting
+			}
+		}
 	}
-	return sqlRuns
+	return l, err
 }
 
 // Runs implements bide.Store.
 func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
-	due := !q.WakeBefore.IsZero()
+	labels, err := labelRows(q.Labels)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.listingOf(ctx, &q, labels)
+	if err != nil {
+		return nil, err
+	}
 	first := int64(math.MaxInt64)
-	if due {
+	if l.up {
 		first = math.MinInt64
 	}
 	at, id, err := after(q.Cursor, first)
@@ -72,11 +153,9 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 		return nil, err
 	}
 	limit := bide.PageLimit(q.Limit)
-	args := []any{planned, string(q.Status), q.Workflow, q.Session, q.Parent, q.SetAside, at, id, limit + 1}
-	if due {
-		args = append(args, q.WakeBefore.UnixMicro())
-	}
-	rows, err := collect(ctx, s, "list runs", rowToRun, runsQuery(&q), args...)
+	args := append([]any{planned, string(q.Status), q.Workflow, q.Session, q.Parent, q.Root, q.Origin, append([]string{}, labels...), string(q.Waiting), q.SetAside,
+		bound(q.CreatedFrom), bound(q.CreatedTo), bound(q.UpdatedFrom), bound(q.UpdatedTo), at, id, limit + 1}, l.more...)
+	rows, err := collect(ctx, s, "list runs", rowToRun, l.sql, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,23 +163,33 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	if len(rows) > limit {
 		page.Runs = rows[:limit]
 		last := &rows[limit-1]
-		page.Next = bide.Cursor{At: last.CreatedAt, ID: last.ID}.String()
-		if due {
-			page.Next = bide.Cursor{At: last.WakeAt, ID: last.ID}.String()
-		}
+		page.Next = bide.Cursor{At: l.key(last), ID: last.ID}.String()
 	}
 	return page, nil
 }
 
-// rowToRun reads a row of sqlRunColumns.
+// bound is a bound of a span of time; null is none.
+func bound(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	at := t.UnixMicro()
+	return &at
+}
+
+// rowToRun reads a row of sqlRunShown.
 func rowToRun(row pgx.CollectableRow) (i bide.RunInfo, err error) {
 	var head, labels []byte
 	var wake, ended *int64
+	var root *string
 	var updated, created int64
 	err = row.Scan(&i.ID, &i.Seq, &head, &i.Status, &wake, &i.Node, &i.Step, &i.Version, &i.Definition, &updated, &ended,
-		&i.Workflow, &i.Key, &i.Session, &i.Actor, &i.Parent, &labels, &created, &i.SetAside)
+		&i.Workflow, &i.Key, &i.Session, &i.Actor, &i.Parent, &root, &i.Origin, &labels, &created, &i.SetAside)
 	if err != nil {
 		return i, err
+	}
+	if i.Root = i.ID; root != nil {
+		i.Root = *root
 	}
 	copy(i.Head[:], head)
 	i.WakeAt, i.EndedAt = instant(wake), instant(ended)
@@ -111,40 +200,6 @@ func rowToRun(row pgx.CollectableRow) (i bide.RunInfo, err error) {
 		}
 	}
 	return i, nil
-}
-
-// Waits implements bide.Store.
-func (s *Store) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, error) {
-	sql := sqlWaits
-	switch {
-	case q.Key != "":
-		sql = sqlWaitsByKey
-	case q.Kind != "":
-		sql = sqlWaitsByKind
-	}
-	at, id, err := after(q.Cursor, math.MinInt64)
-	if err != nil {
-		return nil, err
-	}
-	limit := bide.PageLimit(q.Limit)
-	rows, err := collect(ctx, s, "list waits", rowToWait, sql, planned, string(q.Kind), q.Key, at, id, limit+1)
-	if err != nil {
-		return nil, err
-	}
-	page := &bide.WaitPage{Waits: rows}
-	if len(rows) > limit {
-		page.Waits = rows[:limit]
-		last := &rows[limit-1]
-		page.Next = bide.Cursor{At: last.CreatedAt, ID: last.ID}.String()
-	}
-	return page, nil
-}
-
-func rowToWait(row pgx.CollectableRow) (w bide.Wait, err error) {
-	if err := json.Unmarshal(row.RawValues()[0], &w); err != nil {
-		return w, bide.Errorf(bide.CodeCorrupt, "an open wait: %w", err)
-	}
-	return w, nil
 }
 
 // after returns the sort key after which a page begins; first is the one before the first row.

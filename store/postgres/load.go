@@ -31,19 +31,29 @@ const (
 	// By primary key.
 	sqlCommand = `SELECT fingerprint, seq FROM commands WHERE run_id = $1 AND command_id = $2`
 
-	sqlMailColumns = `m.mailbox, m.id, m.mail_key, m.payload, m.at, m.sent_at, m.ord`
-	// The index mail_open serves it.
-	sqlOwnMail = `SELECT ` + sqlMailColumns + ` FROM mail AS m WHERE m.mailbox = $1 AND NOT m.taken ORDER BY m.sent_at, m.ord LIMIT 100`
-	// The primary key of waits and the index mail_open serve it.
-	sqlKeyMail = `SELECT ` + sqlMailColumns + ` FROM waits AS w CROSS JOIN LATERAL (
-			SELECT * FROM mail AS b WHERE b.mailbox = w.mailbox AND NOT b.taken ORDER BY b.sent_at, b.ord LIMIT 100
-		) AS m WHERE w.run_id = $1 AND w.mailbox IS NOT NULL AND w.mailbox_end IS NULL`
-	// The primary key of waits and the index mail_open serve it.
-	sqlWideMail = `SELECT ` + sqlMailColumns + ` FROM waits AS w CROSS JOIN LATERAL (
-			SELECT b.*, row_number() OVER (PARTITION BY b.mailbox ORDER BY b.sent_at, b.ord) AS n
-			FROM mail AS b WHERE b.mailbox >= w.mailbox AND b.mailbox < w.mailbox_end AND NOT b.taken
-		) AS m WHERE w.run_id = $1 AND w.mailbox_end IS NOT NULL AND m.n <= 100`
+	// The messages that a run can take: to it and to the keys, as far as they match
+	// its waits. The primary key of waits gives the keys, the index mail_waiting the messages of each.
+	sqlMailColumns = `SELECT m.mailbox, m.id, m.mail_key, m.payload, m.at, m.sent_at, m.ord`
+	sqlMailOrder   = ` AND NOT b.taken ORDER BY b.sent_at, b.ord LIMIT $2`
+	sqlMail        = sqlMailColumns + ` FROM (
+			SELECT wait_key AS key, mailbox FROM waits WHERE run_id = $1 AND mailbox IS NOT NULL AND mailbox_end IS NULL
+			UNION SELECT wait_key, $1 FROM waits WHERE run_id = $1 AND mailbox IS NOT NULL AND mailbox_end IS NULL
+			UNION SELECT 'cancel:' || $1, $1
+		) AS k CROSS JOIN LATERAL (
+			SELECT * FROM mail AS b WHERE b.mailbox = k.mailbox AND b.mail_key COLLATE "C" = k.key` + sqlMailOrder + `
+		) AS m`
+	// The same for waits on many keys.
+	sqlWideMail = sqlMailColumns + ` FROM waits AS w CROSS JOIN LATERAL (
+			SELECT * FROM (
+				SELECT * FROM mail AS b WHERE b.mailbox >= w.mailbox AND b.mailbox < w.mailbox_end
+				UNION ALL
+				SELECT * FROM mail AS b WHERE b.mailbox = $1 AND b.mail_key COLLATE "C" >= substr(w.mailbox, 2) AND b.mail_key COLLATE "C" < substr(w.mailbox_end, 2)
+			) AS b WHERE true` + sqlMailOrder + `
+		) AS m WHERE w.run_id = $1 AND w.mailbox_end IS NOT NULL`
 )
+
+// maxMail is how many messages a load gives at most.
+const maxMail = 100
 
 // Load implements bide.Store.
 func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bide.Stored, error) {
@@ -66,8 +76,8 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bi
 		} else {
 			b.Queue(sqlRecords, runID, have.Seq+1, int64(math.MaxInt64)).Query(body)
 		}
-		for _, sql := range []string{sqlOwnMail, sqlKeyMail, sqlWideMail} {
-			b.Queue(sql, runID).Query(func(rows pgx.Rows) error {
+		for _, sql := range []string{sqlMail, sqlWideMail} {
+			b.Queue(sql, runID, maxMail+1).Query(func(rows pgx.Rows) error {
 				more, err := pgx.CollectRows(rows, rowToMail)
 				mail = append(mail, more...)
 				return err
@@ -82,6 +92,9 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bi
 	}
 	copy(out.Head[:], head)
 	out.Mail = messages(runID, mail)
+	if out.MailMore = len(out.Mail) > maxMail; out.MailMore {
+		out.Mail = out.Mail[:maxMail]
+	}
 	return out, nil
 }
 

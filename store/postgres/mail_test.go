@@ -217,6 +217,14 @@ func TestTheSweepDoesWhatADeadProcessLeft(t *testing.T) {
 func TestHintsReachOtherProcesses(t *testing.T) {
 	url := pgtest.Start(t)
 	here, there := open(t, url, nil), open(t, url, nil)
+	heard := map[*postgres.Store]chan bool{}
+	for _, s := range []*postgres.Store{here, there} {
+		hints := make(chan bool, 1000)
+		if err := s.Hints(t.Context(), func(claimable bool) { hints <- claimable }); err != nil {
+			t.Fatal(err)
+		}
+		heard[s] = hints
+	}
 	c := storetest.NewChain("run")
 	c.Info.Status = bide.StatusWaiting
 	must(t, here, c.Next(1))
@@ -230,20 +238,34 @@ func TestHintsReachOtherProcesses(t *testing.T) {
 			}
 		},
 	} {
-		for woken := false; !woken; { // a hint from before may come in between
-			select {
-			case <-there.Wake():
-			default:
-				woken = true
-			}
-		}
 		event()
-		for _, s := range []*postgres.Store{here, there} {
-			select {
-			case <-s.Wake():
-			case <-time.After(30 * time.Second):
-				t.Fatalf("event %d gave no hint", i)
+		for s, hints := range heard {
+			want(t, fmt.Sprintf("event %d, of the other store: %v", i, s == there), hints, true)
+		}
+	}
+	for _, hints := range heard {
+		for len(hints) > 0 {
+			<-hints
+		}
+	}
+	c.Info.Status = bide.StatusWaiting
+	must(t, here, c.Next(1))
+	for _, hints := range heard {
+		want(t, "a record that lets nothing be claimed", hints, false)
+	}
+}
+
+// want waits for a hint.
+func want(t *testing.T, what string, hints <-chan bool, claimable bool) {
+	t.Helper()
+	for {
+		select {
+		case got := <-hints:
+			if got == claimable {
+				return
 			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%s: no hint", what)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,11 +36,11 @@ func partitioned(t *testing.T, conn *pgx.Conn) {
 		}
 		for sql := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(string(text)), ";"), ";\n") {
 			m := table.FindStringSubmatch(sql)
-			if m == nil || m[1] == "owners" {
+			if m == nil || slices.Contains([]string{"owners", "documents", "feed", "feed_new", "feed_end"}, m[1]) {
 				run(sql)
 				continue
 			}
-			by := map[bool]string{true: "mailbox", false: "run_id"}[m[1] == "mail"]
+			by := map[bool]string{true: "mailbox", false: "run_id"}[m[1] == "mail" || m[1] == "broadcasts"]
 			sql, filled := strings.CutSuffix(sql, " WITH (fillfactor = 70)")
 			run(sql + " PARTITION BY HASH (" + by + ")")
 			for i := range 3 {

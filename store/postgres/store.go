@@ -41,7 +41,7 @@ type Options struct {
 	// fails with an unknown outcome. Defaults to 30s.
 	Patience time.Duration
 	// Sweep is how often to look for messages whose runs were not told, which
-	// happens when a process dies in the middle. Defaults to 2s.
+	// happens when a process dies in the middle, and to put into the feed what nobody read yet. Defaults to 2s.
 	Sweep time.Duration
 	// Logger receives what happens besides. Defaults to none.
 	Logger *slog.Logger
@@ -87,6 +87,9 @@ type Store struct {
 	me     uint64 // tells its own notifications from others'
 	hints  *hints
 	lost   lostClaims
+	alive  sync.Map      // by owner: until when it said to be alive
+	fed    atomic.Int64  // a position that the feed has passed
+	moving chan struct{} // holds a token while nobody here moves rows to the feed
 
 	ctx    context.Context // ends with the store
 	end    context.CancelFunc
@@ -96,8 +99,10 @@ type Store struct {
 }
 
 var (
-	_ bide.Store  = (*Store)(nil)
-	_ bide.Claims = (*Store)(nil)
+	_ bide.Store     = (*Store)(nil)
+	_ bide.Claims    = (*Store)(nil)
+	_ bide.Documents = (*Store)(nil)
+	_ bide.Hinter    = (*Store)(nil)
 )
 
 // Open opens the store in the database that url names, and creates its tables
@@ -119,7 +124,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: o, server: where(config.ConnConfig), log: o.Logger, seed: maphash.MakeSeed(), me: rand.Uint64(), hints: newHints()}
+	s := &Store{opts: o, server: where(config.ConnConfig), log: o.Logger, seed: maphash.MakeSeed(), me: rand.Uint64(),
+		hints: newHints(), moving: make(chan struct{}, 1)}
+	s.moving <- struct{}{}
 	if err := s.migrate(ctx, config.ConnConfig.Copy()); err != nil {
 		return nil, s.explain("open", err)
 	}
@@ -133,7 +140,8 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 		s.work.Go(c.run)
 	}
 	s.aside.Go(s.sweep)
-	s.aside.Go(s.notify)
+	s.aside.Go(func() { s.notify(s.hints.claimable, 0, claimableGap, hintClaimable) })
+	s.aside.Go(func() { s.notify(s.hints.committed, feedGap, 0, hintFeed) })
 	s.aside.Go(func() { s.listen(config.ConnConfig.Copy()) })
 	return s, nil
 }
@@ -167,11 +175,6 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 func (s *Store) queueOf(e *entry) *queue {
 	return s.queues[maphash.String(s.seed, e.route())%uint64(len(s.queues))]
 }
-
-// Wake returns a channel that receives a hint when a run may have become
-// claimable or been changed from outside, here or by another process. Hints are
-// merged, may be missed or be wrong: poll as well. The channel has one reader.
-func (s *Store) Wake() <-chan struct{} { return s.hints.wake }
 
 // Close implements bide.Store. It may be called more than once. A commit that
 // waits for a server that is gone ends with an error.

@@ -10,24 +10,31 @@ import (
 
 // The statements of a commit. What it does to mailboxes is in mail.go.
 const (
-	// It touches all indexes of runs but those of mail, claims and being set aside.
+	// It touches the indexes of what the run has.
 	sqlInsertRun = `INSERT INTO runs (run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at,
-		workflow, run_key, session, actor, parent, labels, created_at, mail_seen, ready_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING`
+		workflow, run_key, session, actor, parent, root, origin, labels, created_at, mail_seen, ready_at, rested_at, owner, driven, fence, claim_mail)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?10,
+		CASE WHEN ?4 <> 'running' THEN ?10 END, ?22, ?22 <> '', ?22 <> '', ?21) ON CONFLICT (run_id) DO NOTHING`
 
-	// By primary key. No column that it names is in an index, so that none is touched.
+	// By primary key, for a run that goes on running. No column that it names is in an index, so that none is touched.
 	sqlAdvanceRun = `UPDATE runs SET seq = ?, head = ?, node = ?, step = ?, definition = ?, updated_at = ?, ended_at = ? WHERE run_no = ?`
 
 	// By primary key; moves the run in most indexes of runs.
 	sqlUpdateRun = `UPDATE runs SET seq = ?1, head = ?2, node = ?3, step = ?4, definition = ?5, updated_at = ?6, ended_at = ?7,
 		status = ?9, wake_at = ?10, version = ?11, driven = ?12, mail_seen = max(mail_seen, ?13),
-		ready_at = CASE WHEN status = ?9 THEN ready_at ELSE ?6 END WHERE run_no = ?8`
+		ready_at = CASE WHEN status = ?9 THEN ready_at ELSE ?6 END, rested_at = CASE WHEN ?9 <> 'running' THEN ?6 END,
+		owner = ifnull(?14, owner), fence = fence + (?14 IS NOT NULL), claim_mail = CASE WHEN ?14 IS NULL THEN claim_mail ELSE ?13 END WHERE run_no = ?8`
 
 	sqlInsertRecord = `INSERT INTO ledger (run_no, seq, body) VALUES (?, ?, ?)`
-	sqlInsertWait   = `INSERT INTO waits (wait_id, run_no, kind, wait_key, created_at, body) VALUES (?, ?, ?, ?, ?, ?)`
-	sqlDeleteWait   = `DELETE FROM waits WHERE wait_id = ?` // by the index of waits.wait_id
-	sqlPutCommand   = `INSERT OR REPLACE INTO commands (run_no, command_id, fingerprint, seq) VALUES (?, ?, ?, ?)`
-	sqlPutSnapshot  = `INSERT OR REPLACE INTO snapshots (run_no, seq, body) VALUES (?, ?, ?)`
+	sqlInsertWait   = `INSERT INTO waits (wait_id, run_no, kind, wait_key, created_at, body, run_id, run_created, root)
+		SELECT ?1, run_no, ?3, ?4, ?5, ?6, run_id, created_at, root FROM runs WHERE run_no = ?2` // by primary key
+	sqlDeleteWait  = `DELETE FROM waits WHERE wait_id = ?` // by the index of waits.wait_id
+	sqlPutCommand  = `INSERT OR REPLACE INTO commands (run_no, command_id, fingerprint, seq) VALUES (?, ?, ?, ?)`
+	sqlPutSnapshot = `INSERT OR REPLACE INTO snapshots (run_no, seq, body) VALUES (?, ?, ?)`
+
+	// By primary key of runs; a run that is new has labels.
+	sqlInsertLabels = `INSERT INTO labels (name, value, created_at, run_id)
+		SELECT l.key, l.value, r.created_at, r.run_id FROM runs r, json_each(r.labels) l WHERE r.run_no = ?`
 
 	sqlOwner = `SELECT owner FROM runs WHERE run_no = ?` // by primary key
 )
@@ -52,12 +59,12 @@ func (s *statements) apply(e *entry) (outcome, err error) {
 	if outcome, err := s.refuse(e, &p); outcome != nil || err != nil {
 		return outcome, err
 	}
-	took, missing, err := s.findMail(e, p.runNo)
+	took, fault, err := s.findMail(e, p.runNo)
 	if err != nil {
 		return nil, err
 	}
-	if missing != "" {
-		return refusal(bide.CodeConflict, e, "message %s is not there for it to take", missing), nil
+	if fault != "" {
+		return refusal(bide.CodeConflict, e, "%s", fault), nil
 	}
 	return nil, s.write(e, &p, took)
 }
@@ -67,6 +74,8 @@ func (s *statements) refuse(e *entry, p *place) (outcome, err error) {
 	switch {
 	case p.at != e.expect:
 		return refusal(bide.CodeConflict, e, "it is at record %d, and not where the commit expects it, at record %d", p.at.Seq, e.expect.Seq), nil
+	case e.claims() && e.claimed != p.fence+1:
+		return refusal(bide.CodeConflict, e, "its last claim is number %d; claim number %d does not follow it", p.fence, e.claimed), nil
 	case e.fence == 0 || e.fence == p.fence:
 		return nil, nil
 	}
@@ -98,7 +107,7 @@ func (s *statements) write(e *entry, p *place, took []int64) error {
 	if err := s.takeMail(took); err != nil {
 		return err
 	}
-	if err := s.tellOfKept(e, p.runNo); err != nil {
+	if err := s.bringMail(e, p.runNo); err != nil {
 		return err
 	}
 	for _, child := range e.starts {
@@ -119,7 +128,7 @@ func (s *statements) start(e *entry) error {
 	if err := s.putParts(e, p.runNo); err != nil {
 		return err
 	}
-	return s.tellOfKept(e, p.runNo)
+	return s.bringMail(e, p.runNo)
 }
 
 // insert puts a run's row, unless there is one.
@@ -127,9 +136,12 @@ func (s *statements) insert(e *entry, p *place) (inserted bool, err error) {
 	i := &e.info
 	inserted, err = s.query(sqlInsertRun).text(e.runID).int(i.Seq).blob(i.Head[:]).text(string(i.Status)).time(i.WakeAt).
 		text(i.Node).int(i.Step).text(i.Version).text(i.Definition).int(i.UpdatedAt.UnixMicro()).time(i.EndedAt).
-		text(i.Workflow).text(i.Key).text(i.Session).text(i.Actor).text(i.Parent).raw(e.labels).int(i.CreatedAt.UnixMicro()).
-		int(e.mailSeen).int(i.UpdatedAt.UnixMicro()).changes()
+		text(i.Workflow).text(i.Key).text(i.Session).text(i.Actor).text(i.Parent).text(i.Root).text(i.Origin).raw(e.labels).
+		int(i.CreatedAt.UnixMicro()).int(e.mailSeen).text(e.claimer()).changes()
 	p.runNo = s.conn.LastInsertRowID()
+	if inserted && e.labels != nil {
+		err = s.query(sqlInsertLabels).int(p.runNo).exec()
+	}
 	return inserted, err
 }
 
@@ -138,7 +150,7 @@ func (s *statements) update(e *entry, p *place) error {
 	i := &e.info
 	driven := e.drives(p)
 	sameTimer := p.hasTimer != i.WakeAt.IsZero() && (!p.hasTimer || p.wakeAt == i.WakeAt.UnixMicro())
-	same := sameTimer && p.status == i.Status && p.version == i.Version && p.driven == driven && p.mailSeen >= e.mailSeen
+	same := i.Status == bide.StatusRunning && p.status == i.Status && !e.claims() && sameTimer && p.version == i.Version && p.driven == driven && p.mailSeen >= e.mailSeen
 	sql := sqlUpdateRun
 	if same {
 		sql = sqlAdvanceRun
@@ -147,8 +159,24 @@ func (s *statements) update(e *entry, p *place) error {
 		int(i.UpdatedAt.UnixMicro()).time(i.EndedAt).int(p.runNo)
 	if !same {
 		c = c.text(string(i.Status)).time(i.WakeAt).text(i.Version).bool(driven).int(e.mailSeen)
+		if e.claims() {
+			c = c.text(e.owner)
+		} else {
+			c = c.raw(nil)
+		}
 	}
 	return c.exec()
+}
+
+// claims reports whether the commit claims its run.
+func (e *entry) claims() bool { return e.owner != "" && e.info.Status == bide.StatusRunning }
+
+// claimer is who claims the run, if the commit does.
+func (e *entry) claimer() string {
+	if e.claims() {
+		return e.owner
+	}
+	return ""
 }
 
 // drives reports whether the run's last claim lasts after the commit. It ends
@@ -157,7 +185,7 @@ func (s *statements) update(e *entry, p *place) error {
 func (e *entry) drives(p *place) bool {
 	running := e.info.Status == bide.StatusRunning
 	switch {
-	case e.fence != 0:
+	case e.fence != 0 || e.claims():
 		return running
 	case running && p.status != bide.StatusRunning:
 		return false
@@ -183,6 +211,7 @@ func (s *statements) putParts(e *entry, runNo int64) error {
 		if err := s.query(sqlInsertWait).text(w.id).int(runNo).text(w.kind).text(w.key).int(w.created).raw(w.body).exec(); err != nil {
 			return err
 		}
+		w.no = s.conn.LastInsertRowID()
 	}
 	if c := e.command; c != nil {
 		if err := s.query(sqlPutCommand).int(runNo).text(c.ID).blob(c.Fingerprint[:]).int(c.Seq).exec(); err != nil {

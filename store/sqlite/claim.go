@@ -40,7 +40,7 @@ const (
 
 	sqlSetAside = `UPDATE runs SET set_aside = ?1 WHERE run_id = ?2` // by the index of runs.run_id
 	// The index runs_wake serves it; its condition is repeated, so that SQLite knows.
-	sqlNextWake = `SELECT wake_at FROM runs WHERE status = 'waiting' AND wake_at IS NOT NULL AND set_aside IS NULL ORDER BY wake_at LIMIT 1`
+	sqlNextWake = `SELECT wake_at FROM runs WHERE status = 'waiting' AND wake_at IS NOT NULL AND wake_at > ? AND set_aside IS NULL ORDER BY wake_at LIMIT 1`
 )
 
 // request is what a worker asks of the committer. apply is as statements.apply;
@@ -221,9 +221,9 @@ func (r setAside) apply(s *statements) (outcome, err error) {
 }
 
 // NextWake implements bide.Claims.
-func (s *Store) NextWake(ctx context.Context) (next time.Time, err error) {
+func (s *Store) NextWake(ctx context.Context, after time.Time) (next time.Time, err error) {
 	err = s.read(ctx, "next timer", func(r *reader) error {
-		return r.query(sqlNextWake).rows(func(row *sqlite3.Stmt) error {
+		return r.query(sqlNextWake).int(micros(after, math.MinInt64)).rows(func(row *sqlite3.Stmt) error {
 			next = columnTime(row, 0)
 			return nil
 		})

@@ -4,11 +4,17 @@ import "github.com/bide-dev/bide"
 
 // The statements that remove a run, each by an index that begins with its column.
 var sqlDeleteRun = []string{
-	`DELETE FROM ledger    WHERE run_no = ?`,
+	// The primary key of labels.
+	`DELETE FROM labels WHERE (name, value, created_at, run_id) IN
+		(SELECT l.key, l.value, r.created_at, r.run_id FROM runs r, json_each(r.labels) l WHERE r.run_no = ?)`,
 	`DELETE FROM snapshots WHERE run_no = ?`,
 	`DELETE FROM commands  WHERE run_no = ?`,
-	`DELETE FROM waits     WHERE run_no = ? AND wait_key <> ''`, // an ended run has none; a damaged one may
+	`DELETE FROM waits     WHERE run_no = ?`, // an ended run has none; a damaged one may
 	`DELETE FROM runs      WHERE run_no = ?`,
+	// The newest record of the ledger stays as a grave, of no run, until there is a newer
+	// one: SQLite gives its number plus one to the next, and no position of the feed comes twice.
+	`DELETE FROM ledger WHERE run_no IN (0, ?) AND id < (SELECT max(id) FROM ledger)`,
+	`UPDATE ledger SET run_no = 0, seq = 0, body = '' WHERE run_no = ?`,
 }
 
 // By the index messages_box. The ids of what was sent to it go as well.

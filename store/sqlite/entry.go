@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/bide-dev/bide"
 )
@@ -36,10 +37,12 @@ type commit struct {
 	closed   []string
 	command  *bide.CommandRecord
 	starts   []*entry
-	send     []bide.Message
+	send     []outgoing
 	took     []string
 	mailSeen int64
 	fence    int64
+	owner    string
+	claimed  int64
 	snapshot []byte
 }
 
@@ -62,7 +65,9 @@ type entryRecord struct {
 type entryWait struct {
 	id, kind, key string
 	created       int64
+	since         time.Time
 	body          []byte
+	no            int64 // in the file, once it is there
 }
 
 var entries = sync.Pool{New: func() any { return &entry{done: make(chan error, 1)} }}
@@ -84,7 +89,7 @@ func newEntry(c *bide.Commit) (*entry, error) {
 	e := entries.Get().(*entry)
 	e.runID, e.expect, e.info, e.snapshot = c.RunID, c.Expect, c.Info, c.Snapshot
 	e.info.Labels = nil
-	e.mailSeen, e.fence = c.MailSeen, c.Fence
+	e.mailSeen, e.fence, e.owner, e.claimed = c.MailSeen, c.Fence, c.Owner, c.Claimed
 	e.bytes = len(c.Snapshot) + 256
 	for i := range c.Records {
 		e.records = append(e.records, entryRecord{c.Records[i].Seq, c.Records[i].Raw})
@@ -95,9 +100,10 @@ func newEntry(c *bide.Commit) (*entry, error) {
 		command := *c.Command
 		e.command = &command
 	}
-	e.send, e.took = slices.Clone(c.Send), slices.Clone(c.Took)
-	for i := range e.send {
-		e.bytes += len(e.send[i].Payload) + 256
+	e.took = slices.Clone(c.Took)
+	for _, m := range c.Send {
+		e.send = append(e.send, outgoing{Message: m})
+		e.bytes += len(m.Payload) + 256
 	}
 	if err := e.encode(c); err != nil {
 		return nil, err
@@ -116,7 +122,7 @@ func (e *entry) encode(c *bide.Commit) (err error) {
 		if err != nil {
 			return fmt.Errorf("wait %s: %w", w.ID, err)
 		}
-		e.opened = append(e.opened, entryWait{w.ID, string(w.Kind), w.Key, w.CreatedAt.UnixMicro(), body})
+		e.opened = append(e.opened, entryWait{id: w.ID, kind: string(w.Kind), key: w.Key, created: w.CreatedAt.UnixMicro(), since: w.Since, body: body})
 		e.bytes += len(body)
 	}
 	if c.Info.Labels != nil && c.Expect.Seq == 0 {

@@ -12,7 +12,9 @@ import (
 
 // The queries for one run.
 const (
-	sqlPosition = `SELECT run_no, seq, head, mail_seq, fence FROM runs WHERE run_id = ?`       // by the index of runs.run_id
+	// By the index of runs.run_id; whether there is mail and are waits by messages_open and waits_run.
+	sqlPosition = `SELECT run_no, seq, head, mail_seq, fence, EXISTS (SELECT 1 FROM messages m WHERE m.taken = 0 AND m.direct = 1 AND m.mailbox = r.run_id),
+		EXISTS (SELECT 1 FROM waits w WHERE w.run_no = r.run_no AND w.wait_key > '') FROM runs r WHERE run_id = ?`
 	sqlSnapshot = `SELECT seq, body FROM snapshots WHERE run_no = ?`                           // by primary key
 	sqlRecords  = `SELECT body FROM ledger WHERE run_no = ? AND seq >= ? ORDER BY seq LIMIT ?` // by the index of ledger (run_no, seq)
 	sqlCommand  = `SELECT fingerprint, seq FROM commands WHERE run_no = ? AND command_id = ?`  // by primary key
@@ -23,6 +25,7 @@ type row struct {
 	no             int64
 	at             bide.Position
 	mailSeq, fence int64
+	mail, waits    bool // whether there may be messages to it, and are open waits on keys
 }
 
 // view gives f a run's number and position. Everything that f reads is of the
@@ -38,7 +41,8 @@ func (s *Store) view(ctx context.Context, runID string, f func(*reader, row) err
 		if !found {
 			return notFound(runID)
 		}
-		run := row{no: q.stmt.ColumnInt64(0), at: bide.Position{Seq: q.stmt.ColumnInt64(1)}, mailSeq: q.stmt.ColumnInt64(3), fence: q.stmt.ColumnInt64(4)}
+		run := row{no: q.stmt.ColumnInt64(0), at: bide.Position{Seq: q.stmt.ColumnInt64(1)}, mailSeq: q.stmt.ColumnInt64(3),
+			fence: q.stmt.ColumnInt64(4), mail: q.stmt.ColumnBool(5), waits: q.stmt.ColumnBool(6)}
 		copy(run.at.Head[:], q.stmt.ColumnRawBlob(2))
 		return f(r, run)
 	})
@@ -65,7 +69,7 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bi
 				return err
 			}
 		}
-		out.Mail, err = r.mail(runID, run.no)
+		out.Mail, out.MailMore, err = r.mail(runID, &run)
 		return err
 	})
 	if err != nil {

@@ -12,47 +12,69 @@ import (
 
 // The statements for mailboxes. A message is to a run (direct) or to a key.
 const (
-	sqlInsertMessage = `INSERT INTO messages (msg_id, direct, mailbox, msg_key, payload, at) VALUES (?, ?, ?, ?, ?, ?)
+	sqlInsertMessage = `INSERT INTO messages (msg_id, direct, mailbox, msg_key, payload, at, taken) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (msg_id, direct, mailbox) DO NOTHING`
 
 	// Telling a run counts one more message, and since when it can proceed if
 	// that was the first. By the index of runs.run_id, and by primary key.
-	sqlTell    = `UPDATE runs SET mail_seq = mail_seq + 1, ready_at = CASE WHEN timed THEN ?1 ELSE ready_at END`
+	sqlTell    = `UPDATE runs SET mail_seq = mail_seq + 1, ready_at = CASE WHEN timed THEN max(ready_at, ?1) ELSE ready_at END`
 	sqlTellRun = sqlTell + ` WHERE run_id = ?2`
 	sqlTellNo  = sqlTell + ` WHERE run_no = ?2`
 	// By primary key, and by the index waits_key: ?2 lists the keys of waits
 	// that match the message's.
 	sqlTellWaiting = sqlTell + ` WHERE run_no IN (SELECT run_no FROM waits WHERE wait_key IN (SELECT value FROM json_each(?2)) AND wait_key <> '')`
 
-	// By the index waits_key, and the primary key of runs.
-	sqlListeners = `SELECT w.wait_id, r.run_id FROM waits w JOIN runs r ON r.run_no = w.run_no
-		WHERE w.wait_key IN (SELECT value FROM json_each(?1)) AND w.wait_key <> ''`
+	// Whether message m matches a wait of run ?2, from wait number ?3 on. By the index waits_run, and by
+	// waits_star, which holds the waits for many keys.
+	sqlWanted = `(EXISTS (SELECT 1 FROM waits w WHERE w.run_no = ?2 AND w.wait_key = ifnull(m.msg_key, m.mailbox) AND w.wait_key <> '' AND w.id >= ?3)
+		OR EXISTS (SELECT 1 FROM waits w WHERE w.run_no = ?2 AND substr(w.wait_key, -2) = ':*'
+			AND ifnull(m.msg_key, m.mailbox) BETWEEN w.key_first AND w.key_last AND w.id >= ?3))`
 
 	// By the unique index of messages (msg_id, direct, mailbox).
+	sqlSent       = `SELECT 1 FROM messages WHERE msg_id = ?1 AND direct = ?2 AND mailbox = ?3`
 	sqlFindDirect = `SELECT id FROM messages WHERE msg_id = ?1 AND direct = 1 AND mailbox = ?2 AND taken = 0`
-	// By the index waits_run, and for each wait as sqlFindDirect, unless there is
-	// no message to a key with this id: a run may have very many waits.
-	sqlFindKeyed = `SELECT m.id FROM waits w CROSS JOIN messages m ON m.msg_id = ?1 AND m.direct = 0
-		AND m.mailbox BETWEEN w.key_first AND w.key_last AND m.taken = 0
-		WHERE w.run_no = ?2 AND w.wait_key <> '' AND EXISTS (SELECT 1 FROM messages k WHERE k.msg_id = ?1 AND k.direct = 0) ORDER BY m.id LIMIT 1`
-	sqlTake = `UPDATE messages SET taken = 1, payload = NULL WHERE id = ?` // by primary key
+	sqlFindKeyed  = `SELECT m.id FROM messages m WHERE m.msg_id = ?1 AND m.direct = 0 AND m.taken = 0 AND ` + sqlWanted + ` ORDER BY m.id LIMIT 1`
+	sqlTake       = `UPDATE messages SET taken = 1, payload = NULL WHERE id = ?` // by primary key
 
-	// By the index of waits.wait_id, and the index messages_open.
-	sqlKept = `SELECT 1 FROM waits w WHERE w.wait_id = ?1
-		AND EXISTS (SELECT 1 FROM messages m WHERE m.taken = 0 AND m.direct = 0 AND m.mailbox BETWEEN w.key_first AND w.key_last)`
-	// By the index waits_run, and for each wait by the index messages_open.
-	sqlMailboxes = `SELECT w.key_first, w.key_last FROM waits w WHERE w.run_no = ?1 AND w.wait_key <> ''
-		AND EXISTS (SELECT 1 FROM messages m WHERE m.taken = 0 AND m.direct = 0 AND m.mailbox BETWEEN w.key_first AND w.key_last)`
-	// Both by the index messages_open.
+	// All by the index messages_open.
+	sqlKeptDirect = `SELECT 1 FROM messages m WHERE m.taken = 0 AND m.direct = 1 AND m.mailbox = ?1 AND ` + sqlWanted + ` LIMIT 1`
+	sqlKeptKeyed  = `SELECT 1 FROM messages WHERE taken = 0 AND direct = 0 AND mailbox BETWEEN ?1 AND ?2 LIMIT 1`
+	sqlDirect     = `SELECT m.id FROM messages m WHERE m.taken = 0 AND m.direct = 1 AND m.mailbox = ?1
+		AND (m.msg_key = 'cancel:' || ?1 OR ` + sqlWanted + `) ORDER BY m.id LIMIT ?4`
 	sqlNextMailbox = `SELECT mailbox FROM messages WHERE taken = 0 AND direct = 0 AND mailbox >= ?1 AND mailbox <= ?2 ORDER BY mailbox LIMIT 1`
-	sqlMail        = `SELECT id, msg_id, direct, mailbox, msg_key, payload, at FROM messages
-		WHERE taken = 0 AND direct = ?1 AND mailbox = ?2 ORDER BY id LIMIT 100`
+	sqlMailbox     = `SELECT id FROM messages WHERE taken = 0 AND direct = 0 AND mailbox = ?1 ORDER BY id LIMIT ?2`
+	// By the index waits_run, between the first and the last key that there is mail for: the ends of
+	// ten thousand children are not among them.
+	sqlMailboxes = `SELECT w.wait_key FROM waits w WHERE w.run_no = ?1
+		AND w.wait_key >= (SELECT mailbox FROM messages WHERE taken = 0 AND direct = 0 ORDER BY mailbox LIMIT 1)
+		AND w.wait_key <= (SELECT mailbox FROM messages WHERE taken = 0 AND direct = 0 ORDER BY mailbox DESC LIMIT 1)
+		AND EXISTS (SELECT 1 FROM messages m WHERE m.taken = 0 AND m.direct = 0 AND m.mailbox = w.wait_key)`
+	sqlStars   = `SELECT key_first, key_last FROM waits WHERE run_no = ?1 AND substr(wait_key, -2) = ':*'` // waits_star
+	sqlMessage = `SELECT msg_id, direct, mailbox, msg_key, payload, at FROM messages WHERE id = ?`         // by primary key
 )
 
-// findMail returns the numbers of the messages that a commit takes, or the id
-// of one that is in no mailbox of the run. Of two with the same id it is the one sent first.
-func (s *statements) findMail(e *entry, runNo int64) (took []int64, missing string, err error) {
+// outgoing is a message that a commit sends.
+type outgoing struct {
+	bide.Message
+	taken bool // by the same commit
+}
+
+// box is the mailbox that a message is for, and whether it is a run's.
+func (m *outgoing) box() (box string, direct bool) { return cmp.Or(m.To, m.Key), m.To != "" }
+
+// findMail returns the numbers of the messages that a commit takes, or what is
+// wrong with one. Of two with the same id it is the one sent first.
+func (s *statements) findMail(e *entry, runNo int64) (took []int64, fault string, err error) {
 	for _, id := range e.took {
+		if m := e.sends(id); m != nil {
+			box, direct := m.box()
+			sent, err := s.query(sqlSent).text(id).bool(direct).text(box).any()
+			if sent || err != nil {
+				return nil, "message " + id + ", which it sends and takes, was sent before", err
+			}
+			m.taken = true
+			continue
+		}
 		no := int64(0)
 		found := func(row *sqlite3.Stmt) error {
 			if n := row.ColumnInt64(0); no == 0 || n < no {
@@ -62,17 +84,27 @@ func (s *statements) findMail(e *entry, runNo int64) (took []int64, missing stri
 		}
 		err := s.query(sqlFindDirect).text(id).text(e.runID).rows(found)
 		if err == nil {
-			err = s.query(sqlFindKeyed).text(id).int(runNo).rows(found)
+			err = s.query(sqlFindKeyed).text(id).int(runNo).int(0).rows(found)
 		}
 		if err != nil {
 			return nil, "", err
 		}
 		if no == 0 || slices.Contains(took, no) {
-			return nil, id, nil
+			return nil, "message " + id + " is not there for it to take", nil
 		}
 		took = append(took, no)
 	}
 	return took, "", nil
+}
+
+// sends returns the message with an id that the entry sends to where its run could take it.
+func (e *entry) sends(id string) *outgoing {
+	for i := range e.send {
+		if m := &e.send[i]; m.ID == id && !m.Copies && (m.To == "" || m.To == e.runID) {
+			return m
+		}
+	}
+	return nil
 }
 
 func (s *statements) takeMail(took []int64) error {
@@ -84,26 +116,42 @@ func (s *statements) takeMail(took []int64) error {
 	return nil
 }
 
-// tellOfKept tells a run of mail that was kept before the commit opened a wait on its key.
-func (s *statements) tellOfKept(e *entry, runNo int64) error {
+// bringMail gives a run what was sent before the commit opened waits for it: it is told of
+// kept messages, and gets its copies of kept broadcasts.
+func (s *statements) bringMail(e *entry, runNo int64) error {
+	if len(e.opened) == 0 {
+		return nil
+	}
+	kept, err := s.hasMail(e, runNo)
+	if kept && err == nil {
+		err = s.query(sqlTellNo).int(e.info.UpdatedAt.UnixMicro()).int(runNo).exec()
+	}
+	for i := range e.opened {
+		if w := &e.opened[i]; err == nil && !w.since.IsZero() && w.key != "" {
+			err = s.copyKept(e, w)
+		}
+	}
+	return err
+}
+
+// hasMail reports whether there is a message for a wait that the commit opened.
+func (s *statements) hasMail(e *entry, runNo int64) (kept bool, err error) {
+	keyed := false
 	for i := range e.opened {
 		w := &e.opened[i]
 		if w.key == "" {
 			continue
 		}
-		kept := false
-		err := s.query(sqlKept).text(w.id).rows(func(*sqlite3.Stmt) error {
-			kept = true
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if kept {
-			return s.query(sqlTellNo).int(e.info.UpdatedAt.UnixMicro()).int(runNo).exec()
+		keyed = true
+		first, last := keySpan(w.key)
+		if kept, err = s.query(sqlKeptKeyed).text(first).text(last).any(); kept || err != nil {
+			return kept, err
 		}
 	}
-	return nil
+	if !keyed {
+		return false, nil
+	}
+	return s.query(sqlKeptDirect).text(e.runID).int(runNo).int(e.opened[0].no).any()
 }
 
 func (s *statements) sendAll(e *entry) error {
@@ -116,38 +164,38 @@ func (s *statements) sendAll(e *entry) error {
 }
 
 // send puts a message where it belongs and tells the runs concerned.
-func (s *statements) send(m *bide.Message) error {
+func (s *statements) send(m *outgoing) error {
 	if m.Copies {
-		return s.sendCopies(m)
+		return s.broadcast(&m.Message)
 	}
+	box, direct := m.box()
 	at := m.At.UnixMicro()
-	insert := s.query(sqlInsertMessage).text(m.ID).bool(m.To != "").text(cmp.Or(m.To, m.Key))
-	if m.To == "" {
-		insert = insert.raw(nil)
-	} else {
+	insert := s.query(sqlInsertMessage).text(m.ID).bool(direct).text(box)
+	if direct {
 		insert = insert.text(m.Key)
+	} else {
+		insert = insert.raw(nil)
 	}
-	fresh, err := insert.raw(m.Payload).int(at).changes()
+	payload := m.Payload
+	if m.taken {
+		payload = nil
+	}
+	fresh, err := insert.raw(payload).int(at).bool(m.taken).changes()
 	switch {
-	case err != nil || !fresh:
+	case err != nil || !fresh || m.taken:
 		return err
-	case m.To != "":
+	case direct:
 		return s.query(sqlTellRun).int(at).text(m.To).exec()
 	}
 	return s.query(sqlTellWaiting).int(at).texts(matchingKeys(m.Key)).exec()
 }
 
-// sendCopies puts a broadcast into the mailboxes of those who listen.
-func (s *statements) sendCopies(m *bide.Message) error {
-	var copies []bide.Message
-	err := s.query(sqlListeners).texts(matchingKeys(m.Key)).rows(func(row *sqlite3.Stmt) error {
-		copies = append(copies, bide.Message{ID: m.ID + "/" + row.ColumnText(0), To: row.ColumnText(1), Key: m.Key, Payload: m.Payload, At: m.At})
-		return nil
-	})
-	for i := range copies {
-		err = cmp.Or(err, s.send(&copies[i]))
+// keySpan are the first and the last of the keys that a wait's matches.
+func keySpan(waitKey string) (first, last string) {
+	if stem, ok := strings.CutSuffix(waitKey, ":*"); ok {
+		return stem + ":", stem + ":\U0010FFFF"
 	}
-	return err
+	return waitKey, waitKey
 }
 
 // matchingKeys are the keys of waits that match a message's: its own, and those
@@ -162,71 +210,85 @@ func matchingKeys(key string) []string {
 	return out
 }
 
-// mail reads the messages that a run can take, in the order of sending: the
-// first hundred of each of its mailboxes.
-func (s *statements) mail(runID string, runNo int64) ([]bide.Message, error) {
-	var found mailReader
-	if err := found.read(s, true, runID); err != nil {
-		return nil, err
+// maxMail is how many messages a load gives at most.
+const maxMail = 100
+
+// mail reads the messages that a run can take, in the order of sending.
+func (s *statements) mail(runID string, run *row) (out []bide.Message, more bool, err error) {
+	var found []int64
+	collect := func(row *sqlite3.Stmt) error {
+		found = append(found, row.ColumnInt64(0))
+		return nil
 	}
-	type span struct{ first, last string }
-	var spans []span
-	err := s.query(sqlMailboxes).int(runNo).rows(func(row *sqlite3.Stmt) error {
-		spans = append(spans, span{row.ColumnText(0), row.ColumnText(1)})
+	if run.mail {
+		if err := s.query(sqlDirect).text(runID).int(run.no).int(0).int(maxMail + 1).rows(collect); err != nil {
+			return nil, false, err
+		}
+	}
+	if run.waits {
+		boxes, err := s.mailboxes(run.no)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, box := range boxes {
+			if err := s.query(sqlMailbox).text(box).int(maxMail + 1).rows(collect); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+	slices.Sort(found)
+	more = len(found) > maxMail
+	for _, no := range found[:min(len(found), maxMail)] {
+		m, err := s.message(no)
+		if err != nil {
+			return nil, false, err
+		}
+		out = append(out, m)
+	}
+	return out, more, nil
+}
+
+// mailboxes lists the keys with mail that a run has waits on.
+func (s *statements) mailboxes(runNo int64) (boxes []string, err error) {
+	err = s.query(sqlMailboxes).int(runNo).rows(func(row *sqlite3.Stmt) error {
+		boxes = append(boxes, row.ColumnText(0))
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	type span struct{ first, last string }
+	var stars []span
+	if err == nil {
+		err = s.query(sqlStars).int(runNo).rows(func(row *sqlite3.Stmt) error {
+			stars = append(stars, span{row.ColumnText(0), row.ColumnText(1)})
+			return nil
+		})
 	}
-	seen := map[string]bool{}
-	for _, keys := range spans {
-		for from := keys.first; ; {
-			box := ""
-			err := s.query(sqlNextMailbox).text(from).text(keys.last).rows(func(row *sqlite3.Stmt) error {
-				box = row.ColumnText(0)
+	for _, keys := range stars {
+		for box := keys.first; err == nil; box += "\x00" {
+			next := ""
+			err = s.query(sqlNextMailbox).text(box).text(keys.last).rows(func(row *sqlite3.Stmt) error {
+				next = row.ColumnText(0)
 				return nil
 			})
-			if err == nil && box != "" && !seen[box] {
-				err = found.read(s, false, box)
-			}
-			if err != nil {
-				return nil, err
-			}
-			if box == "" {
+			if next == "" {
 				break
 			}
-			seen[box], from = true, box+"\x00"
+			box, boxes = next, append(boxes, next)
 		}
 	}
-	return found.inOrder(), nil
+	slices.Sort(boxes)
+	return slices.Compact(boxes), err
 }
 
-// mailReader gathers messages of several mailboxes.
-type mailReader struct{ found []numbered }
-
-type numbered struct {
-	no  int64
-	msg bide.Message
-}
-
-func (r *mailReader) read(s *statements, direct bool, box string) error {
-	return s.query(sqlMail).bool(direct).text(box).rows(func(row *sqlite3.Stmt) error {
-		m := bide.Message{ID: row.ColumnText(1), Key: row.ColumnText(3), At: columnTime(row, 6)}
-		if direct {
-			m.To, m.Key = box, row.ColumnText(4)
+func (s *statements) message(no int64) (m bide.Message, err error) {
+	err = s.query(sqlMessage).int(no).rows(func(row *sqlite3.Stmt) error {
+		m = bide.Message{ID: row.ColumnText(0), Key: row.ColumnText(2), At: columnTime(row, 5)}
+		if row.ColumnBool(1) {
+			m.To, m.Key = m.Key, row.ColumnText(3)
 		}
-		if row.ColumnType(5) != sqlite3.NULL {
-			m.Payload = bide.JSON(strings.Clone(row.ColumnText(5)))
+		if row.ColumnType(4) != sqlite3.NULL {
+			m.Payload = row.ColumnBlob(4, nil)
 		}
-		r.found = append(r.found, numbered{row.ColumnInt64(0), m})
 		return row.Err()
 	})
-}
-
-func (r *mailReader) inOrder() (out []bide.Message) {
-	slices.SortFunc(r.found, func(a, b numbered) int { return cmp.Compare(a.no, b.no) })
-	for _, f := range r.found {
-		out = append(out, f.msg)
-	}
-	return out
+	return m, err
 }

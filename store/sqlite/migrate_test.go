@@ -1,8 +1,11 @@
 package sqlite_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,24 +17,40 @@ import (
 	"github.com/bide-dev/bide/storetest"
 )
 
-// layout1 makes a file of the first layout with runs in it.
-func layout1(t *testing.T, path string, commits ...*bide.Commit) {
+// layout makes a file with runs in it, written in the first layout and brought to a later one.
+func layout(t *testing.T, path string, version int, commits ...*bide.Commit) {
 	t.Helper()
-	schema, err := os.ReadFile("migrations/0001_runs.sql")
+	files, err := filepath.Glob("migrations/*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var steps []string
+	for _, name := range files[:version] {
+		step, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, string(step))
+	}
 	var sql strings.Builder
-	fmt.Fprintf(&sql, "PRAGMA journal_mode = wal; %s; PRAGMA application_id = 0x62696465; PRAGMA user_version = 1;", schema)
+	fmt.Fprintf(&sql, "PRAGMA journal_mode = wal; %s; PRAGMA application_id = 0x62696465; PRAGMA user_version = %d;", steps[0], version)
 	for n, c := range commits {
 		wake := "NULL"
 		if !c.Info.WakeAt.IsZero() {
 			wake = fmt.Sprint(c.Info.WakeAt.UnixMicro())
 		}
+		labels := "NULL"
+		if c.Info.Labels != nil {
+			text, err := json.Marshal(c.Info.Labels)
+			if err != nil {
+				t.Fatal(err)
+			}
+			labels = fmt.Sprintf("'%s'", text)
+		}
 		fmt.Fprintf(&sql, `INSERT INTO runs (run_no, run_id, seq, head, status, wake_at, node, step, version, definition, updated_at,
-			workflow, run_key, session, actor, parent, created_at) VALUES (%d, '%s', %d, X'%s', '%s', %s, '', 0, '%s', '%s', %d, '%s', '', '%s', '', '%s', %d);`,
+			workflow, run_key, session, actor, parent, labels, created_at) VALUES (%d, '%s', %d, X'%s', '%s', %s, '', 0, '%s', '%s', %d, '%s', '', '%s', '', '%s', %s, %d);`,
 			n+1, c.RunID, c.Info.Seq, c.Info.Head, c.Info.Status, wake, c.Info.Version, c.Info.Definition, c.Info.UpdatedAt.UnixMicro(),
-			c.Info.Workflow, c.Info.Session, c.Info.Parent, c.Info.CreatedAt.UnixMicro())
+			c.Info.Workflow, c.Info.Session, c.Info.Parent, labels, c.Info.CreatedAt.UnixMicro())
 		for _, r := range c.Records {
 			fmt.Fprintf(&sql, "INSERT INTO ledger (run_no, seq, body) VALUES (%d, %d, '%s');", n+1, r.Seq, r.Raw)
 		}
@@ -40,7 +59,7 @@ func layout1(t *testing.T, path string, commits ...*bide.Commit) {
 				w.ID, w.Kind, w.Key, w.CreatedAt.UnixMicro())
 		}
 	}
-	runOn(t, path, sql.String())
+	runOn(t, path, sql.String()+strings.Join(steps[1:], ""))
 }
 
 func TestAStoreOfTheFirstLayoutIsUpgraded(t *testing.T) {
@@ -53,7 +72,7 @@ func TestAStoreOfTheFirstLayoutIsUpgraded(t *testing.T) {
 	commits[2].Opened = []bide.Wait{{ID: "waiting.1", Kind: bide.WaitForEvent, Key: "evt:session:s:x", CreatedAt: now}, {ID: "waiting.2", Kind: bide.WaitQuestion, CreatedAt: now}}
 	commits[3].Opened = []bide.Wait{{ID: "a.1.12", Kind: bide.WaitForEvent, Key: "evt:session:s:*", CreatedAt: now}}
 	path := dbPath(t)
-	layout1(t, path, commits...)
+	layout(t, path, 1, commits...)
 
 	_, err := sqlite.Open(t.Context(), path, &sqlite.Options{ReadOnly: true})
 	wantFailure(t, "Open for reading", err, bide.CodeStoreReadOnly, path)
@@ -86,6 +105,77 @@ func TestAStoreOfTheFirstLayoutIsUpgraded(t *testing.T) {
 		t.Errorf("Claim = %v, %v, want %v", got, err, want)
 	}
 	must(t, s, running.Next(1), waiting.Next(1))
+}
+
+// TestRunsOfOlderLayoutsAreListedAndFed: what layout 4 finds by was not stored before.
+func TestRunsOfOlderLayoutsAreListedAndFed(t *testing.T) {
+	for version := 1; version <= 3; version++ {
+		tree := map[string]*storetest.Chain{}
+		for id, parent := range map[string]string{"root": "", "child": "root", "grandchild": "child", "orphan": "gone", "other": ""} {
+			c := storetest.NewChain(id)
+			c.Info.Parent, c.Info.Labels = parent, map[string]string{"name": id, "team": "é\""}
+			tree[id] = c
+		}
+		tree["root"].Info.Status, tree["child"].Info.Status, tree["grandchild"].Info.Status = bide.StatusWaiting, bide.StatusCompleted, bide.StatusWaiting
+		tree["other"].Info.Labels = nil
+		var commits []*bide.Commit
+		for i, id := range []string{"grandchild", "child", "orphan", "root", "other"} { // whatever the order
+			commits = append(commits, tree[id].Next(i+1))
+		}
+		commits[0].Opened = []bide.Wait{{ID: "grandchild.1", Kind: bide.WaitQuestion}, {ID: "grandchild.2", Kind: bide.WaitForEvent, Key: "k"}}
+		commits[3].Opened = []bide.Wait{{ID: "root.1", Kind: bide.WaitChild, Key: "run:child"}}
+		path := dbPath(t)
+		layout(t, path, version, commits...)
+		s := open(t, path, nil)
+		for _, test := range []struct {
+			query bide.RunQuery
+			want  []string
+		}{
+			{bide.RunQuery{Root: "root"}, []string{"root", "grandchild", "child"}},
+			{bide.RunQuery{Root: "orphan"}, []string{"orphan"}},
+			{bide.RunQuery{Root: "child"}, nil},
+			{bide.RunQuery{Labels: map[string]string{"team": "é\""}}, []string{"root", "orphan", "grandchild", "child"}},
+			{bide.RunQuery{Labels: map[string]string{"team": "é\"", "name": "child"}}, []string{"child"}},
+			{bide.RunQuery{Waiting: bide.WaitQuestion}, []string{"grandchild"}},
+			{bide.RunQuery{Order: bide.OrderUpdated}, []string{"other", "root", "orphan", "child", "grandchild"}},
+		} {
+			page, err := s.Runs(t.Context(), test.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range page.Runs {
+				got = append(got, r.ID)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("layout %d: Runs(%+v) = %q, want %q", version, test.query, got, test.want)
+			}
+		}
+		for _, test := range []struct {
+			query bide.WaitQuery
+			want  []string
+		}{{bide.WaitQuery{Root: "root"}, []string{"grandchild.1", "grandchild.2", "root.1"}}, {bide.WaitQuery{Run: "root"}, []string{"root.1"}}} {
+			page, err := s.Waits(t.Context(), test.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, w := range page.Waits {
+				got = append(got, w.ID)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("layout %d: Waits(%+v) = %q, want %q", version, test.query, got, test.want)
+			}
+		}
+		fed, err := s.Feed(t.Context(), bide.FeedQuery{})
+		if err != nil || len(fed.Records) != 15 || fed.Records[0].RunID != "grandchild" || string(fed.Records[14].Body) != string(commits[4].Records[4].Raw) {
+			t.Errorf("layout %d: Feed = %d records, %v, want the 15 in the order of writing", version, len(fed.Records), err)
+		}
+		if fed, err := s.Feed(t.Context(), bide.FeedQuery{Root: "root"}); err != nil || fed.Next != 15 {
+			t.Errorf("layout %d: Feed of a tree looks up to %d, %v, want 15", version, fed.Next, err)
+		}
+		must(t, s, tree["child"].Next(1), tree["other"].Next(1))
+	}
 }
 
 // claimQuery is what a worker asks for that has the workflow of every chain.

@@ -33,6 +33,9 @@ type place struct {
 func (p place) after(e *entry) place {
 	i := &e.info
 	p.at, p.status, p.version, p.driven, p.mailSeen = i.Position(), i.Status, i.Version, e.drives(&p), max(p.mailSeen, e.mailSeen)
+	if e.claims() {
+		p.fence = e.claimed
+	}
 	p.wakeAt, p.hasTimer = 0, !i.WakeAt.IsZero()
 	if p.hasTimer {
 		p.wakeAt = i.WakeAt.UnixMicro()

@@ -1,6 +1,9 @@
 package sqlite
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // Limits of one transaction. A single commit may be larger.
 const (
@@ -43,6 +46,26 @@ func (q *queue) signal() {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// gather gives the processor away until as many commits are queued as there were lately, those answered
+// and those queued since, or none comes any more. Callers who make one commit after the other would
+// else take turns in two groups, and flush twice as often.
+func (q *queue) gather(answered int) {
+	was := q.len()
+	want := answered + was
+	for idle := 0; idle < 50 && was < want; idle++ {
+		runtime.Gosched()
+		if n := q.len(); n > was {
+			was, idle = n, 0
+		}
+	}
+}
+
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.entries)
 }
 
 // take fills batch with the commits of the next transaction, oldest first. It

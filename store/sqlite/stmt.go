@@ -135,6 +135,15 @@ func (c *call) rows(each func(*sqlite3.Stmt) error) error {
 	return cmp.Or(err, c.reset())
 }
 
+// any runs a statement and reports whether it gives a row.
+func (c *call) any() (found bool, err error) {
+	err = c.rows(func(*sqlite3.Stmt) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
+
 // reset ends a statement of which not every row was read.
 func (c *call) reset() error {
 	if c.stmt == nil {

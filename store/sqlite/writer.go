@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 )
@@ -16,8 +17,14 @@ const (
 // writer is the committer: the one goroutine that writes, and its connection.
 type writer struct {
 	store       *Store
-	*statements // nil after the connection was given up
+	*statements               // nil after the connection was given up
+	flush       time.Duration // how long the last COMMIT took
 }
+
+// slowFlush is from where on it pays to let others come before a transaction begins: with 64 in flight,
+// it makes 1.2 times the commits per second at 1 ms a flush, and 1.3 times at 4 ms. With fast flushes it
+// would leave a processor idle.
+const slowFlush = 500 * time.Microsecond
 
 func (w *writer) use(conn *sqlite3.Conn) {
 	s := newStatements(conn)
@@ -29,6 +36,9 @@ func (w *writer) work(q *queue) {
 	var batch []*entry
 	for {
 		var more bool
+		if w.flush > slowFlush {
+			q.gather(len(batch))
+		}
 		if batch, more = q.take(batch); !more {
 			return
 		}
@@ -83,9 +93,11 @@ func (w *writer) transaction(batch []*entry) (err error) {
 			return w.failed(fmt.Errorf("%s: %w", e, err))
 		}
 	}
+	start := time.Now()
 	if err := w.query(sqlCommit).exec(); err != nil {
 		return w.failed(err)
 	}
+	w.flush = time.Since(start)
 	return nil
 }
 

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"runtime"
+	"strings"
+)
+
+// job is a command with its arguments.
+type job struct {
+	command string
+	args    []string
+}
+
+// slowDisk emulates a disk as clouds have it: each flush takes a millisecond
+// longer than in memory, and nothing else has a part in it.
+const slowDisk = " -flush 1ms -dir /dev/shm"
+
+// jobs lists what to run. With quick it shows that everything works, and roughly where things are.
+func jobs(quick bool) (out []job) {
+	lines := []string{
+		"throughput -repeats 5",
+		"latency -repeats 5 -quiet 60s",
+		"growth -repeats 3",
+		"scale -repeats 3",
+		"recovery -repeats 5",
+		"workers -repeats 5",
+		"peers -repeats 3",
+	}
+	slow := []string{
+		"throughput -repeats 5",
+		"latency -repeats 5 -quiet 60s",
+		"growth -repeats 3",
+		"scale -repeats 1",
+		"recovery -repeats 5",
+		"workers -repeats 5",
+		"peers -repeats 3 -n 500",
+	}
+	if quick {
+		lines = []string{
+			"throughput -repeats 1 -n 200 -inflight 1,64",
+			"latency -repeats 1 -n 20 -quiet 1s",
+			"growth -repeats 1 -steps 500 -turns 50",
+			"scale -repeats 1 -n 2000 -rest 1s -wakes 50 -span 2s",
+			"recovery -repeats 1 -n 100 -records 2000 -takeover=false",
+			"workers -repeats 1 -n 300",
+			"peers -repeats 1 -n 64 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
+		}
+		slow = []string{"throughput -repeats 1 -n 100 -inflight 1,64"}
+	}
+	if runtime.GOOS == "linux" { // the only place where flushes can be slowed down
+		for _, line := range slow {
+			lines = append(lines, line+slowDisk)
+		}
+	}
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		out = append(out, job{fields[0], fields[1:]})
+	}
+	return out
+}

@@ -1,0 +1,46 @@
+package bide
+
+import (
+	"context"
+	"time"
+)
+
+// Documents is what a store offers besides runs: small JSON documents by kind and
+// id, for what belongs to an installation and not to a run, such as flows, grants and tokens.
+type Documents interface {
+	// PutDocument stores a document. d.Rev is the revision that it replaces, 0 when it
+	// must not be there yet; the next revision is returned. It fails with ErrConflict
+	// when that is not the document's revision. It is durable when it returns.
+	PutDocument(ctx context.Context, d Document) (rev int64, err error)
+	// Document returns a document, or ErrNotFound.
+	Document(ctx context.Context, kind, id string) (*Document, error)
+	// Documents lists the documents of a kind by id, upwards.
+	Documents(ctx context.Context, q DocumentQuery) (*DocumentPage, error)
+	// DeleteDocument removes a document at a revision. It does nothing when there
+	// is none, and fails with ErrConflict when its revision is another one.
+	DeleteDocument(ctx context.Context, kind, id string, rev int64) error
+}
+
+// Document is a small JSON document.
+type Document struct {
+	Kind string `json:"kind"` // letters, digits, - and _
+	ID   string `json:"id"`   // within its kind; any text of at most 200 bytes
+	Rev  int64  `json:"rev"`  // from 1; a document that is deleted and stored again begins at 1 again
+	Body JSON   `json:"body"`
+	// UpdatedAt is the writer's time, to the microsecond.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// DocumentQuery selects documents.
+type DocumentQuery struct {
+	Kind   string
+	Prefix string // that ids begin with; empty for all
+	After  string // the id to go on after, from DocumentPage.Next
+	Limit  int    // as in RunQuery
+}
+
+// DocumentPage is one page of documents.
+type DocumentPage struct {
+	Documents []Document
+	Next      string // for DocumentQuery.After; empty at the end
+}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package tool
+
+import "os/exec"
+
+// ownGroup leaves a command as it is: only the process itself is killed.
+func ownGroup(*exec.Cmd) {}

@@ -89,9 +89,6 @@ func (l *local) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {
 		}
 		for i := range page.Runs {
 			r := &page.Runs[i]
-			if !s.Since.IsZero() && r.CreatedAt.Before(s.Since) { // and all that follow
-				return out, nil
-			}
 			if !s.Match(r) || internalRun(r) && !q.Internal && len(s.Workflows) == 0 {
 				continue
 			}

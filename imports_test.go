@@ -39,7 +39,8 @@ var layout = map[string][]string{
 	"gateway":         {".", "agent", "artifact", "flow", "ledger", "mcp", "schedule", "tool", "web", "worker"},
 	"client":          {"."},
 	"web":             {},
-	"internal/cli":    {"*", "store/*", "llm/*", "flow/flowtest"},
+	"internal/search": {"."},
+	"internal/cli":    {"*", "store/*", "llm/*", "flow/flowtest", "internal/search"},
 	"cmd/*":           {"internal/cli"},
 	"examples/*":      {"*", "store/*", "llm/*"},
 }

@@ -88,21 +88,29 @@ func (w *watcher) follow(commits []*Commit) (bool, error) {
 }
 
 // Await waits until a run has ended, whichever process drives it, and returns
-// it. It fails with ErrNotFound, the store's error, or ctx's.
+// it. It fails with ErrNotFound, the store's error, or ctx's. For a run that this process
+// drives it reads nothing from the store.
 func (rt *Runtime) Await(ctx context.Context, runID string) (*Run, error) {
-	run, err := rt.Get(ctx, runID)
-	if err != nil || run.Status.Final() {
-		return run, err
+	news := rt.listen(func(c *Commit) bool { return c.RunID == runID && (c.Info.Status.Final() || c.Delete) })
+	defer news.stop()
+	s := rt.open(runID)
+	defer rt.release(s)
+	if len(s.ticking) > 0 { // a tick at work here will tell
+		news.wait(ctx)
 	}
-	for _, err := range rt.Watch(ctx, runID, run.Seq+1) {
-		if err != nil {
-			return nil, err
+	for ctx.Err() == nil {
+		for _, c := range news.take() {
+			if run := s.at(c.Info.Position()); run != nil {
+				return run, nil
+			}
 		}
+		run, err := rt.Get(ctx, runID)
+		if err != nil || run.Status.Final() {
+			return run, err
+		}
+		news.wait(ctx)
 	}
-	if err := context.Cause(ctx); err != nil {
-		return nil, err
-	}
-	return rt.Get(ctx, runID)
+	return nil, context.Cause(ctx)
 }
 
 // FeedEntry is a record of any run.

@@ -95,18 +95,18 @@ func (rt *Runtime) Await(ctx context.Context, runID string) (*Run, error) {
 	defer news.stop()
 	s := rt.open(runID)
 	defer rt.release(s)
-	if len(s.ticking) > 0 { // a tick at work here will tell
-		news.wait(ctx)
-	}
 	for ctx.Err() == nil {
-		for _, c := range news.take() {
+		commits := news.take()
+		for _, c := range commits {
 			if run := s.at(c.Info.Position()); run != nil {
 				return run, nil
 			}
 		}
-		run, err := rt.Get(ctx, runID)
-		if err != nil || run.Status.Final() {
-			return run, err
+		if len(commits) > 0 || len(s.ticking) == 0 { // else a tick at work here will tell
+			run, err := rt.Get(ctx, runID)
+			if err != nil || run.Status.Final() {
+				return run, err
+			}
 		}
 		news.wait(ctx)
 	}

@@ -39,6 +39,7 @@ var layout = map[string][]string{
 	"gateway":         {".", "agent", "artifact", "flow", "ledger", "mcp", "schedule", "tool", "web", "worker"},
 	"client":          {"."},
 	"web":             {},
+	"internal/search": {"."},
 	"internal/cli":    {"*", "store/*", "llm/*", "flow/flowtest"},
 	"cmd/*":           {"internal/cli"},
 	"examples/*":      {"*", "store/*", "llm/*"},

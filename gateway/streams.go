@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"sync"
@@ -98,16 +99,16 @@ func (s *Server) streamRun(ctx context.Context, in *streamRun) (*huma.StreamResp
 		send(entry{event: "end", data: api.End{RunID: in.Run, Status: ended.Status}})
 		return nil
 	}
-	return s.stream(records, s.deltas(in.Run))
+	return s.live(in.Run, records)
 }
 
-// deltas is the source of what models say while they say it; nil without any.
-func (s *Server) deltas(runID string) source {
+// live adds what models say while they say it, from now on.
+func (s *Server) live(runID string, records source) (*huma.StreamResponse, error) {
 	if s.opts.Deltas == nil {
-		return nil
+		return s.stream(records, nil)
 	}
-	return func(ctx context.Context, send func(entry) bool) error {
-		sub := s.opts.Deltas.Subscribe(runID)
+	sub := s.opts.Deltas.Subscribe(runID)
+	out, err := s.stream(records, func(ctx context.Context, send func(entry) bool) error {
 		defer sub.Close()
 		for e := range sub.Events(ctx) {
 			if !send(entry{event: "delta", data: e}) {
@@ -115,7 +116,11 @@ func (s *Server) deltas(runID string) source {
 			}
 		}
 		return nil
+	})
+	if err != nil {
+		sub.Close()
 	}
+	return out, err
 }
 
 func (s *Server) streamTree(ctx context.Context, in *streamRun) (*huma.StreamResponse, error) {
@@ -265,7 +270,7 @@ func (s *Server) pump(ctx context.Context, out *sse, entries, others <-chan entr
 	for {
 		select {
 		case e, more := <-entries:
-			if err := putSome(e, more, entries, put); err != nil {
+			if err := errors.Join(putReady(others, put), putSome(e, more, entries, put)); err != nil {
 				return err
 			}
 			if !more {
@@ -295,6 +300,16 @@ func (s *Server) pump(ctx context.Context, out *sse, entries, others <-chan entr
 		if err := out.flush(); err != nil {
 			return err
 		}
+	}
+}
+
+// putReady puts what is ready: what a model said comes before the record of it.
+func putReady(from <-chan entry, put func(entry) error) error {
+	select {
+	case e, more := <-from:
+		return putSome(e, more, from, put)
+	default:
+		return nil
 	}
 }
 

@@ -41,7 +41,7 @@ var layout = map[string][]string{
 	"client":          {".", "gateway/api", "llm", "schedule"},
 	"web":             {},
 	"internal/search": {"."},
-	"internal/cli":    {"*", "store/*", "llm/*", "flow/flowtest"},
+	"internal/cli":    {"*", "store/*", "llm/*", "flow/flowtest", "internal/search"},
 	"cmd/*":           {"internal/cli"},
 	"examples/*":      {"*", "store/*", "llm/*"},
 }

@@ -39,7 +39,6 @@ type listRuns struct {
 	Paged
 	Search   string `query:"q" maxLength:"2000" doc:"a search"`
 	Internal bool   `query:"internal" doc:"with runs of bide itself: schedules and kept flows"`
-	Root     string `query:"root" maxLength:"200" doc:"only that run and all below it"`
 }
 
 // maxLooked bounds how many runs one request looks at. The cursor of its page goes on.
@@ -52,8 +51,8 @@ func (s *Server) listRuns(ctx context.Context, in *listRuns) (*result[api.RunPag
 	}
 	v := s.sight(ctx, auth.View)
 	rq := v.narrow(q.RunQuery())
-	rq.Root, rq.Limit, rq.Cursor, rq.CreatedFrom, rq.CreatedTo = in.Root, 1000, in.Cursor, q.Since, q.Until
-	if q.SetAside || len(q.Words) == 0 && len(q.Statuses) < 2 && in.Limit < 1000 {
+	rq.Limit, rq.Cursor = 1000, in.Cursor
+	if len(q.Words) == 0 && len(q.Statuses) < 2 { // most of what the store gives is wanted
 		rq.Limit = max(in.Limit, 100)
 	}
 	out := &api.RunPage{Runs: []bide.RunInfo{}}
@@ -90,7 +89,10 @@ func (s *Server) listRuns(ctx context.Context, in *listRuns) (*result[api.RunPag
 // narrow lets the store leave out what is not seen, as far as it can.
 func (v *sight) narrow(q bide.RunQuery) bide.RunQuery {
 	if v.p.Namespace != "" {
-		q.Labels = map[string]string{auth.NamespaceLabel: v.p.Namespace}
+		if q.Labels == nil {
+			q.Labels = map[string]string{}
+		}
+		q.Labels[auth.NamespaceLabel] = v.p.Namespace
 	}
 	if len(v.p.Workflows) == 1 && q.Workflow == "" {
 		q.Workflow = v.p.Workflows[0]

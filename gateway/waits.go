@@ -231,8 +231,7 @@ func (s *Server) answerWait(ctx context.Context, in *answerWait) (*result[api.Ac
 
 // answerIn takes the answer out of a body: some kinds have it in a member, for others it is the body.
 func answerIn(w *bide.Wait, body json.RawMessage) (bide.JSON, error) {
-	switch w.Kind {
-	case bide.WaitToolApproval, bide.WaitBudget, bide.WaitAttention, bide.WaitJob:
+	if api.AnswerIsBody(w.Kind) {
 		return body, nil
 	}
 	var members map[string]json.RawMessage

@@ -132,8 +132,8 @@ func TestATreeBelongsToTheNamespaceOfItsFirstRun(t *testing.T) {
 		if may, err := trees.May(t.Context(), acme, auth.Operate, run); may || err != nil {
 			t.Errorf("a viewer may operate: %v, %v", may, err)
 		}
-		if ns, err := trees.Namespace(t.Context(), run.ID); ns != "acme" || err != nil {
-			t.Errorf("namespace = %q, %v", ns, err)
+		if root, err := trees.Root(t.Context(), run.ID); err != nil || root.ID != parent.ID || root.Workflow != "parent" || root.Labels[auth.NamespaceLabel] != "acme" {
+			t.Errorf("root = %+v, %v", root, err)
 		}
 	}
 	if got, err := trees.SeesRun(t.Context(), none, "gone"); got || err != nil {

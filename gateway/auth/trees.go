@@ -51,17 +51,14 @@ func (t *Trees) SeesRun(ctx context.Context, p *Principal, runID string) (bool, 
 	return t.seesRoot(ctx, p, root)
 }
 
-// Namespace is the one that a run belongs to, or ErrNotFound.
-func (t *Trees) Namespace(ctx context.Context, runID string) (string, error) {
+// Root is what decides about the tree that a run belongs to: id, workflow and labels of its first run. It fails with ErrNotFound
+// when one of them is gone.
+func (t *Trees) Root(ctx context.Context, runID string) (*bide.RunInfo, error) {
 	run, err := t.rt.Get(ctx, runID)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	info, err := t.root(ctx, run.Root)
-	if err != nil {
-		return "", err
-	}
-	return info.Labels[NamespaceLabel], nil
+	return t.root(ctx, run.Root)
 }
 
 func (t *Trees) seesRoot(ctx context.Context, p *Principal, root string) (bool, error) {

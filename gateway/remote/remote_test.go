@@ -58,7 +58,7 @@ func newHost(t *testing.T, workflows ...bide.Workflow) *host {
 	server := httptest.NewServer(h.guard.Protect(pool.Handler()))
 	t.Cleanup(server.Close)
 	h.url = server.URL
-	w, err := worker.New(h.Runtime, store, nil)
+	w, err := worker.New(h.Runtime, store, &worker.Options{Grace: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/problem"
 )
 
@@ -65,7 +66,7 @@ func New(docs bide.Documents, opts *Options) *Guard {
 	g := &Guard{tokens: NewTokens(docs, o.Now), opts: o, slow: newBackoff(o.Now), known: newBounded[string, bool](20_000),
 		rates: newBounded[string, *rate.Limiter](10_000), cross: http.NewCrossOriginProtection()}
 	g.cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problem.Write(w, problem.New(http.StatusForbidden, string(bide.CodeForbidden), "the request comes from a page of another origin"))
+		problem.Write(w, problem.New(bide.CodeForbidden, "the request comes from a page of another origin"))
 	}))
 	return g
 }
@@ -118,13 +119,11 @@ func Check(ctx context.Context, right Right) error {
 }
 
 func unauthenticated(detail string) error {
-	return problem.New(http.StatusUnauthorized, problem.Unauthenticated, detail)
+	return problem.New(api.CodeUnauthenticated, detail)
 }
 
 func tooMany(detail string, after time.Duration) error {
-	p := problem.New(http.StatusTooManyRequests, problem.TooManyRequests, detail)
-	p.RetryAfter = after
-	return p
+	return &problem.Later{Problem: problem.New(api.CodeTooMany, detail), After: after}
 }
 
 // principal finds out who makes a request.

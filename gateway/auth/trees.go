@@ -5,19 +5,20 @@ import (
 	"errors"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/schedule"
 )
 
 // Trees says who sees which run. The first run of a tree decides for all of it: children may carry
-// other labels, or be of other workflows. What decides never changes, so it is remembered.
+// other labels, or be of other workflows. A schedule is not counted: a run that it starts is the first of its tree.
+// What decides never changes, so it is remembered.
 type Trees struct {
 	rt    *bide.Runtime
-	roots *bounded[string, string]        // by run
-	first *bounded[string, *bide.RunInfo] // by root; workflow and labels only
+	first *bounded[string, *bide.RunInfo] // by run: the first of its tree, with workflow and labels only
 }
 
 // NewTrees returns the trees of a runtime's store.
 func NewTrees(rt *bide.Runtime) *Trees {
-	return &Trees{rt: rt, roots: newBounded[string, string](10_000), first: newBounded[string, *bide.RunInfo](10_000)}
+	return &Trees{rt: rt, first: newBounded[string, *bide.RunInfo](20_000)}
 }
 
 // May reports whether a principal has a right and sees the run.
@@ -30,61 +31,57 @@ func (t *Trees) May(ctx context.Context, p *Principal, right Right, run *bide.Ru
 
 // Sees reports whether a principal sees a run.
 func (t *Trees) Sees(ctx context.Context, p *Principal, run *bide.RunInfo) (bool, error) {
-	if run.Root == run.ID {
+	if run.Parent == "" {
 		return p.Sees(run), nil
 	}
-	return t.seesRoot(ctx, p, run.Root)
+	return t.SeesRun(ctx, p, run.ID)
 }
 
 // SeesRun is Sees for a run that only the id is known of, as in a feed or a listing of
 // waits. A run that is gone is not seen.
 func (t *Trees) SeesRun(ctx context.Context, p *Principal, runID string) (bool, error) {
-	root, ok := t.roots.get(runID)
-	if !ok {
-		run, err := t.rt.Get(ctx, runID)
-		if err != nil {
-			return false, gone(err)
-		}
-		root = run.Root
-		t.roots.change(runID, func(string) string { return root })
+	root, err := t.Root(ctx, runID)
+	if errors.Is(err, bide.ErrNotFound) {
+		return false, nil
 	}
-	return t.seesRoot(ctx, p, root)
+	if err != nil {
+		return false, err
+	}
+	return p.Sees(root), nil
 }
 
-// Root is what decides about the tree that a run belongs to: id, workflow and labels of its first run. It fails with ErrNotFound
-// when one of them is gone.
+// Root returns what decides about the tree that a run belongs to: id, workflow and labels of its first run. It fails with ErrNotFound
+// when that or the run is gone.
 func (t *Trees) Root(ctx context.Context, runID string) (*bide.RunInfo, error) {
+	if root, ok := t.first.get(runID); ok {
+		return root, nil
+	}
 	run, err := t.rt.Get(ctx, runID)
 	if err != nil {
 		return nil, err
 	}
-	return t.root(ctx, run.Root)
-}
-
-func (t *Trees) seesRoot(ctx context.Context, p *Principal, root string) (bool, error) {
-	info, err := t.root(ctx, root)
-	if err != nil {
-		return false, gone(err)
-	}
-	return p.Sees(info), nil
-}
-
-func (t *Trees) root(ctx context.Context, root string) (*bide.RunInfo, error) {
-	if info, ok := t.first.get(root); ok {
-		return info, nil
-	}
-	run, err := t.rt.Get(ctx, root)
-	if err != nil {
+	if run, err = t.climb(ctx, run); err != nil {
 		return nil, err
 	}
-	info := &bide.RunInfo{ID: root, Root: root, Workflow: run.Workflow, Labels: run.Labels}
-	t.first.change(root, func(*bide.RunInfo) *bide.RunInfo { return info })
-	return info, nil
+	root := &bide.RunInfo{ID: run.ID, Root: run.ID, Workflow: run.Workflow, Labels: run.Labels}
+	t.first.change(runID, func(*bide.RunInfo) *bide.RunInfo { return root })
+	return root, nil
 }
 
-func gone(err error) error {
-	if errors.Is(err, bide.ErrNotFound) {
-		return nil
+// climb goes up to the first run of a tree.
+func (t *Trees) climb(ctx context.Context, run *bide.Run) (*bide.Run, error) {
+	if run.Parent == "" {
+		return run, nil
 	}
-	return err
+	top, err := t.rt.Get(ctx, run.Root)
+	if err != nil || top.Workflow != schedule.Workflow {
+		return top, err
+	}
+	for { // as deep as a tree may be
+		parent, err := t.rt.Get(ctx, run.Parent)
+		if err != nil || parent.ID == top.ID {
+			return run, err
+		}
+		run = parent
+	}
 }

@@ -1,5 +1,5 @@
-// Package problem says in HTTP what went wrong: bodies of the form of RFC 9457, with
-// types that clients can branch on. It must not know any operation.
+// Package problem answers requests with what went wrong (api.Problem), for the handlers beside the operations of
+// the API. It must not know any of them.
 package problem
 
 import (
@@ -7,45 +7,34 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 )
 
-// Problem is the body of an answer that is not a success.
-type Problem struct {
-	Type   string `json:"type"` // urn:bide:problem: and a code, such as not_found
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
-	// Code is the last part of Type.
-	Code     string         `json:"code"`
-	Run      string         `json:"run_id,omitempty"`
-	Wait     string         `json:"wait_id,omitempty"`
-	Faults   []bide.Fault   `json:"faults,omitempty"`
-	Decision *bide.Decision `json:"decision,omitempty"` // with already_decided: who answered, when and what
-	// RetryAfter, when not zero, goes into the header of that name, in whole seconds.
-	RetryAfter time.Duration `json:"-"`
+// Stale is the code of a problem with what is no longer the caller's.
+const Stale bide.Code = "stale"
+
+// Later is a problem that ends by itself.
+type Later struct {
+	*api.Problem
+	// After is when to try again; it goes into the header Retry-After, in whole seconds.
+	After time.Duration
 }
 
-// Codes of problems that the kernel has none for.
-const (
-	Unauthenticated = "unauthenticated" // no credentials, or none that count
-	TooManyRequests = "too_many_requests"
-	TooLarge        = "too_large"
-	Stale           = "stale" // what the request is about is no longer the caller's
-	Internal        = "internal"
-)
+// Unwrap returns the problem.
+func (l *Later) Unwrap() error { return l.Problem }
 
-const typePrefix = "urn:bide:problem:"
-
-// New makes a problem of a status, a code and a sentence for people.
-func New(status int, code, detail string) *Problem {
-	return &Problem{Type: typePrefix + code, Title: http.StatusText(status), Status: status, Detail: detail, Code: code}
+// New makes a problem of a code and a sentence for people. A code without a status of its own is an internal error.
+func New(code bide.Code, detail string) *api.Problem {
+	status := statuses[code]
+	if status == 0 {
+		status = http.StatusInternalServerError
+	}
+	return api.NewProblem(status, code, detail)
 }
-
-// Error returns the detail.
-func (p *Problem) Error() string { return p.Detail }
 
 var statuses = map[bide.Code]int{
 	bide.CodeNotFound:        http.StatusNotFound,
@@ -53,7 +42,7 @@ var statuses = map[bide.Code]int{
 	bide.CodeConflict:        http.StatusConflict,
 	bide.CodeFenced:          http.StatusConflict,
 	bide.CodeKeyReused:       http.StatusConflict,
-	bide.CodeCommandReused:   http.StatusConflict,
+	bide.CodeCommandReused:   http.StatusUnprocessableEntity,
 	bide.CodeAlreadyDecided:  http.StatusConflict,
 	bide.CodeWrongStatus:     http.StatusConflict,
 	bide.CodeDiverged:        http.StatusConflict,
@@ -68,49 +57,52 @@ var statuses = map[bide.Code]int{
 	bide.CodeStoreReadOnly:   http.StatusServiceUnavailable,
 	bide.CodeStoreFull:       http.StatusInsufficientStorage,
 	bide.CodeStoreClosed:     http.StatusServiceUnavailable,
+
+	api.CodeBadRequest:      http.StatusBadRequest,
+	api.CodeUnauthenticated: http.StatusUnauthorized,
+	api.CodeTooLarge:        http.StatusRequestEntityTooLarge,
+	api.CodeTooMany:         http.StatusTooManyRequests,
+	Stale:                   http.StatusConflict,
 }
 
-// Of makes a problem of any error: a Problem is itself, a bide.Error has the status of its code,
-// and everything else is an internal error of which the client learns nothing more.
-func Of(err error) *Problem {
-	var p *Problem
+// Of makes a problem of any error: a problem is itself, a bide.Error has the status of its code,
+// and of everything else the client learns no more than that it is an internal error.
+func Of(err error) *api.Problem {
+	var p *api.Problem
 	var large *http.MaxBytesError
 	var e *bide.Error
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &large):
-		return New(http.StatusRequestEntityTooLarge, TooLarge, "the body has more than "+strconv.FormatInt(large.Limit, 10)+" bytes")
+		return New(api.CodeTooLarge, "the body has more than "+strconv.FormatInt(large.Limit, 10)+" bytes")
 	case !errors.As(err, &e):
-		return New(http.StatusInternalServerError, Internal, "something went wrong here; the server's log says what")
+		return New(api.CodeInternal, "something went wrong in the server; its log says what")
 	}
-	status := statuses[e.Code]
-	if status == 0 {
-		status = http.StatusInternalServerError
+	p = New(e.Code, e.Message)
+	p.Run, p.Wait, p.Faults, p.Decision = e.Run, e.Wait, e.Faults, e.Decision
+	if e.Err != nil && p.Status < http.StatusInternalServerError {
+		p.Detail = strings.TrimPrefix(p.Detail+": "+e.Err.Error(), ": ")
 	}
-	out := New(status, string(e.Code), e.Message)
-	out.Run, out.Wait, out.Faults, out.Decision = e.Run, e.Wait, e.Faults, e.Decision
-	if out.Detail == "" || e.Err != nil && status < http.StatusInternalServerError {
-		out.Detail = e.Error()
-	}
-	return out
+	return p
 }
 
 // Write answers a request with the problem of err.
 func Write(w http.ResponseWriter, err error) {
 	p := Of(err)
 	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Type", p.ContentType(""))
 	h.Set("Cache-Control", "no-store")
-	if p.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
+	var later *Later
+	if errors.As(err, &later) {
+		h.Set("Retry-After", strconv.FormatInt(int64((later.After+time.Second-1)/time.Second), 10))
 	}
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
 	body, err := json.Marshal(p)
 	if err != nil {
-		body = []byte(`{"type":"urn:bide:problem:internal","code":"internal","status":500}`)
+		body = []byte(`{"type":"` + api.ProblemType + `internal","code":"internal","status":500}`)
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // a client that is gone reads nothing
@@ -138,10 +130,10 @@ func Read(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
 		if errors.As(err, &large) {
 			return err
 		}
-		return New(http.StatusBadRequest, string(bide.CodeInvalidInput), "the body is not the JSON that is expected here: "+err.Error())
+		return New(api.CodeBadRequest, "the body is not the JSON that is expected here: "+err.Error())
 	}
 	if dec.More() {
-		return New(http.StatusBadRequest, string(bide.CodeInvalidInput), "the body goes on after the JSON value")
+		return New(api.CodeBadRequest, "the body goes on after the JSON value")
 	}
 	return nil
 }

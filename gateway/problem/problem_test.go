@@ -11,16 +11,16 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/problem"
 )
 
 func TestErrorsBecomeProblemsWithStableTypes(t *testing.T) {
-	slow := problem.New(http.StatusTooManyRequests, problem.TooManyRequests, "slower")
-	slow.RetryAfter = 1500 * time.Millisecond
+	slow := &problem.Later{Problem: problem.New(api.CodeTooMany, "slower"), After: 1500 * time.Millisecond}
 	for _, c := range []struct {
 		err    error
 		status int
-		code   string
+		code   bide.Code
 		header string
 		value  string
 	}{
@@ -31,16 +31,16 @@ func TestErrorsBecomeProblemsWithStableTypes(t *testing.T) {
 		{bide.Errorf(bide.CodeInvalidAnswer, "bad"), 422, "invalid_answer", "", ""},
 		{bide.Errorf(bide.CodeCorrupt, "broken"), 500, "corrupt", "", ""},
 		{&http.MaxBytesError{Limit: 5}, 413, "too_large", "", ""},
-		{slow, 429, "too_many_requests", "Retry-After", "2"},
-		{problem.New(401, problem.Unauthenticated, "who?"), 401, "unauthenticated", "WWW-Authenticate", "Bearer"},
+		{slow, 429, "too_many", "Retry-After", "2"},
+		{problem.New(api.CodeUnauthenticated, "who?"), 401, "unauthenticated", "WWW-Authenticate", "Bearer"},
 	} {
 		rec := httptest.NewRecorder()
 		problem.Write(rec, c.err)
-		var p problem.Problem
+		var p api.Problem
 		if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil {
 			t.Fatal(err)
 		}
-		if rec.Code != c.status || p.Status != c.status || p.Code != c.code || p.Type != "urn:bide:problem:"+c.code {
+		if rec.Code != c.status || p.Status != c.status || p.Code != c.code || p.Type != "urn:bide:problem:"+string(c.code) {
 			t.Errorf("problem of %v = %d %+v, want %d %s", c.err, rec.Code, p, c.status, c.code)
 		}
 		if c.header != "" && rec.Header().Get(c.header) != c.value {

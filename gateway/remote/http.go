@@ -105,7 +105,7 @@ func (p *Pool) about(w http.ResponseWriter, r *http.Request, in any, do func(as 
 	}
 	switch {
 	case !do(auth.From(r.Context()), r.PathValue("id")):
-		problem.Write(w, problem.New(http.StatusConflict, problem.Stale, errStale.Error()))
+		problem.Write(w, problem.New(problem.Stale, errStale.Error()))
 	case reply == nil:
 		w.WriteHeader(http.StatusNoContent)
 	default:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/problem"
 )
@@ -170,14 +171,14 @@ func (h *Hooks) take(w http.ResponseWriter, r *http.Request) (string, error) {
 	}
 	k, _, err := get[Hook](r.Context(), h.store, hookKind, r.PathValue("id"))
 	if errors.Is(err, bide.ErrNotFound) || errors.Is(err, bide.ErrInvalidInput) {
-		return "", problem.New(http.StatusUnauthorized, problem.Unauthenticated, ErrSignature.Error())
+		return "", problem.New(api.CodeUnauthenticated, ErrSignature.Error())
 	}
 	if err != nil {
 		return "", err
 	}
 	id, err := styles[k.Style](r.Header, []string{k.Secret}, h.now(), body)
 	if err != nil {
-		return "", problem.New(http.StatusUnauthorized, problem.Unauthenticated, ErrSignature.Error())
+		return "", problem.New(api.CodeUnauthenticated, ErrSignature.Error())
 	}
 	if !json.Valid(body) {
 		return "", bide.Errorf(bide.CodeInvalidInput, "the body is not JSON")

@@ -64,7 +64,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":9007199254740993},"labels":{"a":"b"}}`, status: 201,
 			want: map[string]string{"vars.input.amount": "9007199254740993", "actor": "operator", "labels.a": "b"}},
 		{op: "start-run", as: "operator@acme", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"key":"k","session":"s"}`, status: 201,
-			want: map[string]string{"labels": `{"bide.namespace":"acme"}`, "key": "acme/k", "session": "acme/s"}},
+			want: map[string]string{"labels": `{"bide.namespace":"acme"}`, "key": "_acme_k", "session": "_acme_s"}},
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"key":"order-1"}`, status: 409, want: map[string]string{"code": "key_reused"}},
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":12},"run_id":"{foreign}"}`, status: 409, want: map[string]string{"code": "exists"}},
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":"much"}}`, status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "/amount"}},

@@ -39,7 +39,6 @@ type listRuns struct {
 	Paged
 	Search   string `query:"q" maxLength:"2000" doc:"a search"`
 	Internal bool   `query:"internal" doc:"with runs of bide itself: schedules and kept flows"`
-	Root     string `query:"root" maxLength:"200" doc:"only that run and all below it"`
 }
 
 // maxLooked bounds how many runs one request looks at. The cursor of its page goes on.
@@ -52,8 +51,8 @@ func (s *Server) listRuns(ctx context.Context, in *listRuns) (*result[api.RunPag
 	}
 	v := s.sight(ctx, auth.View)
 	rq := v.narrow(q.RunQuery())
-	rq.Root, rq.Limit, rq.Cursor, rq.CreatedFrom, rq.CreatedTo = in.Root, 1000, in.Cursor, q.Since, q.Until
-	if q.SetAside || len(q.Words) == 0 && len(q.Statuses) < 2 && in.Limit < 1000 {
+	rq.Limit, rq.Cursor = 1000, in.Cursor
+	if len(q.Words) == 0 && len(q.Statuses) < 2 { // most of what the store gives is wanted
 		rq.Limit = max(in.Limit, 100)
 	}
 	out := &api.RunPage{Runs: []bide.RunInfo{}}
@@ -90,7 +89,10 @@ func (s *Server) listRuns(ctx context.Context, in *listRuns) (*result[api.RunPag
 // narrow lets the store leave out what is not seen, as far as it can.
 func (v *sight) narrow(q bide.RunQuery) bide.RunQuery {
 	if v.p.Namespace != "" {
-		q.Labels = map[string]string{auth.NamespaceLabel: v.p.Namespace}
+		if q.Labels == nil {
+			q.Labels = map[string]string{}
+		}
+		q.Labels[auth.NamespaceLabel] = v.p.Namespace
 	}
 	if len(v.p.Workflows) == 1 && q.Workflow == "" {
 		q.Workflow = v.p.Workflows[0]
@@ -123,17 +125,14 @@ func (s *Server) startRun(ctx context.Context, in *startRun) (*started, error) {
 	if ours(b.Workflow) {
 		return nil, bide.Errorf(bide.CodeForbidden, "runs of %s are started by bide itself", b.Workflow)
 	}
-	labels, err := v.stamped(b.Labels)
+	labels, err := v.p.Starts(b.Workflow, b.Labels)
 	if err != nil {
-		return nil, err
-	}
-	if err := v.mayBegin(b.Workflow, labels); err != nil {
 		return nil, err
 	}
 	if b.Timeout < 0 {
 		return nil, &bide.Error{Code: bide.CodeInvalidInput, Message: "the run cannot be started", Faults: []bide.Fault{{Path: "timeout", Message: "is negative"}}}
 	}
-	opts := &bide.StartOptions{Command: in.command(ctx, b.Reason), RunID: b.RunID, Key: v.p.Scoped(b.Key), Session: v.p.Scoped(b.Session),
+	opts := &bide.StartOptions{Command: in.command(ctx, b.Reason), RunID: v.p.Scoped(b.RunID), Key: v.p.Scoped(b.Key), Session: v.p.Scoped(b.Session),
 		Labels: labels, Timeout: time.Duration(b.Timeout), MaxSteps: b.MaxSteps}
 	run, err := s.library.start(ctx, b.Workflow, b.Version, b.Input, opts)
 	if err != nil {

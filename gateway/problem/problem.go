@@ -62,6 +62,10 @@ var statuses = map[bide.Code]int{
 	api.CodeUnauthenticated: http.StatusUnauthorized,
 	api.CodeTooLarge:        http.StatusRequestEntityTooLarge,
 	api.CodeTooMany:         http.StatusTooManyRequests,
+	api.CodeNoRoute:         http.StatusNotFound,
+	api.CodeMethod:          http.StatusMethodNotAllowed,
+	api.CodeTimeout:         http.StatusServiceUnavailable,
+	api.CodeUnavailable:     http.StatusServiceUnavailable,
 	Stale:                   http.StatusConflict,
 }
 

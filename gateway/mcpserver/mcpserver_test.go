@@ -177,7 +177,8 @@ func TestAClientRunsAWorkflowWithAWaitFromStartToEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev := bide.Must(gateway.New(s.rt, s.store, &gateway.Options{Authenticate: gateway.Loopback("token:boss")}))
+	anyone := &auth.Principal{Actor: "token:boss", Roles: []auth.Role{auth.Administrator}}
+	dev := bide.Must(gateway.New(s.rt, s.store, &gateway.Options{Authenticate: auth.New(s.store, &auth.Options{Anonymous: anyone}).Protect}))
 	t.Cleanup(dev.Close)
 	for name, c := range map[string]*client{
 		"http":      s.connect(t, admin),

@@ -119,6 +119,8 @@ func (s *Set) seek(ctx context.Context, t *Tool, p *payload, call *bide.Invocati
 		return nil, judgement{Ask, "it has to be decided again: " + stale.Error(), j.approval}
 	case found != nil:
 		return found, j
+	case p.Ask:
+		return nil, judgement{Ask, "whoever planned the call wants a decision", j.approval}
 	}
 	sum, err := bide.ArgsSHA256(t.Name, args)
 	if err != nil {

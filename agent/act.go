@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -92,7 +90,10 @@ func (a *Agent) calls(s *state, r *llm.Response) (bide.StepPlan, error) {
 		return bide.StepPlan{}, err
 	}
 	refused := map[int]string{}
-	counts, over := s.repeats(r, refused)
+	over, err := s.repeats(r, refused)
+	if err != nil {
+		return bide.StepPlan{}, err
+	}
 	if over != nil && s.limits.OnReached == ReachedAsk {
 		return bide.Go(nodeBudget).Set("reached", over).Set("back", nodeAct), nil
 	}
@@ -123,33 +124,37 @@ func (a *Agent) calls(s *state, r *llm.Response) (bide.StepPlan, error) {
 	before := s.used
 	s.used.ToolCalls += int64(len(t.calls) - len(refused))
 	s.tell(s.limits.warnings(before, s.used))
-	for _, sum := range slices.Sorted(maps.Keys(counts)) {
-		out = out.Set("repeated."+sum, counts[sum])
-	}
 	if s.run.Vars.Has("grant") {
 		out = out.Delete("grant")
 	}
 	return out, nil
 }
 
-// repeats counts the calls by what they are, and refuses those that were made too often.
-func (s *state) repeats(r *llm.Response, refused map[int]string) (counts map[string]int64, over *verdict) {
-	counts = map[string]int64{}
-	for i, c := range r.ToolCalls() {
-		sum := sha256.Sum256([]byte(c.Name + "\n" + argsOf(&c)))
-		key := hex.EncodeToString(sum[:8])
-		n, err := bide.Get[int64](s.run.Vars, "repeated."+key)
-		if _, seen := counts[key]; seen || err != nil {
-			n = counts[key]
+// repeats refuses the calls that were made too often among the last answers, of which it looks at four for each time that is allowed.
+func (s *state) repeats(r *llm.Response, refused map[int]string) (over *verdict, err error) {
+	counts := map[string]int64{}
+	answers := 4 * s.limits.Repeats
+	for i := len(s.messages) - 2; i >= 0 && answers > 0; i-- {
+		var m llm.Message
+		if err := json.Unmarshal(s.messages[i], &m); err != nil {
+			return nil, err
 		}
-		if n >= s.limits.Repeats {
-			over = &verdict{Reached: ExitRepeats, Message: fmt.Sprintf("%s was called %d times with the same arguments", c.Name, n)}
-			refused[i] = "The call was not made again: " + over.Message + ". Answer with what you have."
+		if m.Role != llm.RoleAssistant {
 			continue
 		}
-		counts[key] = n + 1
+		answers--
+		for _, c := range m.ToolCalls() {
+			counts[c.Name+" "+argsOf(&c)]++
+		}
 	}
-	return counts, over
+	for i, c := range r.ToolCalls() {
+		key := c.Name + " " + argsOf(&c)
+		if counts[key]++; counts[key] > s.limits.Repeats {
+			over = &verdict{Reached: ExitRepeats, Message: fmt.Sprintf("%s was called %d times with the same arguments", c.Name, s.limits.Repeats)}
+			refused[i] = "The call was not made again: " + over.Message + ". Answer with what you have."
+		}
+	}
+	return over, nil
 }
 
 // make plans the effects of a turn.

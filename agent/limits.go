@@ -12,7 +12,8 @@ import (
 type Limits struct {
 	// Iterations is how often this agent may ask its model. Defaults to 50.
 	Iterations int64 `json:"iterations,omitempty"`
-	// Repeats is how often it may make the same call, of the same tool with the same arguments. Defaults to 5.
+	// Repeats is how often it may make the same call, of the same tool with the same arguments, within four times as
+	// many turns. Defaults to 5.
 	Repeats int64 `json:"repeats,omitempty"`
 	// Time is how long its run may take, waits included.
 	Time bide.Duration `json:"time,omitempty"`

@@ -55,7 +55,7 @@ type Part struct {
 	// counts in messages that are in vars themselves (CallFrom, Messages).
 	From    string `json:"from,omitempty"`
 	IsError bool   `json:"is_error,omitempty"`
-	Image   *Image    `json:"image,omitempty"`
+	Image   *Image `json:"image,omitempty"`
 	// Meta is what a kind of provider wants back with the part, unchanged, in the next request:
 	// by kind, such as {"anthropic": {"signature": "…"}}. Other kinds do not see it.
 	Meta map[string]bide.JSON `json:"meta,omitempty"`

@@ -117,6 +117,15 @@ func (s *Set) effect(p *payload, place string) bide.Effect {
 	return e
 }
 
+// Effect is the call for a plan that is made where the tools are not known: it is taken for one that must not happen
+// twice. Its result is a Result.
+func (c Call) Effect() bide.Effect {
+	var s Set
+	e := s.effect(s.payload(c), "")
+	e.ErrorResult = false
+	return e
+}
+
 // Results reads what came of calls that were planned at path: one result for
 // each, in order. It is for the node after the step.
 func Results(vars bide.Vars, path string, calls []Call) ([]Result, error) {

@@ -33,6 +33,7 @@ var layout = map[string][]string{
 	"agent":           {".", "artifact", "llm", "tool"},
 	"flow":            {".", "agent", "llm", "tool"},
 	"flow/flowtest":   {".", "flow", "bidetest", "store/mem"},
+	"telemetry":       {".", "llm", "tool"},
 	"worker":          {".", "artifact", "ledger", "schedule"},
 	"engine":          {".", "store/*", "schedule", "worker"},
 	"internal/pgtest": {},

@@ -49,6 +49,7 @@ var layout = map[string][]string{
 	"internal/cli":      {"*", "store/*", "llm/*", "flow/flowtest", "gateway/api", "gateway/auth", "internal/search"},
 	"cmd/*":             {"internal/cli"},
 	"examples/*":        {"*", "store/*", "llm/*"},
+	"telemetry":         {".", "llm", "tool"},
 }
 
 // kernelDeps are the modules that the kernel and what it imports may come from,

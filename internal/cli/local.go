@@ -70,7 +70,7 @@ func (l *local) Close(ctx context.Context) error { return l.shut(ctx) }
 
 // internalRun reports whether a run is bide's own.
 func internalRun(r *bide.RunInfo) bool {
-	return r.Workflow == flow.LibraryWorkflow || r.Workflow == schedule.Workflow
+	return r.Workflow == schedule.Workflow
 }
 
 func (l *local) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {

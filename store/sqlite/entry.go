@@ -33,6 +33,7 @@ type commit struct {
 	info     bide.RunInfo // Labels is not used
 	labels   []byte
 	ledger   []ledgerRow
+	joined   []byte // the bodies of rows of several records
 	opened   []entryWait
 	closed   []string
 	command  *bide.CommandRecord
@@ -75,7 +76,10 @@ func (e *entry) free() {
 	clear(e.ledger)
 	clear(e.opened)
 	clear(e.closed)
-	*e = entry{done: e.done, commit: commit{ledger: e.ledger[:0], opened: e.opened[:0], closed: e.closed[:0]}}
+	if cap(e.joined) > rowBytes {
+		e.joined = nil
+	}
+	*e = entry{done: e.done, commit: commit{ledger: e.ledger[:0], joined: e.joined[:0], opened: e.opened[:0], closed: e.closed[:0]}}
 	entries.Put(e)
 }
 
@@ -86,7 +90,7 @@ func newEntry(c *bide.Commit) (*entry, error) {
 	e.info.Labels = nil
 	e.mailSeen, e.fence, e.owner, e.claimed = c.MailSeen, c.Fence, c.Owner, c.Claimed
 	e.bytes = len(c.Snapshot) + 256
-	e.ledger = appendRows(e.ledger, c.Records)
+	e.addRecords(c.Records)
 	for i := range e.ledger {
 		e.bytes += len(e.ledger[i].body)
 	}

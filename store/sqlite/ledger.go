@@ -27,26 +27,35 @@ type ledgerRow struct {
 	body    []byte // their texts, with a line break between them
 }
 
-// appendRows appends the rows for the records of a commit. Text with a line break of its own, which the
+// addRecords adds the rows for the records of a commit. Text with a line break of its own, which the
 // runtime does not write, has a row to itself.
-func appendRows(rows []ledgerRow, records []bide.Record) []ledgerRow {
-	var texts [][]byte
-	size := 0
-	for i := range records {
-		r := &records[i]
-		texts, size = append(texts, r.Raw), size+len(r.Raw)
-		if last := i == len(records)-1; last || hasLines(r.Raw) || hasLines(records[i+1].Raw) || size+len(records[i+1].Raw) > rowBytes {
-			row := ledgerRow{seq: r.Seq, records: int64(len(texts)), body: r.Raw}
-			if len(texts) > 1 {
-				row.body = bytes.Join(texts, lineBreak)
+func (e *entry) addRecords(records []bide.Record) {
+	for len(records) > 0 {
+		n, size := 1, len(records[0].Raw)
+		for alone := hasLines(records[0].Raw); !alone && n < len(records); n++ {
+			if size += len(records[n].Raw); size > rowBytes || hasLines(records[n].Raw) {
+				break
 			}
-			rows, texts, size = append(rows, row), texts[:0], 0
 		}
+		e.ledger = append(e.ledger, ledgerRow{seq: records[n-1].Seq, records: int64(n), body: e.join(records[:n])})
+		records = records[n:]
 	}
-	return rows
 }
 
-var lineBreak = []byte("\n")
+// join returns the body of a row. It is the records' own text when there is one.
+func (e *entry) join(records []bide.Record) []byte {
+	if len(records) == 1 {
+		return records[0].Raw
+	}
+	start := len(e.joined)
+	for i := range records {
+		if i > 0 {
+			e.joined = append(e.joined, '\n')
+		}
+		e.joined = append(e.joined, records[i].Raw...)
+	}
+	return e.joined[start:]
+}
 
 func hasLines(text []byte) bool { return bytes.IndexByte(text, '\n') >= 0 }
 
@@ -57,7 +66,7 @@ func texts(row *sqlite3.Stmt, records, body int) ([][]byte, error) {
 	if n == 1 || row.Err() != nil {
 		return [][]byte{text}, row.Err()
 	}
-	lines := bytes.Split(text, lineBreak)
+	lines := bytes.Split(text, []byte("\n"))
 	if int64(len(lines)) != n {
 		return nil, bide.Errorf(bide.CodeCorrupt, "a row of the ledger has %d records, and should have %d", len(lines), n)
 	}

@@ -73,7 +73,7 @@ func texts(row *sqlite3.Stmt, records, body int) ([][]byte, error) {
 	return lines, nil
 }
 
-// records reads so many records of a run.
+// records reads so many records of a run, at least one.
 func (r *reader) records(runNo, from, limit int64) ([][]byte, error) {
 	out := make([][]byte, 0, min(limit, 1000))
 	err := r.query(sqlRecords).int(runNo).int(from).rows(func(row *sqlite3.Stmt) error {
@@ -83,10 +83,9 @@ func (r *reader) records(runNo, from, limit int64) ([][]byte, error) {
 		}
 		first := row.ColumnInt64(0) - row.ColumnInt64(1) + 1
 		for _, text := range all[max(from-first, 0):] {
-			if int64(len(out)) == limit {
+			if out = append(out, bytes.Clone(text)); int64(len(out)) == limit {
 				return errEnough
 			}
-			out = append(out, bytes.Clone(text))
 		}
 		return nil
 	})

@@ -68,7 +68,7 @@ func TestATokenIsShownOnceAndKeptAsAHash(t *testing.T) {
 		t.Errorf("another namespace lists %+v", list)
 	}
 	other := text[:len(text)-1] + map[bool]string{true: "b", false: "a"}[text[len(text)-1] == 'a']
-	for name, bad := range map[string]string{"none": "", "other secret": other, "cut": text[:20], "unknown id": strings.Replace(text, tok.ID, strings.Repeat("a", len(tok.ID)), 1)} {
+	for name, bad := range map[string]string{"none": "", "other secret": other, "cut": text[:20], "no text": "bide_\x00\xff" + text[7:], "unknown id": strings.Replace(text, tok.ID, strings.Repeat("a", len(tok.ID)), 1)} {
 		if _, err := tokens.Verify(t.Context(), bad); !errors.Is(err, auth.ErrBadToken) {
 			t.Errorf("%s: %v, want ErrBadToken", name, err)
 		}

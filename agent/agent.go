@@ -112,7 +112,7 @@ func (a *Agent) workflow() bide.Workflow {
 		nodeRefused: a.refused, nodeFinish: a.finish,
 	}
 	wf := bide.Workflow{ID: a.cfg.ID, Version: a.cfg.Version, Entry: nodeBegin, Nodes: bide.Nodes{nodeBegin: a.begin}, Exits: map[string][]string{
-		nodeBegin:     {nodeThink},
+		nodeBegin:     {nodeThink, bide.End},
 		nodeThink:     {nodeAct, nodeThink, nodeDraw, nodeBudget, nodeSummarize, nodeRefused, nodeFinish},
 		nodeAct:       {nodeObserve, nodeDecided, nodeDraw, nodeBudget, nodeListen, nodeFinish},
 		nodeDecided:   {nodeObserve},

@@ -82,6 +82,9 @@ func TestInputsThatCannotBeUsedSaySo(t *testing.T) {
 		if run.Status != bide.StatusFailed || !strings.Contains(run.Error.Message, want) {
 			t.Errorf("the run is %s with %v, want %q", run.Status, run.Error, want)
 		}
+		if reason := bide.Must(bide.Get[agent.ExitReason](run.Vars, "exit_reason")); reason != agent.ExitError {
+			t.Errorf("exit_reason = %q", reason)
+		}
 	}
 	d := newDesk(t, desk{}, agent.Config{}, nil)
 	if run := bide.Must(d.rt.Run(ctx, d.agent.Workflow(), agent.Input{}, nil)); run.Status != bide.StatusFailed || !strings.Contains(run.Error.Message, "task: is empty") {

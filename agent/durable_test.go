@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bide-dev/bide"
@@ -145,17 +146,80 @@ func TestAConversationThatTheModelRefusesAsTooLongIsCut(t *testing.T) {
 // mortal is a store whose process can die: then nothing is written any more.
 type mortal struct {
 	*mem.Store
-	dead bool
+	mu      sync.Mutex
+	dead    bool
+	left    int  // commits until it dies, if not 0
+	applied bool // the last of which is made
 }
 
 var errDead = errors.New("the process is dead")
 
 // Commit implements bide.Store.
 func (m *mortal) Commit(ctx context.Context, c *bide.Commit) error {
-	if m.dead {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := m.left == 1
+	m.left = max(m.left-1, 0)
+	if last && m.applied && !m.dead {
+		if err := m.Store.Commit(ctx, c); err != nil {
+			return err
+		}
+	}
+	if m.dead = m.dead || last; m.dead {
 		return bide.Errorf(bide.CodeStoreClosed, "%w", errDead)
 	}
 	return m.Store.Commit(ctx, c)
+}
+
+func TestATeamThatDiesAtAnyCommitComesToTheSameEnd(t *testing.T) {
+	limits := agent.Limits{ToolCalls: 4}
+	play := func(store *mortal) (sum agent.Used, answer string, deaths int) {
+		for {
+			d := team(t, desk{store: store}, limits, 2)
+			auto(words()).Register(d.rt)
+			run, err := d.rt.Run(ctx, d.agent.Workflow(), agent.Input{Task: "Do it."}, &bide.StartOptions{RunID: "r"})
+			for round := 0; err == nil && !run.Status.Final() && round < 50; round++ {
+				for _, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{})).Runs {
+					if _, err = d.rt.Tick(ctx, info.ID); err != nil {
+						break
+					}
+				}
+				run = bide.Must(d.rt.Get(ctx, "r"))
+			}
+			if err != nil {
+				store.mu.Lock()
+				store.dead = false
+				store.mu.Unlock()
+				deaths++
+				continue
+			}
+			for _, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{})).Runs {
+				r := bide.Must(d.rt.Get(ctx, info.ID))
+				u := bide.Must(bide.Get[agent.Used](r.Vars, "used"))
+				sum.Iterations += u.Iterations
+				sum.ToolCalls += u.ToolCalls
+				if div, err := d.rt.Replay(ctx, info.ID); div != nil || err != nil {
+					t.Errorf("Replay = %v, %v", div, err)
+				}
+			}
+			return sum, output(t, run).Answer, deaths
+		}
+	}
+	want, answer, _ := play(&mortal{Store: mem.New()})
+	for _, applied := range []bool{false, true} {
+		for n := 1; ; n++ {
+			got, said, deaths := play(&mortal{Store: mem.New(), left: n, applied: applied})
+			if deaths == 0 {
+				if n < 20 {
+					t.Errorf("the whole takes only %d commits", n)
+				}
+				break
+			}
+			if got.ToolCalls != want.ToolCalls || said != answer {
+				t.Errorf("death at commit %d (applied %v): used %+v and said %q, want %+v and %q", n, applied, got, said, want, answer)
+			}
+		}
+	}
 }
 
 func TestACrashInTheMiddleOfACallIsMetAsItsSafetySays(t *testing.T) {

@@ -76,6 +76,8 @@ type desk struct {
 	rt    *bide.Runtime
 	model *model
 	agent *agent.Agent
+	// prices is the file of a price table; empty for none.
+	prices string
 }
 
 // auto lets every call pass.
@@ -92,7 +94,7 @@ func newDesk(t *testing.T, d desk, cfg agent.Config, answer func(int, *llm.Reque
 	}
 	d.model = &model{answer: answer}
 	kinds := llm.Kinds{"fake": func(llm.ProviderConfig, llm.Env) (llm.Provider, error) { return d.model, nil }}
-	models := bide.Must(llm.New(llm.Config{Default: "fake/m", Providers: map[string]llm.ProviderConfig{"fake": {}}}, kinds, nil))
+	models := bide.Must(llm.New(llm.Config{Default: "fake/m", Prices: d.prices, Providers: map[string]llm.ProviderConfig{"fake": {}}}, kinds, nil))
 	cfg.ID = cmp.Or(cfg.ID, "a")
 	d.agent = bide.Must(agent.New(cfg))
 	d.rt = bide.Must(bide.New(d.store, nil))

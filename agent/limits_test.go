@@ -3,6 +3,8 @@ package agent_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,10 +78,35 @@ func TestTheSameCallIsNotMadeForEver(t *testing.T) {
 	}
 }
 
-func TestTheCostIsLimitedByThePriceTable(t *testing.T) {
+func TestTheCostIsLimited(t *testing.T) {
+	prices := filepath.Join(t.TempDir(), "prices.yaml")
+	if err := os.WriteFile(prices, []byte(`{version: "1", models: {fake/m: {input: "1000", output: "2000"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, desk{prices: prices}, agent.Config{Tools: auto(words())}, busy)
+	limit := bide.Must(llm.ParseUSD("0.15")) // a turn costs 0.02
+	out := output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{Cost: limit}}}))
+	if out.ExitReason != agent.ExitCost || out.Used.Cost > limit || out.Used.Cost == 0 || out.Used.Unpriced != 0 {
+		t.Errorf("output = %+v", out)
+	}
+}
+
+func TestCallsWithoutAPricePassWhenTheyMay(t *testing.T) {
 	d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, busy)
 	out := output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{Cost: 1, AllowUnpriced: true, Iterations: 2}}}))
 	if out.ExitReason != agent.ExitIterations || out.Used.Unpriced != 2 {
+		t.Errorf("output = %+v", out)
+	}
+}
+
+func TestUsageThatIsNotKnownIsCountedAsReserved(t *testing.T) {
+	d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, func(turn int, req *llm.Request) (*llm.Response, error) {
+		r, err := busy(turn, req)
+		r.Usage = llm.Usage{}
+		return r, err
+	})
+	out := output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{TotalTokens: 2000}}}))
+	if out.ExitReason != agent.ExitTotalTokens || out.Used.Uncounted != out.Used.Iterations || out.Used.InputTokens == 0 {
 		t.Errorf("output = %+v", out)
 	}
 }

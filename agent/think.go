@@ -28,7 +28,8 @@ func (a *Agent) begin(r *bide.Run) (bide.StepPlan, error) {
 		}
 	}
 	if len(faults) > 0 {
-		return bide.StepPlan{}, &bide.Error{Code: bide.CodeInvalidInput, Message: "the agent cannot be run", Faults: faults}
+		err := &bide.Error{Message: "the agent cannot be run", Faults: faults}
+		return bide.StepPlan{Exit: bide.Exit{Fail: &bide.Failure{Code: string(bide.CodeInvalidInput), Message: err.Error(), Permanent: true}}}.Set("exit_reason", ExitError), nil
 	}
 	request := llm.Request{Model: spec.Model, System: spec.System, Tools: a.tools(&spec), Output: spec.Output, MaxTokens: spec.MaxTokens,
 		Temperature: spec.Temperature, Reasoning: spec.Reasoning, Options: spec.Options}

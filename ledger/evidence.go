@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -61,17 +62,27 @@ func ReadLog(ctx context.Context, docs bide.Documents, keys []note.Verifier) (e 
 	if unsigned && len(keys) > 0 {
 		faults = append(faults, Fault{Checkpoint: batchID(t.size), Message: fmt.Sprintf("the newest checkpoint is signed by %q: %s", e.Newest.Keys, errUnknownKeys)})
 	}
+	fault, err := e.cut(ctx, docs, t.size)
+	if fault != nil {
+		faults = append(faults, *fault)
+	}
+	return e, faults, err
+}
+
+// cut finds out whether the newest checkpoint that was noted is there.
+func (e *Evidence) cut(ctx context.Context, docs bide.Documents, size int64) (*Fault, error) {
 	tip, err := docs.Document(ctx, tipKind, tipID)
 	if errors.Is(err, bide.ErrNotFound) {
-		return e, faults, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if last := string(tip.Body); e.Newest == nil || batchID(t.size) <= fmt.Sprintf("%016s", last) {
-		faults = append(faults, Fault{Checkpoint: fmt.Sprintf("%016s", last), Message: "checkpoints were removed from the end of the log"})
+	last, err := strconv.ParseInt(string(tip.Body), 10, 64)
+	if err == nil && size > last {
+		return nil, nil
 	}
-	return e, faults, nil
+	return &Fault{Checkpoint: batchID(last), Message: "checkpoints were removed from the end of the log"}, nil
 }
 
 // add takes one batch in. The checkpoint is nil when the batch cannot be read at all.
@@ -82,7 +93,6 @@ func (e *Evidence) add(t *tree, d bide.Document, keys []note.Verifier) (*Checkpo
 	}
 	if b.First != t.size || d.ID != batchID(b.First) {
 		err = fmt.Errorf("it follows %d leaves, but there are %d before it: checkpoints were removed, added or put in another order", b.First, t.size)
-		t.size = b.First // go on, with a root that cannot be right
 	}
 	for _, text := range b.Leaves {
 		leaf, bad := ParseLeaf(text)

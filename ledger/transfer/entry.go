@@ -28,7 +28,8 @@ type RunEntry struct {
 
 // RunEnd ends a run.
 type RunEnd struct {
-	// Mail is what was sent to the run and not yet taken.
+	// Mail is what was sent to the run, is what it waits for, and is not yet taken. What it does not wait for
+	// yet stays behind: a store does not list it.
 	Mail []bide.Message `json:"mail,omitempty"`
 }
 

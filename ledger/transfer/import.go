@@ -135,7 +135,8 @@ type putting struct {
 	id      string
 	info    bide.RunInfo
 	in      *reader
-	at      bide.Position // of the run in the store
+	there   bide.Position // of the run in the store before
+	at      bide.Position // and now
 	aside   bool          // an import was under way there
 	batch   []bide.Record
 	bytes   int
@@ -153,7 +154,7 @@ func (p *putting) resume() error {
 	if err != nil {
 		return err
 	}
-	p.at = run.Position()
+	p.there, p.at = run.Position(), run.Position()
 	for q := (bide.RunQuery{Root: run.Root, CreatedFrom: run.CreatedAt, CreatedTo: run.CreatedAt.Add(time.Microsecond), Limit: 1000}); ; {
 		page, err := store.Runs(ctx, q)
 		if err != nil {
@@ -203,15 +204,15 @@ func (p *putting) follow() func(yield func(bide.Record, error) bool) {
 // add takes a record in, and commits those before it when they are enough.
 func (p *putting) add(rec bide.Record, done *commandEntry) error {
 	switch {
-	case rec.Seq < p.at.Seq:
+	case rec.Seq < p.there.Seq:
 		return nil
-	case rec.Seq == p.at.Seq:
-		if rec.Hash != p.at.Head {
+	case rec.Seq == p.there.Seq:
+		if rec.Hash != p.there.Head {
 			return bide.Errorf(bide.CodeExists, "run %s is there with another record %d; it is another run", p.id, rec.Seq)
 		}
 		return nil
-	case p.at.Seq > 0 && !p.aside:
-		return bide.Errorf(bide.CodeExists, "run %s is there at record %d and goes on there; the file has more", p.id, p.at.Seq)
+	case p.there.Seq > 0 && !p.aside:
+		return bide.Errorf(bide.CodeExists, "run %s is there at record %d and goes on there; the file has more", p.id, p.there.Seq)
 	}
 	if len(p.batch) == batchRecords || p.bytes > batchBytes || done != nil && p.command != nil {
 		if err := p.flush(); err != nil {
@@ -319,7 +320,7 @@ func (p *putting) settle() error {
 
 // known checks a run of which nothing was new.
 func (p *putting) known(run *bide.Run) error {
-	if run.Seq < p.at.Seq {
+	if run.Seq < p.there.Seq {
 		raws, err := p.im.store.Records(p.im.ctx, p.id, run.Seq, 1)
 		if err != nil {
 			return err

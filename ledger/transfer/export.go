@@ -1,14 +1,9 @@
 package transfer
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"regexp"
 	"slices"
@@ -83,22 +78,19 @@ func newExporter(store bide.Store, w io.Writer, o ExportOptions) *exporter {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &exporter{store: store, opts: o, w: bufio.NewWriterSize(w, 256<<10), hash: sha256.New(), out: &Written{},
+	return &exporter{Writer: newWriter(w), store: store, opts: o, out: &Written{},
 		seen: map[string]bool{}, blobs: map[string]bool{}, rt: bide.Must(bide.New(store, &bide.Options{CacheRuns: 1}))}
 }
 
 type exporter struct {
+	*Writer
 	store bide.Store
 	opts  ExportOptions
-	w     *bufio.Writer
-	hash  hash.Hash
-	lines int64
 	out   *Written
 	log   *ledger.Evidence
 	seen  map[string]bool // runs written
 	blobs map[string]bool // blobs written or missing
 	found []string        // blobs of the run at work
-	text  bytes.Buffer
 	rt    *bide.Runtime
 	skip  func(ctx context.Context, id string, at bide.Position) (bool, error) // leaves out runs that are known where the file goes
 }
@@ -245,7 +237,7 @@ func (e *exporter) records(ctx context.Context, id string, upTo int64) error {
 			return bide.Errorf(bide.CodeCorrupt, "run %s has no record %d; verify the store", id, next)
 		}
 		for _, raw := range raws {
-			if err := e.record(ctx, id, raw); err != nil {
+			if err := e.copy(ctx, id, raw); err != nil {
 				return err
 			}
 			next++
@@ -254,8 +246,8 @@ func (e *exporter) records(ctx context.Context, id string, upTo int64) error {
 	return nil
 }
 
-// record writes one record and notes what it names.
-func (e *exporter) record(ctx context.Context, id string, raw []byte) error {
+// copy writes one record and notes what it names.
+func (e *exporter) copy(ctx context.Context, id string, raw []byte) error {
 	rec, err := bide.ParseRecord(raw)
 	if err != nil {
 		return err
@@ -277,7 +269,7 @@ func (e *exporter) record(ctx context.Context, id string, raw []byte) error {
 		}
 	}
 	e.out.Records++
-	return e.write([]byte(recordBegin), raw, []byte(recordEnd))
+	return e.record(raw)
 }
 
 // named finds the blobs that a record names.
@@ -308,27 +300,6 @@ func (e *exporter) artifacts(ctx context.Context) error {
 	return nil
 }
 
-func (e *exporter) blob(sum string, r io.Reader) error {
-	chunk := make([]byte, chunkBytes)
-	if err := e.line(line{Blob: &blobEntry{sum}}); err != nil {
-		return err
-	}
-	for {
-		n, err := io.ReadFull(r, chunk)
-		if n > 0 {
-			if err := e.line(line{Chunk: chunk[:n]}); err != nil {
-				return err
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
 func (e *exporter) documents(ctx context.Context) error {
 	docs, ok := e.store.(bide.Documents)
 	if !ok {
@@ -354,40 +325,8 @@ func (e *exporter) documents(ctx context.Context) error {
 	return nil
 }
 
-func (e *exporter) end(context.Context) error {
-	t := &trailer{Lines: e.lines, SHA256: bide.Hash(e.hash.Sum(nil))}
-	if len(e.opts.Signers) > 0 {
-		signed, err := note.Sign(&note.Note{Text: t.noteText()}, e.opts.Signers...)
-		if err != nil {
-			return fmt.Errorf("sign: %w", err)
-		}
-		t.Note = string(signed)
-	}
-	if err := e.line(line{End: t}); err != nil {
-		return err
-	}
-	e.out.SHA256 = t.SHA256
-	return e.w.Flush()
-}
-
-func (e *exporter) line(l line) error {
-	e.text.Reset()
-	enc := json.NewEncoder(&e.text)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(l); err != nil {
-		return err
-	}
-	return e.write(e.text.Bytes())
-}
-
-func (e *exporter) write(parts ...[]byte) error {
-	e.lines++
-	for _, part := range parts {
-		e.out.Bytes += int64(len(part))
-		e.hash.Write(part)
-		if _, err := e.w.Write(part); err != nil {
-			return err
-		}
-	}
-	return nil
+func (e *exporter) end(context.Context) (err error) {
+	e.out.SHA256, err = e.Close(e.opts.Signers...)
+	e.out.Bytes = e.bytes
+	return err
 }

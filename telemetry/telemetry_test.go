@@ -56,7 +56,7 @@ func newLab(t *testing.T, store bide.Store, opts telemetry.Options) *lab {
 func attr(s tracetest.SpanStub, key string) string {
 	for _, a := range s.Attributes {
 		if a.Key == attribute.Key(key) {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""

@@ -22,6 +22,7 @@ import (
 type local struct {
 	rt     *bide.Runtime
 	claims engine.Store                    // nil when a worker of this process drives the store
+	store  wholeStore                      // nil likewise
 	shut   func(ctx context.Context) error // ends the work and closes the store
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	log    *slog.Logger
@@ -49,6 +50,7 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 			return nil, err
 		}
 		l.claims, l.shut = store, func(context.Context) error { return store.Close() }
+		l.store, _ = store.(wholeStore) // evidence says so when it is none
 		if l.rt, err = bide.New(store, nil); err != nil {
 			return nil, errors.Join(err, store.Close())
 		}

@@ -27,17 +27,14 @@ func FuzzRequests(f *testing.F) {
 	} {
 		f.Add(seed.op, seed.name, seed.query, seed.body, seed.key)
 	}
-	var s *server
+	s := newServer(f, nil) // one for all: what it has heard must not hurt it
+	var ops []string
+	for _, op := range s.Operations() {
+		if !op.Stream {
+			ops = append(ops, op.Method+" "+op.Path)
+		}
+	}
 	f.Fuzz(func(t *testing.T, n uint8, name, query, body, key string) {
-		if s == nil { // one server for all: what it has heard must not hurt it
-			s = newServer(t, nil)
-		}
-		var ops []string
-		for _, op := range s.Operations() {
-			if !op.Stream {
-				ops = append(ops, op.Method+" "+op.Path)
-			}
-		}
 		method, path, _ := strings.Cut(ops[int(n)%len(ops)], " ")
 		for strings.Contains(path, "{") {
 			before, rest, _ := strings.Cut(path, "{")

@@ -364,7 +364,7 @@ func TestThePythonWorkerServesEffects(t *testing.T) {
 		t.Errorf("shout: %s %s %v", run.Status, run.Output, run.Error)
 	}
 	bide.Must(h.Start(t.Context(), divide, nil, nil))
-	if run = h.next(t); run.Error == nil || !strings.Contains(run.Error.Message, "ZeroDivisionError") {
+	if run := h.next(t); run.Error == nil || !strings.Contains(run.Error.Message, "ZeroDivisionError") {
 		t.Errorf("divide: %s %v", run.Status, run.Error)
 	}
 }

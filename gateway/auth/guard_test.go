@@ -161,7 +161,7 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 		"the thief's next attempt":                     {wrong, thief, 429},
 		"the right token from there":                   {text, thief, 429},
 		"the token from an address that never used it": {wrong, third, 429},
-		"the owner":                                    {text, owner, 200},
+		"the owner": {text, owner, 200},
 	} {
 		rec := answer(h, request("GET", "/", c.token, c.from))
 		if rec.Code != c.status || c.status == 429 && rec.Header().Get("Retry-After") != "1" {

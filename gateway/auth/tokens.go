@@ -243,6 +243,9 @@ func (t *Tokens) List(ctx context.Context, namespace string) (out []Token, err e
 }
 
 func (t *Tokens) get(ctx context.Context, id string) (*tokenDoc, int64, error) {
+	if !isText(id, idBytes) {
+		return nil, 0, bide.Errorf(bide.CodeNotFound, "there is no token %q", id)
+	}
 	doc, err := t.docs.Document(ctx, tokenKind, id)
 	if err != nil {
 		return nil, 0, err

@@ -15,7 +15,7 @@ func ExampleNew() {
 	store := mem.New()
 	rt := bide.Must(bide.New(store, nil))
 	pool := remote.New(rt, []string{"resize"}, nil)
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: auth.New(store, nil).Protect(pool.Handler())}
+	server := &http.Server{Addr: "127.0.0.1:7878", Handler: auth.New(store, nil).Protect(pool.Handler())}
 	fmt.Println(server.Addr)
-	// Output: 127.0.0.1:8080
+	// Output: 127.0.0.1:7878
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -165,7 +164,7 @@ func (h *Hooks) Handler() http.Handler {
 
 // take makes an event of a request and returns the event's id.
 func (h *Hooks) take(w http.ResponseWriter, r *http.Request) (string, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := problem.Body(w, r, maxBody)
 	if err != nil {
 		return "", err
 	}

@@ -261,3 +261,36 @@ func TestMemoryOutlivesTheRun(t *testing.T) {
 		t.Errorf("left = %+v, %v", left, err)
 	}
 }
+
+func TestAnInputChangesItsOwnRunOnly(t *testing.T) {
+	warm, cold := 1.0, 0.0
+	d := newDesk(t, desk{}, agent.Config{Tools: auto(lookup(nil), other()), Spec: agent.Spec{
+		System: "Be kind.", Tools: []string{"lookup"}, Temperature: &warm, Options: map[string]bide.JSON{"a": bide.JSON("1")}, Limits: &agent.Limits{Iterations: 7, Repeats: 3},
+	}}, func(int, *llm.Request) (*llm.Response, error) { return says("hi") })
+	run := func(in agent.Input) llm.Request {
+		in.Task = "x"
+		output(t, bide.Must(d.rt.Run(ctx, d.agent.Workflow(), in, nil)))
+		return d.model.asked[len(d.model.asked)-1]
+	}
+	shape := func(r llm.Request) string {
+		names := ""
+		for _, t := range r.Tools {
+			names += t.Name + " "
+		}
+		return fmt.Sprintf("%s %s%v %s", r.System, names, *r.Temperature, r.Options["a"])
+	}
+	before := shape(run(agent.Input{}))
+	if got := shape(run(agent.Input{Spec: agent.Spec{System: "Be quick.", Tools: []string{"other"}, Temperature: &cold, Options: map[string]bide.JSON{"a": bide.JSON("2")}}})); got != "Be quick. other 0 2" {
+		t.Errorf("with an input of its own: %q", got)
+	}
+	if got := shape(run(agent.Input{Spec: agent.Spec{Tools: []string{}}})); got != "Be kind. 1 1" {
+		t.Errorf("without tools: %q", got)
+	}
+	if after := shape(run(agent.Input{})); after != before || before != "Be kind. lookup 1 1" {
+		t.Errorf("before %q, after %q", before, after)
+	}
+}
+
+func other() tool.Tool {
+	return tool.Func("other", "", tool.ReadOnly, func(context.Context, struct{}) (string, error) { return "", nil })
+}

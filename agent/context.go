@@ -16,7 +16,7 @@ const (
 // shortening is the plan that makes the conversation shorter, if a call of that size asks for it.
 func (s *state) shortening(next Used) *bide.StepPlan {
 	c := s.spec.Context
-	if c == nil || c.MaxTokens == 0 || next.InputTokens+next.OutputTokens <= c.MaxTokens {
+	if c == nil || c.MaxTokens == 0 || next.InputTokens <= c.MaxTokens {
 		return nil
 	}
 	if c.Mode != Summarize {

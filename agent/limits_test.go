@@ -195,9 +195,10 @@ func TestEightChildrenTogetherOvershootByTheCallsUnderWayAtMost(t *testing.T) {
 		limits agent.Limits
 		over   func(agent.Used) int64 // by how much the limit was overshot
 		most   int64
+		half   int64 // of the limit
 	}{
-		{"tokens", agent.Limits{TotalTokens: 700}, func(u agent.Used) int64 { return u.InputTokens + u.OutputTokens - 700 }, 8 * 15},
-		{"tool calls", agent.Limits{ToolCalls: 20}, func(u agent.Used) int64 { return u.ToolCalls - 20 }, 0},
+		{"tokens", agent.Limits{TotalTokens: 700}, func(u agent.Used) int64 { return u.InputTokens + u.OutputTokens - 700 }, 8 * 15, 350},
+		{"tool calls", agent.Limits{ToolCalls: 20}, func(u agent.Used) int64 { return u.ToolCalls - 20 }, 0, 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			worker := bide.Must(agent.New(agent.Config{ID: "worker", Tools: auto(words())}))
@@ -242,8 +243,8 @@ func TestEightChildrenTogetherOvershootByTheCallsUnderWayAtMost(t *testing.T) {
 			if over := c.over(sum); over > c.most {
 				t.Errorf("together they used %+v: %d too much; %d may be", sum, over, c.most)
 			}
-			if c.over(sum) < -100 {
-				t.Errorf("together they used only %+v", sum)
+			if c.over(sum) < -c.half {
+				t.Errorf("together they used only %+v, less than half", sum)
 			}
 			d.tree()
 		})

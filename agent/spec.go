@@ -101,35 +101,34 @@ const (
 	ExitRepeats      ExitReason = "repeats"
 )
 
-// over returns base with the fields of s that are set in place of its own.
+// over returns base with the fields of s that are set in place of its own; limits one by one.
 func (s Spec) over(base Spec) (Spec, error) {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return base, err
 	}
-	fields := map[string]json.RawMessage{}
-	if err := json.Unmarshal(raw, &fields); err != nil {
+	text, err := json.Marshal(base)
+	if err != nil {
 		return base, err
 	}
-	if fields["limits"] != nil && base.Limits != nil { // set in part
-		own := *base.Limits
-		base.Limits = &own
+	fields := map[string]json.RawMessage{}
+	for _, layer := range [][]byte{text, raw} {
+		if err := json.Unmarshal(layer, &fields); err != nil {
+			return base, err
+		}
 	}
-	if s.Context != nil {
-		base.Context = nil
+	if s.Limits != nil && base.Limits != nil {
+		limits := s.Limits.over(*base.Limits)
+		if fields["limits"], err = json.Marshal(limits); err != nil {
+			return base, err
+		}
 	}
-	if s.Approvals != nil {
-		base.Approvals = nil
+	if text, err = json.Marshal(fields); err != nil {
+		return base, err
 	}
-	if s.Output != nil {
-		base.Output = nil
-	}
-	base.Options = nil
-	if fields["options"] == nil {
-		base.Options = s.Options
-	}
-	err = json.Unmarshal(raw, &base)
-	return base, err
+	var out Spec
+	err = json.Unmarshal(text, &out)
+	return out, err
 }
 
 // check lists what is wrong with the spec.

@@ -216,7 +216,7 @@ func (a *Agent) refused(s *state) (bide.StepPlan, error) {
 	}
 	plan := bide.StepPlan{Exit: bide.Exit{Fail: caught}}.Set("exit_reason", ExitError)
 	if len(s.pools) > 0 {
-		plan.Effects = append(plan.Effects, s.draws(nil))
+		plan.Effects = append(plan.Effects, s.draws(nil).WithErrorResult())
 	}
 	return plan, nil
 }
@@ -243,7 +243,7 @@ func (a *Agent) finish(s *state) (bide.StepPlan, error) {
 	}
 	plan := bide.Complete(out).Set("exit_reason", out.ExitReason)
 	if len(s.pools) > 0 {
-		plan.Effects = append(plan.Effects, s.draws(nil))
+		plan.Effects = append(plan.Effects, s.draws(nil).WithErrorResult())
 	}
 	return plan, nil
 }

@@ -315,3 +315,39 @@ func TestARemovedWaitIsFound(t *testing.T) {
 		t.Errorf("found faults in %q, want the four runs that wait", got)
 	}
 }
+
+// snapshots is a store in which somebody has changed a snapshot.
+type snapshots struct{ ledgertest.Store }
+
+func (s snapshots) Load(ctx context.Context, id string, have bide.Position) (*bide.Stored, error) {
+	stored, err := s.Store.Load(ctx, id, have)
+	if err == nil {
+		stored.Snapshot = bytes.Replace(stored.Snapshot, []byte("text text"), []byte("next text"), 1)
+	}
+	return stored, err
+}
+
+func TestAChangedSnapshotIsFound(t *testing.T) {
+	for _, kind := range ledgertest.Kinds {
+		s := ledgertest.Open(t, kind)
+		rt := bide.Must(bide.New(s, &bide.Options{SnapshotBytes: 2000}))
+		wf := bide.Workflow{ID: "w", Version: "1", Entry: "n", Nodes: bide.Nodes{"n": func(r *bide.Run) (bide.StepPlan, error) {
+			if r.Step > 30 {
+				return bide.Do(bide.Ask("?", nil)).ThenComplete(nil), nil
+			}
+			return bide.Do(bide.Tell("x")).Then("n").Set("a", strings.Repeat("text ", 40)), nil
+		}}}
+		if _, err := rt.Run(ctx, wf, nil, &bide.StartOptions{RunID: "r"}); err != nil {
+			t.Fatal(err)
+		}
+		if stored, err := s.Load(ctx, "r", bide.Position{}); err != nil || stored.Snapshot == nil {
+			t.Fatalf("%s: the run has no snapshot: %v", kind, err)
+		}
+		if rep := verify(t, s, nil); !rep.OK() {
+			t.Errorf("%s: as it is: %v", kind, rep.Faults)
+		}
+		if rep := verify(t, snapshots{s}, nil); len(rep.Faults) != 1 || rep.Faults[0].RunID != "r" {
+			t.Errorf("%s: %v, want one fault", kind, rep.Faults)
+		}
+	}
+}

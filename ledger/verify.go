@@ -71,7 +71,7 @@ func VerifyStore(ctx context.Context, store bide.Store, opts *VerifyOptions) (*R
 		v.opts = *opts
 	}
 	var err error
-	if v.rt, err = bide.New(store, nil); err != nil {
+	if v.rt, err = bide.New(store, &bide.Options{CacheRuns: 1}); err != nil {
 		return nil, err
 	}
 	if docs, ok := store.(bide.Documents); ok {
@@ -164,32 +164,32 @@ func (v *verifier) missing(ctx context.Context, seen map[string]bool) error {
 
 // run checks one run; row is what the listing said of it, or nil.
 func (v *verifier) run(ctx context.Context, id string, row *bide.RunInfo) error {
-	stored, err := v.store.Load(ctx, id, bide.Position{})
-	if errors.Is(err, bide.ErrCorrupt) {
-		v.out.Faults = append(v.out.Faults, Fault{RunID: id, Message: err.Error()})
-		return nil
-	}
+	kept, at, broken, err := v.kept(ctx, id)
 	if err != nil {
 		return err
 	}
-	checked, err := CheckRun(id, v.records(ctx, id, stored.Seq), &stored.Position, v.log.Of(id))
-	if errors.Is(err, bide.ErrCorrupt) {
-		v.out.Faults = append(v.out.Faults, Fault{RunID: id, Message: err.Error()})
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	faults := checked.Faults
-	if len(faults) == 0 && v.log.Newest != nil && checked.SignedTo < checked.Seq {
-		v.out.Unsigned = append(v.out.Unsigned, Span{id, checked.SignedTo + 1, checked.Seq})
-	}
-	if checked.Run != nil {
-		more, err := v.caches(ctx, checked.Run, row, stored)
+	checked := &CheckedRun{}
+	if at != nil {
+		checked, err = CheckRun(id, v.records(ctx, id, at.Seq), at, v.log.Of(id))
+		if errors.Is(err, bide.ErrCorrupt) {
+			checked, broken, err = &CheckedRun{}, err, nil
+		}
 		if err != nil {
 			return err
 		}
-		faults = append(faults, more...)
+	}
+	faults := checked.Faults
+	switch {
+	case len(faults) > 0:
+	case broken != nil:
+		faults = append(faults, Fault{RunID: id, Message: broken.Error()})
+	default:
+		if v.log.Newest != nil && checked.SignedTo < checked.Seq {
+			v.out.Unsigned = append(v.out.Unsigned, Span{id, checked.SignedTo + 1, checked.Seq})
+		}
+		if faults, err = v.caches(ctx, checked.Run, row, kept); err != nil {
+			return err
+		}
 	}
 	v.out.Runs++
 	v.out.Records += checked.Seq
@@ -198,6 +198,26 @@ func (v *verifier) run(ctx context.Context, id string, row *bide.RunInfo) error 
 		v.opts.Progress(v.out.Runs, v.out.Records)
 	}
 	return nil
+}
+
+// kept returns a run as the store keeps it, by its snapshot, and where its row says that it ends; and why that cannot be read.
+func (v *verifier) kept(ctx context.Context, id string) (kept *bide.Run, at *bide.Position, broken, err error) {
+	kept, err = v.rt.Get(ctx, id)
+	if err == nil {
+		p := kept.Position()
+		return kept, &p, nil, nil
+	}
+	if !errors.Is(err, bide.ErrCorrupt) {
+		return nil, nil, nil, err
+	}
+	stored, lerr := v.store.Load(ctx, id, bide.Position{})
+	if errors.Is(lerr, bide.ErrCorrupt) {
+		return nil, nil, err, nil
+	}
+	if lerr != nil {
+		return nil, nil, nil, lerr
+	}
+	return nil, &stored.Position, err, nil
 }
 
 // records yields a run's stored records. Those that came after its row was read are left out, unless the row still says that they are not there.
@@ -232,19 +252,17 @@ func (v *verifier) grew(ctx context.Context, id string, from int64) bool {
 }
 
 // caches holds what a store keeps beside the records against what they give.
-func (v *verifier) caches(ctx context.Context, run *bide.Run, row *bide.RunInfo, stored *bide.Stored) (faults []Fault, err error) {
+func (v *verifier) caches(ctx context.Context, run *bide.Run, row *bide.RunInfo, kept *bide.Run) (faults []Fault, err error) {
 	bad := func(format string, args ...any) {
 		faults = append(faults, Fault{RunID: run.ID, Message: fmt.Sprintf(format, args...)})
 	}
 	if row != nil && row.Seq == run.Seq && !SameInfo(*row, run.RunInfo) {
 		bad("its row is not what the records give: %s", differs(*row, run.RunInfo))
 	}
-	if stored.Snapshot != nil {
-		if _, err := v.rt.Verify(ctx, run.ID); errors.Is(err, bide.ErrCorrupt) {
-			bad("%s", err)
-		} else if err != nil {
-			return nil, err
-		}
+	if same, err := sameState(run, kept); err != nil {
+		return nil, err
+	} else if !same {
+		bad("its snapshot is not what the records give")
 	}
 	if row == nil || strings.HasPrefix(row.SetAside, historyPrefix) || row.Seq != run.Seq {
 		return faults, nil
@@ -267,6 +285,16 @@ func (v *verifier) caches(ctx context.Context, run *bide.Run, row *bide.RunInfo,
 		}
 	}
 	return faults, nil
+}
+
+// sameState reports whether two states of a run are the same.
+func sameState(a, b *bide.Run) (bool, error) {
+	x, err := json.Marshal(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := json.Marshal(b)
+	return bytes.Equal(x, y), err
 }
 
 func (v *verifier) waits(ctx context.Context, id string) (out []bide.Wait, err error) {

@@ -395,3 +395,36 @@ func TestStreamsAreLimited(t *testing.T) {
 		t.Errorf("readiness of a closing server = %d %s", got.Status, got.Body)
 	}
 }
+
+// Two servers share a store: a stream of one tells what the other did, and its ids lead on at the other.
+func TestAStreamTellsWhatAnotherServerDid(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bide.db")
+	var servers []*server
+	var urls []string
+	for range 2 {
+		store := bide.Must(sqlite.Open(t.Context(), path, nil))
+		t.Cleanup(func() {
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		s := serverOf(t, bide.Must(bide.New(store, &bide.Options{Poll: 5 * time.Millisecond})), store, nil)
+		servers, urls = append(servers, s), append(urls, s.listen())
+	}
+	f := follow(t, urls[1]+"/v1/stream", "viewer")
+	run := servers[0].start("operator", `{"workflow":"approval","input":{"amount":1}}`)
+	var last event
+	for last = f.must(); kindOf(t, last) != "wait.opened"; {
+		last = f.must()
+	}
+	if got := servers[1].ask("approver", http.MethodPost, "/v1/waits/"+run.Waits[0].ID+"/answer", `{"answer":"approve"}`); got.Status != 200 {
+		t.Fatalf("the answer at the other server = %d %s", got.Status, got.Body)
+	}
+	servers[0].tick(run.ID)
+	rest := follow(t, urls[0]+"/v1/stream", "viewer", "Last-Event-ID", last.ID)
+	for _, want := range []string{"wait.resolved", "step.planned", "run.completed"} {
+		if got, there := kindOf(t, f.must()), kindOf(t, rest.must()); got != want || there != want {
+			t.Errorf("the streams tell %s and %s, want %s", got, there, want)
+		}
+	}
+}

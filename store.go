@@ -116,7 +116,7 @@ type Stored struct {
 	Records     [][]byte // stored text, in order, up to Position
 	// Mail are the messages not yet taken that the run can take: those to it and
 	// those to a key whose Key matches one of its open waits, and those to it with key
-	// "cancel:<its id>". They come in the order in which they were sent to their mailbox.
+	// "cancel:<its id>". Those of one mailbox come in the order in which they were sent.
 	Mail []Message
 	// MailMore says that there are more than are given; at least 100 are given then.
 	MailMore bool
@@ -132,7 +132,7 @@ type Stored struct {
 // sent to it, when one is sent to a key that matches one of its open waits, and when
 // a commit opens a wait whose key matches a message that is kept for its key or the run. A wait's key
 // matches when it equals the message's, or ends in ":*" and the message's begins with
-// what is before the star.
+// what is before the star. A message that is taken by the commit that sends it (Commit.Took) tells nobody.
 type Message struct {
 	// ID tells the message from all others in its mailbox; sent twice, it counts once.
 	ID string `json:"id"`

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/schedule"
+)
+
+// backend is what the commands act on: everything they know of runs comes
+// through it. Arguments and results have a JSON form, so that a server can stand behind it as well
+// as a store. Errors are of type *bide.Error where the kernel's are.
+type backend interface {
+	reader
+	commander
+	auditor
+	scheduler
+	// Close ends the work and frees what is held.
+	Close(ctx context.Context) error
+}
+
+type reader interface {
+	// Runs lists runs, newest first. A page may be shorter than the limit and not the last.
+	Runs(ctx context.Context, q runsQuery) (*runsPage, error)
+	// Run returns a run as it was after record seq, or as it is now when seq is 0.
+	Run(ctx context.Context, id string, seq int64) (*bide.Run, error)
+	// Records yields a run's records from number from on; with follow, also those that come, until the run ends.
+	Records(ctx context.Context, id string, from int64, follow bool) iter.Seq2[bide.Record, error]
+	// Waits lists open waits, oldest first.
+	Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, error)
+}
+
+type commander interface {
+	// Start keeps the flows that are given with the request, and begins a run.
+	Start(ctx context.Context, req *startRequest) (*bide.Run, error)
+	// Change makes one of the changes that need no more than a name.
+	Change(ctx context.Context, id string, v verb, cmd bide.Command) error
+	// Answer resolves a wait.
+	Answer(ctx context.Context, waitID string, answer bide.JSON, cmd bide.Command) (*bide.Run, error)
+	// Send delivers an event.
+	Send(ctx context.Context, e bide.Event) error
+}
+
+type auditor interface {
+	// Verify checks the whole ledger of a run.
+	Verify(ctx context.Context, id string) (*verification, error)
+	// Replay decides every step of a run again and returns the first that differs, or nil.
+	Replay(ctx context.Context, id string) (*bide.Divergence, error)
+}
+
+type scheduler interface {
+	// Schedules lists all that were not deleted, newest first.
+	Schedules(ctx context.Context) ([]schedule.Schedule, error)
+	// Schedule returns one by its name.
+	Schedule(ctx context.Context, name string) (*schedule.Schedule, error)
+	// AddSchedule keeps the flows, as of startRequest, and makes a schedule for the last.
+	AddSchedule(ctx context.Context, docs []*flow.Doc, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error)
+	// ChangeSchedule pauses one, lets it go on (unpause), or deletes it.
+	ChangeSchedule(ctx context.Context, name string, v verb, cmd bide.Command) error
+}
+
+// verb is a change of a run or a schedule.
+type verb string
+
+// The verbs.
+const (
+	verbPause   verb = "pause"
+	verbUnpause verb = "unpause"
+	verbCancel  verb = "cancel"
+	verbRetry   verb = "retry"
+	verbDelete  verb = "delete"
+)
+
+// runsQuery selects runs by a search; see package search. Runs of bide itself (schedules, kept flows) are left
+// out unless Internal is set or the search names their flow.
+type runsQuery struct {
+	Search   string
+	Internal bool
+	Limit    int // at most this many on a page. Defaults to 100, at most 1000.
+	Cursor   string
+}
+
+// runsPage is one page of a listing.
+type runsPage struct {
+	Runs []bide.RunInfo `json:"runs"`
+	Next string         `json:"next,omitempty"`
+}
+
+// startRequest is what starts a run.
+type startRequest struct {
+	// Docs are the flow, last, and those that it calls; their sources go with the request.
+	Docs     []*flow.Doc
+	Input    bide.JSON // {} when there is none
+	Key      string
+	RunID    string
+	Session  string
+	Labels   map[string]string
+	Timeout  time.Duration
+	MaxSteps int64
+	Command  bide.Command
+}
+
+// verification is a ledger that was checked.
+type verification struct {
+	RunID   string    `json:"run_id"`
+	Records int64     `json:"records"`
+	Head    bide.Hash `json:"head"`
+}

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bide-dev/bide/internal/search"
+)
+
+// helpTopics are what bide help says besides the commands.
+func helpTopics() []*cobra.Command {
+	topic := func(name, short, long string) *cobra.Command {
+		return &cobra.Command{Use: name, Short: short, Long: long}
+	}
+	return []*cobra.Command{
+		topic("exit-codes", "What the exit codes mean", exitCodesHelp),
+		topic("search", "How to look for runs", searchHelp()),
+		topic("output", "The formats of data", outputHelp),
+	}
+}
+
+func searchHelp() string {
+	return `A search is words and fields, joined by and:
+
+  bide ls status:waiting flow:refund since:1h label:team=ops "order 42"
+
+A word must be part of the run's id, flow, step, key, session, actor or labels; case does not matter. A
+word with a space or a colon is quoted. A field with several values, or given more than once, means any of them; each
+label must be there. Times are how long ago (90s, 1h, 3d, 2w), a date, or a time in RFC 3339.
+
+  ` + strings.Join(search.Fields(), "\n  ") + "\n"
+}
+
+const outputHelp = `Data goes to standard output, words for people to standard error.
+
+  -o table   for people; it may change
+  -o json    one value: an object, or an array where there may be several
+  -o jsonl   one value a line
+  -o yaml    as json
+
+The names and meanings of members in json, jsonl and yaml are stable: members may be added, and
+none is renamed or removed. Names are snake_case, times are RFC 3339 in UTC, durations are text such as "1m30s", numbers keep the text
+they were written with.
+`
+
+const configHelp = `Settings come from the configuration file, from the environment over that, and
+from flags over both. The file is bide.yaml or .bide/config.yaml in the working directory or the nearest
+folder above it that has one:
+
+  store: sqlite:.bide/bide.db    # BIDE_STORE, --store
+  output: table                  # BIDE_OUTPUT, --output
+  actor: ann                     # BIDE_ACTOR, --actor
+  flows: [flows]                 # BIDE_FLOWS, separated by commas
+  allow:
+    exec: [git]                  # programs that exec steps may start; BIDE_ALLOW_EXEC
+    addresses: [127.0.0.0/8]     # what http steps may reach besides public addresses; BIDE_ALLOW_ADDRESSES
+  env:
+    region: eu                   # what flows read as env.region; BIDE_ENV_REGION
+  worker:
+    runs: 256                    # BIDE_WORKER_RUNS
+    lease: 30s                   # BIDE_WORKER_LEASE
+    poll: 1s                     # BIDE_WORKER_POLL
+
+Secrets of flows are in no file: BIDE_SECRET_NAME in the environment, with the name in capitals.
+
+A name that is not known is an error. Paths in the file are relative to the project; those of
+flags and the environment to the working directory.`

@@ -325,3 +325,11 @@ func TestAnAgentThatFailsIsAnErrorForTheOneThatCalledIt(t *testing.T) {
 		t.Errorf("answer = %q", out.Answer)
 	}
 }
+
+func TestWithoutDocumentsSharedLimitsSaySo(t *testing.T) {
+	d := team(t, desk{store: struct{ bide.Store }{mem.New()}}, agent.Limits{ToolCalls: 4}, 1)
+	run := d.run(agent.Input{})
+	if run.Status != bide.StatusFailed || !strings.Contains(run.Error.Message, "the store keeps no documents") {
+		t.Errorf("the run is %s with %v", run.Status, run.Error)
+	}
+}

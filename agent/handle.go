@@ -1,32 +1,35 @@
 package agent
 
 import (
-	"context"
+	"errors"
 	"time"
 
 	"github.com/bide-dev/bide"
 )
 
-// Store is what agents need of a store besides what the kernel does: documents, for shared limits and memories, and
-// a look at a run's mail. The stores of this module have it.
-type Store interface {
-	bide.Documents
-	Load(ctx context.Context, runID string, after bide.Position) (*bide.Stored, error)
-}
-
 // host carries out the effects of agents.
 type host struct {
 	rt    *bide.Runtime
-	store Store
+	store bide.Store
+	docs  bide.Documents
 	now   func() time.Time
 }
 
 // Handle registers the handlers of what agents do besides asking models and calling tools: draws on shared limits, budget waits, memory, and
-// looking for messages. Call it once for a runtime, with its store. It panics when they are registered already.
-func Handle(rt *bide.Runtime, store Store) {
-	h := &host{rt: rt, store: store, now: time.Now}
+// looking for messages. Call it once for a runtime, with its store. It panics when they are registered already. Shared limits and memories
+// need a store that keeps documents (bide.Documents), as those of this module do; with another, the effects fail.
+func Handle(rt *bide.Runtime, store bide.Store) {
+	h := &host{rt: rt, store: store, docs: rt.Documents(), now: time.Now}
 	rt.Handle(TypeDraw, h.handleDraw)
 	rt.Handle(TypeBudget, h.handleBudget)
 	rt.Handle(TypeListen, h.handleListen)
 	rt.Handle(TypeMemory, h.handleMemory)
+}
+
+// documents are those of the store.
+func (h *host) documents() (bide.Documents, error) {
+	if h.docs == nil {
+		return nil, bide.Permanent(errors.New("the store keeps no documents, which shared limits and memories of agents need"))
+	}
+	return h.docs, nil
 }

@@ -69,10 +69,7 @@ func response(input, output int64, parts ...llm.Part) *llm.Response {
 // desk is a runtime with an agent, as one process has it.
 type desk struct {
 	t     *testing.T
-	store interface {
-		bide.Store
-		bide.Documents
-	}
+	store bide.Store
 	rt    *bide.Runtime
 	model *model
 	agent *agent.Agent

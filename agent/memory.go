@@ -63,6 +63,9 @@ func (h *host) handleMemory(ctx context.Context, call *bide.Invocation) (bide.Ou
 	if !memoryName.MatchString(m.Memory) {
 		return bide.Outcome{}, bide.Permanent(fmt.Errorf("%q is not the name of a memory: letters, digits and . _ - @ :, at most 80", m.Memory))
 	}
+	if _, err := h.documents(); err != nil {
+		return bide.Outcome{}, err
+	}
 	switch m.Op {
 	case "note":
 		return h.note(ctx, &m, call)
@@ -95,7 +98,7 @@ func (h *host) note(ctx context.Context, m *remembering, call *bide.Invocation) 
 		return bide.Outcome{}, bide.Permanent(err)
 	}
 	doc := bide.Document{Kind: kindMemory, ID: m.Memory + "/" + note.ID, Body: body, UpdatedAt: note.At}
-	if _, err := h.store.PutDocument(ctx, doc); err != nil && !errors.Is(err, bide.ErrConflict) { // there already: by an earlier attempt
+	if _, err := h.docs.PutDocument(ctx, doc); err != nil && !errors.Is(err, bide.ErrConflict) { // there already: by an earlier attempt
 		return bide.Outcome{}, fmt.Errorf("note to memory %s: %w", m.Memory, err)
 	}
 	return bide.Completed(note), nil
@@ -104,12 +107,12 @@ func (h *host) note(ctx context.Context, m *remembering, call *bide.Invocation) 
 // forget removes the notes that a new one replaces.
 func (h *host) forget(ctx context.Context, m *remembering, kept string) error {
 	for _, id := range m.IDs {
-		doc, err := h.store.Document(ctx, kindMemory, m.Memory+"/"+id)
+		doc, err := h.docs.Document(ctx, kindMemory, m.Memory+"/"+id)
 		if errors.Is(err, bide.ErrNotFound) || id == kept {
 			continue
 		}
 		if err == nil {
-			err = h.store.DeleteDocument(ctx, kindMemory, doc.ID, doc.Rev)
+			err = h.docs.DeleteDocument(ctx, kindMemory, doc.ID, doc.Rev)
 		}
 		if err != nil {
 			return fmt.Errorf("compact memory %s: %w", m.Memory, err)
@@ -124,7 +127,7 @@ const maxNotes = 1000
 func (h *host) query(ctx context.Context, m *remembering) (bide.Outcome, error) {
 	var notes []Memorized
 	for q := (bide.DocumentQuery{Kind: kindMemory, Prefix: m.Memory + "/", Limit: maxNotes}); ; {
-		page, err := h.store.Documents(ctx, q)
+		page, err := h.docs.Documents(ctx, q)
 		if err != nil {
 			return bide.Outcome{}, fmt.Errorf("query memory %s: %w", m.Memory, err)
 		}

@@ -145,10 +145,14 @@ const maxConflicts = 1000
 
 // update changes the document of a pool.
 func (h *host) update(ctx context.Context, p Pool, change func(*poolState) error) error {
+	docs, err := h.documents()
+	if err != nil {
+		return err
+	}
 	for range maxConflicts {
 		state := poolState{Limits: p.Limits, Runs: map[string]poolShare{}}
 		doc := bide.Document{Kind: kindPool, ID: p.ID}
-		switch found, err := h.store.Document(ctx, kindPool, p.ID); {
+		switch found, err := docs.Document(ctx, kindPool, p.ID); {
 		case err == nil:
 			doc.Rev = found.Rev
 			if err := json.Unmarshal(found.Body, &state); err != nil {
@@ -165,7 +169,7 @@ func (h *host) update(ctx context.Context, p Pool, change func(*poolState) error
 			return bide.Permanent(err)
 		}
 		doc.UpdatedAt = h.now().UTC().Truncate(time.Microsecond)
-		if _, err = h.store.PutDocument(ctx, doc); !errors.Is(err, bide.ErrConflict) {
+		if _, err = docs.PutDocument(ctx, doc); !errors.Is(err, bide.ErrConflict) {
 			return err
 		}
 	}

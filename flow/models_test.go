@@ -29,7 +29,7 @@ func withModels(t *testing.T, scripts string, tools ...tool.Tool) *host {
 	policy := bide.Must(tool.NewPolicy(tool.Rule{Tool: "mail", Decide: tool.Ask}, tool.Rule{Decide: tool.Auto}))
 	set := bide.Must(tool.New(&tool.Options{Policy: policy}, tools...))
 	set.Register(h.Runtime)
-	agent.Handle(h.Runtime, h.Documents().(agent.Store))
+	agent.Handle(h.Runtime, h.Documents().(bide.Store))
 	if err := bide.Must(agent.New(agent.Config{ID: flow.AgentWorkflow, Tools: set})).Register(h.Runtime); err != nil {
 		t.Fatal(err)
 	}

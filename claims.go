@@ -25,8 +25,8 @@ type Claims interface {
 	Heartbeat(ctx context.Context, owner string, until time.Time) error
 	// Release ends claims of the owner, so that others can claim the runs at
 	// once: of the runs named, or of all when there are none. With quiet, the owner
-	// says that it looked at them and there was nothing to do: mail that they were
-	// told of before the claim counts as seen from then on.
+	// says that it looked at them and there was nothing to do: mail that they were told of
+	// before the claim, or, for a claim made by a commit, up to its MailSeen, counts as seen from then on.
 	Release(ctx context.Context, owner string, runIDs []string, quiet bool) error
 	// SetAside keeps a run from being claimed, for a reason that is listed with
 	// it (RunInfo.SetAside); an empty reason lets it be claimed again. It fails with ErrNotFound.

@@ -10,7 +10,8 @@ import (
 type Documents interface {
 	// PutDocument stores a document. d.Rev is the revision that it replaces, 0 when it
 	// must not be there yet; the next revision is returned. It fails with ErrConflict
-	// when that is not the document's revision. It is durable when it returns.
+	// when that is not the document's revision, and with ErrInvalidInput when the kind or id
+	// cannot be used. It is durable when it returns.
 	PutDocument(ctx context.Context, d Document) (rev int64, err error)
 	// Document returns a document, or ErrNotFound.
 	Document(ctx context.Context, kind, id string) (*Document, error)
@@ -24,7 +25,7 @@ type Documents interface {
 // Document is a small JSON document.
 type Document struct {
 	Kind string `json:"kind"` // letters, digits, - and _
-	ID   string `json:"id"`   // within its kind; any text of at most 200 bytes
+	ID   string `json:"id"`   // within its kind; any text of 1 to 200 bytes without NUL
 	Rev  int64  `json:"rev"`  // from 1; a document that is deleted and stored again begins at 1 again
 	Body JSON   `json:"body"`
 	// UpdatedAt is the writer's time, to the microsecond.

@@ -113,19 +113,34 @@ func (r *Run) eventKey(scope Scope, name string) (string, error) {
 // once. It fails with ErrInvalidInput when a field cannot be used, and, for a run, with
 // ErrNotFound when there is none and ErrWrongStatus when it has ended.
 func (rt *Runtime) Send(ctx context.Context, e Event) error {
-	m, err := rt.message(ctx, e)
+	m, err := rt.message(e)
 	if err != nil {
 		return err
 	}
-	if e.Scope == ScopeRun || e.Scope == "" {
+	if m.To != "" {
 		if done, err := rt.deliver(ctx, m); done || err != nil {
+			return err
+		}
+		run, err := rt.Get(ctx, m.To)
+		if err == nil {
+			err = run.receives(m)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return rt.commit(ctx, &Commit{Send: []Message{m}})
 }
 
-func (rt *Runtime) message(ctx context.Context, e Event) (m Message, err error) {
+// receives says why an event cannot be sent to the run.
+func (r *Run) receives(m Message) error {
+	if r.Status.Final() {
+		return Errorf(CodeWrongStatus, "cannot send event %q to run %s: it is %s", m.Key, r.ID, r.Status).onRun(r.ID)
+	}
+	return nil
+}
+
+func (rt *Runtime) message(e Event) (m Message, err error) {
 	if e.Scope == "" {
 		e.Scope = ScopeRun
 	}
@@ -151,13 +166,6 @@ func (rt *Runtime) message(ctx context.Context, e Event) (m Message, err error) 
 	m = Message{ID: e.ID, Key: EventKey(e.Scope, e.ScopeID, e.Name), Payload: payload, At: rt.now()}
 	switch e.Scope {
 	case ScopeRun:
-		run, err := rt.Get(ctx, e.ScopeID)
-		if err != nil {
-			return m, err
-		}
-		if run.Status.Final() {
-			return m, Errorf(CodeWrongStatus, "cannot send event %q to run %s: it is %s", e.Name, run.ID, run.Status).onRun(run.ID)
-		}
 		m.To = e.ScopeID
 	case ScopeWorkflow, ScopeGlobal:
 		m.Copies = true

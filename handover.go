@@ -84,6 +84,9 @@ var errBusy = errors.New("not now")
 func (rt *Runtime) deliver(ctx context.Context, msg Message) (bool, error) {
 	tries := 0
 	err := rt.proceed(ctx, msg.To, func(m *machine) error {
+		if err := m.run.receives(msg); err != nil {
+			return err
+		}
 		waits := func(w Wait) bool { return w.Kind == WaitForEvent && keyMatches(w.Key, msg.Key) }
 		if tries++; tries > 2 || len(m.mail) > 0 || !slices.ContainsFunc(m.run.Waits, waits) {
 			return errBusy // its id may have been sent before, or others come first, or later

@@ -79,6 +79,9 @@ func (m *machine) emit(kind Kind, step int64, node string, data any) error {
 	if err := m.run.apply(&rec, data); err != nil {
 		return err
 	}
+	if m.out == nil {
+		m.out = make([]Record, 0, 4) // most commits have two or three
+	}
 	m.out = append(m.out, rec)
 	m.outBytes += len(rec.Raw)
 	if m.run.Status.Final() && !wasFinal {

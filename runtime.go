@@ -26,9 +26,10 @@ type Runtime struct {
 	newest    map[string]string // by workflow id: the version registered last
 	handlers  map[string]Handler
 	sessions  map[string]*session
-	idle      *list.List      // of *session without users, least recently used first
-	observers []*func(Notice) // replaced, never changed
-	driver    Driver          // nil: nobody drives what this runtime starts and answers
+	idle      *list.List // of *session without users, least recently used first
+	observers []*func(Notice)
+	hinted    []*func(claimable bool)
+	driver    Driver // nil: nobody drives what this runtime starts and answers
 	strays    sync.WaitGroup
 }
 
@@ -190,35 +191,45 @@ func (rt *Runtime) Workflows() (out []WorkflowVersion) {
 	return out
 }
 
-// Notice is news of a store.
+// Notice is news of a commit.
 type Notice struct {
-	// Commit is what this runtime made durable, or nil for a hint that another
-	// process did something. It belongs to everybody: do not change it.
+	// Commit is what was made durable. It belongs to everybody: do not change it.
 	Commit *Commit
 	// Took is how long the store needed.
 	Took time.Duration
-	// Fired says that timers fired with the commit; Lag is how long the latest of them was due.
+	// Fired says that timers fired with it; Lag is how long the latest of them was due.
 	Fired bool
 	Lag   time.Duration
-	// Claimable, of a hint, says that runs may have become claimable.
-	Claimable bool
 }
+
+// Observe calls f after every commit that this runtime makes, until stop is
+// called. f must return at once and call nothing of the runtime.
+func (rt *Runtime) Observe(f func(Notice)) (stop func()) { return observe(rt, &rt.observers, f) }
 
 // Hint tells the runtime that another process may have committed; claimable
 // says that runs may have become claimable by that. It is what a Hinter calls.
-func (rt *Runtime) Hint(claimable bool) { rt.tell(Notice{Claimable: claimable}) }
+func (rt *Runtime) Hint(claimable bool) {
+	rt.mu.Lock()
+	hinted := rt.hinted
+	rt.mu.Unlock()
+	for _, f := range hinted {
+		(*f)(claimable)
+	}
+}
 
-// Observe calls f after every commit that this runtime makes and every hint, until stop is
-// called. f must return at once and call nothing of the runtime.
-func (rt *Runtime) Observe(f func(Notice)) (stop func()) {
+// OnHint calls f on every Hint, until stop is called. f must return at once.
+func (rt *Runtime) OnHint(f func(claimable bool)) (stop func()) { return observe(rt, &rt.hinted, f) }
+
+// observe adds f to a list that is replaced and never changed.
+func observe[F any](rt *Runtime, list *[]*F, f F) (stop func()) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	o := &f
-	rt.observers = append(slices.Clone(rt.observers), o)
+	p := &f
+	*list = append(slices.Clone(*list), p)
 	return func() {
 		rt.mu.Lock()
 		defer rt.mu.Unlock()
-		rt.observers = slices.DeleteFunc(slices.Clone(rt.observers), func(p *func(Notice)) bool { return p == o })
+		*list = slices.DeleteFunc(slices.Clone(*list), func(q *F) bool { return q == p })
 	}
 }
 

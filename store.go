@@ -86,7 +86,8 @@ type Commit struct {
 	// Owner, when not empty, claims the run with this very commit, which leaves it
 	// running, for a worker that is alive: the claim's number is one more than Stored.Fence of the load
 	// that the commit builds on. Claimed is that number; when it does not follow the run's last claim,
-	// the commit fails with ErrConflict. A claim that lasts ends. Fence is zero then.
+	// the commit fails with ErrConflict. A claim that lasts ends. Fence is zero then. Both
+	// count only when the commit leaves the run running.
 	Owner   string
 	Claimed int64
 	// Delete removes the run at Expect and all that is kept of it, the ids of
@@ -115,7 +116,7 @@ type Stored struct {
 	Records     [][]byte // stored text, in order, up to Position
 	// Mail are the messages not yet taken that the run can take: those to it and
 	// those to a key whose Key matches one of its open waits, and those to it with key
-	// "cancel:<its id>". They come in the order in which they were sent to their mailbox.
+	// "cancel:<its id>". Those of one mailbox come in the order in which they were sent.
 	Mail []Message
 	// MailMore says that there are more than are given; at least 100 are given then.
 	MailMore bool
@@ -131,7 +132,7 @@ type Stored struct {
 // sent to it, when one is sent to a key that matches one of its open waits, and when
 // a commit opens a wait whose key matches a message that is kept for its key or the run. A wait's key
 // matches when it equals the message's, or ends in ":*" and the message's begins with
-// what is before the star.
+// what is before the star. A message that is taken by the commit that sends it (Commit.Took) tells nobody.
 type Message struct {
 	// ID tells the message from all others in its mailbox; sent twice, it counts once.
 	ID string `json:"id"`
@@ -158,7 +159,7 @@ type RunQuery struct {
 	Workflow string
 	Session  string
 	Parent   string
-	Root     string // that run and all below it
+	Root     string // the tree that began with that run
 	Origin   string // those forked from that run
 	// Labels are names and values that a run has, all of them.
 	Labels map[string]string

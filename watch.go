@@ -18,19 +18,27 @@ func (rt *Runtime) Watch(ctx context.Context, runID string, from int64) iter.Seq
 	return func(yield func(Record, error) bool) {
 		news := rt.listen(func(c *Commit) bool { return c.RunID == runID })
 		defer news.stop()
-		for next := max(from, 1); ctx.Err() == nil; news.wait(ctx) {
-			run, err := rt.Get(ctx, runID) // before the records, so that none of its end is missed
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
+		run, err := rt.Get(ctx, runID)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		next := max(from, 1)
+		ended := run.Status.Final() && next > run.Seq // else the records tell
+		for ; ctx.Err() == nil; news.wait(ctx) {
 			for rec, err := range rt.Ledger(ctx, runID, next) {
 				if !yield(rec, err) || err != nil {
 					return
 				}
 				next = rec.Seq + 1
+				switch rec.Kind {
+				case KindRunCompleted, KindRunFailed, KindRunCancelled:
+					ended = true
+				case KindRunRetried:
+					ended = false
+				}
 			}
-			if run.Status.Final() {
+			if ended {
 				return
 			}
 		}
@@ -219,11 +227,13 @@ type news struct {
 
 func (rt *Runtime) listen(concerns func(*Commit) bool) *news {
 	n := &news{rt: rt, some: make(chan struct{}, 1)}
-	n.stop = rt.Observe(func(notice Notice) {
-		if notice.Commit == nil || concerns(notice.Commit) {
+	stopCommits := rt.Observe(func(notice Notice) {
+		if concerns(notice.Commit) {
 			n.tell()
 		}
 	})
+	stopHints := rt.OnHint(func(bool) { n.tell() })
+	n.stop = func() { stopCommits(); stopHints() }
 	return n
 }
 

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,11 +52,10 @@ func Handle(rt *bide.Runtime, h *Handlers) {
 }
 
 // ByType returns the handlers that Handle registers, by the type of their effects.
-func (h *Handlers) ByType(rt *bide.Runtime) map[string]bide.Handler {
-	var o Handlers
-	if h != nil {
-		o = *h
-	}
+func (o *Handlers) ByType(rt *bide.Runtime) map[string]bide.Handler {
+	o = cmp.Or(o, &Handlers{})
+	full := *o
+	o = &full
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
 	}

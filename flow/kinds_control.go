@@ -70,7 +70,6 @@ type forEach struct {
 	output        *template
 	concurrency   int // 0 means one after the other, in this run
 	allowFailures bool
-	locals        []string // the names made in the body, which are fresh for each item
 }
 
 func (p *parser) readForEach(v *value, s *step) kind {

@@ -207,9 +207,9 @@ type envelope struct {
 }
 
 // captured reads what a body needs of the outside.
-func (in *scope) captured(r *reading) (map[string]any, error) {
+func (s *scope) captured(r *reading) (map[string]any, error) {
 	out := map[string]any{}
-	for _, ref := range in.captures {
+	for _, ref := range s.captures {
 		v, err := r.read(ref)
 		if err != nil {
 			return nil, err

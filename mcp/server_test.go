@@ -25,8 +25,6 @@ func TestMain(m *testing.M) {
 	}
 }
 
-type nothing struct{}
-
 type place struct {
 	Where string `json:"where"`
 }

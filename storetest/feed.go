@@ -279,3 +279,60 @@ func feedOfTree(t *testing.T, s Store) {
 		wantFeed(t, "what comes later of a tree", f.mustRead(t, s), feedOf(late))
 	}
 }
+
+// feedWhileDeleting lets runs begin, end and be deleted while others read the
+// feed: of the runs that stay nothing may be missing or come twice.
+func feedWhileDeleting(t *testing.T, s Store) {
+	const deleters, deleted, kept = 3, 12, 40
+	keep := NewChain("keep")
+	var want []bide.FeedRecord
+	var writing, reading sync.WaitGroup
+	over := make(chan struct{})
+	for i := range deleters {
+		writing.Go(func() {
+			for n := range deleted {
+				c := NewChain(fmt.Sprintf("gone-%d-%d", i, n%3)) // ids come again
+				for _, commit := range []*bide.Commit{c.Next(2), step(c, bide.StatusCompleted, 0), {RunID: c.Info.ID, Expect: c.Info.Position(), Delete: true}} {
+					if err := s.Commit(t.Context(), commit); err != nil {
+						t.Errorf("Commit = %v", err)
+						return
+					}
+				}
+			}
+		})
+	}
+	writing.Go(func() {
+		for range kept {
+			commit := keep.Next(1)
+			want = append(want, feedOf(commit)...)
+			if err := s.Commit(t.Context(), commit); err != nil {
+				t.Errorf("Commit = %v", err)
+				return
+			}
+		}
+	})
+	tails := []*tail{{FeedQuery: bide.FeedQuery{Limit: 3}}, {FeedQuery: bide.FeedQuery{Limit: 50}}, {FeedQuery: bide.FeedQuery{Root: "keep"}}}
+	for _, f := range tails {
+		reading.Go(func() {
+			for last := false; !last; {
+				select {
+				case <-over:
+					last = true
+				default:
+				}
+				if _, err := f.read(t.Context(), s); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+	close(over)
+	reading.Wait()
+	for i, f := range tails {
+		got := slices.DeleteFunc(slices.Clone(f.got), func(r bide.FeedRecord) bool { return r.RunID != "keep" })
+		wantFeed(t, fmt.Sprintf("what reader %d saw of the run that stays", i), got, want)
+	}
+	wantFeed(t, "the feed when all others are gone", (&tail{}).mustRead(t, s), want)
+}

@@ -94,6 +94,7 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"the feed follows the commits", feedFollows},
 		{"Feed looks at a bounded number of records", feedBounded},
 		{"all who read the feed while commits are made see the same", feedWhileCommitting},
+		{"runs are deleted while others read the feed", feedWhileDeleting},
 		{"what was deleted leaves the feed as it was otherwise", feedAfterDeletion},
 		{"Feed selects a tree", feedOfTree},
 

@@ -139,11 +139,18 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker %s: first sign of life: %w", w.opts.ID, err)
 	}
 	defer w.rt.Observe(w.observe)()
+	defer w.rt.OnHint(func(claimable bool) {
+		if claimable {
+			w.Wake()
+		}
+	})()
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(nil)
 	var background sync.WaitGroup
 	background.Go(func() { w.keepAlive(work, stopWork) })
-	w.takeOn(work)
+	w.mu.Lock()
+	w.work = work
+	w.mu.Unlock()
 	w.rt.DriveWith(w)
 	for ctx.Err() == nil && work.Err() == nil {
 		w.proceedMail()
@@ -153,7 +160,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.await(ctx, work)
 	}
 	w.rt.DriveWith(nil)
-	w.takeOn(nil)
+	w.mu.Lock()
+	w.work = nil
+	w.mu.Unlock()
 	close(w.drain)
 	stop := w.opts.Clock.AfterFunc(w.opts.Grace, func() { stopWork(errShutdown) })
 	w.driving.Wait()
@@ -166,13 +175,6 @@ func (w *Worker) Run(ctx context.Context) error {
 		err = errors.Join(lost, err)
 	}
 	return err
-}
-
-// takeOn lets runs be driven under a context, or, when it is nil, no more be taken on.
-func (w *Worker) takeOn(work context.Context) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.work = work
 }
 
 // begin says that the worker is alive, and gives back what a former process
@@ -303,15 +305,9 @@ func (w *Worker) release(ctx context.Context, d *drive, quiet bool) error {
 	return w.store.Release(context.WithoutCancel(ctx), w.opts.ID, []string{d.claim.RunID}, quiet)
 }
 
-// observe hears of every commit of this process, and of hints.
+// observe hears of every commit of this process.
 func (w *Worker) observe(n bide.Notice) {
 	c := n.Commit
-	if c == nil {
-		if n.Claimable {
-			w.Wake()
-		}
-		return
-	}
 	w.counts.commit.observe(n.Took)
 	if n.Fired {
 		w.counts.timerLag.observe(n.Lag)

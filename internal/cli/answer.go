@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,11 +47,7 @@ Without an answer, you are asked for it. The first answer wins; the same again i
 
 // answer finds a wait, makes an answer of what was given, and sends it.
 func (a *app) answer(cmd *cobra.Command, ref string, command commandFlags, make func(*bide.Wait) (bide.JSON, error)) error {
-	out, err := a.output(cmd)
-	if err != nil {
-		return err
-	}
-	b, err := a.open(cmd)
+	out, b, err := a.look(cmd)
 	if err != nil {
 		return err
 	}
@@ -152,55 +146,4 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// newApprove, newReject and newRespond are answers by another name.
-func newApprove(a *app) *cobra.Command {
-	return newDecision(a, "approve WAIT", "Say yes to a question", []string{"approve", "approved", "yes", "ok"})
-}
-
-func newReject(a *app) *cobra.Command {
-	return newDecision(a, "reject WAIT", "Say no to a question", []string{"reject", "rejected", "no", "deny"})
-}
-
-func newDecision(a *app, use, short string, words []string) *cobra.Command {
-	var command commandFlags
-	cmd := &cobra.Command{
-		Use: use, Short: short,
-		Long: fmt.Sprintf("%s: one that has one of the choices %s. WAIT is the id of a wait, or a RUN\nthat waits for one answer.", short, strings.Join(words, ", ")),
-		Args: args(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.answer(cmd, args[0], command, func(w *bide.Wait) (bide.JSON, error) {
-				for _, c := range w.Choices {
-					if slices.Contains(words, strings.ToLower(c)) {
-						return plainJSON(c)
-					}
-				}
-				if w.Kind == "" { // closed: what was decided is for the kernel to say
-					return plainJSON(words[0])
-				}
-				return nil, usage(howTo(w), "wait %s has none of the choices %s; it is for this: %s", w.ID, strings.Join(words, ", "), oneLine(waitText(w)))
-			})
-		},
-		ValidArgsFunction: a.completeWait,
-	}
-	command.add(cmd)
-	return cmd
-}
-
-func newRespond(a *app) *cobra.Command {
-	var command commandFlags
-	cmd := &cobra.Command{
-		Use:   "respond WAIT TEXT",
-		Short: "Answer a question with words of your own",
-		Long: `Answer a question that takes free text. What is written counts as it is: it is not
-completed to one of the choices. WAIT is the id of a wait, or a RUN that waits for one answer.`,
-		Args: args(2, many),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.answer(cmd, args[0], command, func(*bide.Wait) (bide.JSON, error) { return plainJSON(strings.Join(args[1:], " ")) })
-		},
-		ValidArgsFunction: a.completeWait,
-	}
-	command.add(cmd)
-	return cmd
 }

@@ -17,6 +17,10 @@ func asks(k bide.WaitKind) bool { return answers(k) && k != bide.WaitJob }
 // askWait puts a wait to a person and returns the answer as the kernel takes it.
 func askWait(ctx context.Context, t asker, w *bide.Wait) (bide.JSON, error) {
 	switch {
+	case w.Kind == bide.WaitToolApproval:
+		return askApproval(ctx, t, w)
+	case w.Kind == bide.WaitBudget:
+		return askBudget(ctx, t, w)
 	case w.Kind == bide.WaitAttention:
 		return askAttention(ctx, t, w)
 	case w.Kind == bide.WaitForm || w.Kind == bide.WaitCustom && w.Schema != nil:
@@ -111,6 +115,10 @@ func howTo(w *bide.Wait) string {
 		return fmt.Sprintf("bide answer %s TEXT", w.ID)
 	case bide.WaitForm:
 		return fmt.Sprintf("bide answer %s NAME=VALUE…", w.ID)
+	case bide.WaitToolApproval:
+		return fmt.Sprintf("bide approve %s, or bide reject %s", w.ID, w.ID)
+	case bide.WaitBudget:
+		return fmt.Sprintf("bide answer %s '{\"type\": \"raise\", \"limits\": {…}}', or '{\"type\": \"stop\"}'", w.ID)
 	case bide.WaitJob:
 		return fmt.Sprintf("bide answer %s --result JSON", w.ID)
 	case bide.WaitAttention:

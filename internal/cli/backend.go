@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/schedule"
 )
 
@@ -33,7 +34,7 @@ type reader interface {
 }
 
 type commander interface {
-	// Start begins a run of a flow that is given with the request.
+	// Start keeps the flows that are given with the request, and begins a run.
 	Start(ctx context.Context, req *startRequest) (*bide.Run, error)
 	// Change makes one of the changes that need no more than a name.
 	Change(ctx context.Context, id string, v verb, cmd bide.Command) error
@@ -55,8 +56,8 @@ type scheduler interface {
 	Schedules(ctx context.Context) ([]schedule.Schedule, error)
 	// Schedule returns one by its name.
 	Schedule(ctx context.Context, name string) (*schedule.Schedule, error)
-	// AddSchedule makes one.
-	AddSchedule(ctx context.Context, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error)
+	// AddSchedule keeps the flows, as of startRequest, and makes a schedule for the last.
+	AddSchedule(ctx context.Context, docs []*flow.Doc, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error)
 	// ChangeSchedule pauses one, lets it go on (unpause), or deletes it.
 	ChangeSchedule(ctx context.Context, name string, v verb, cmd bide.Command) error
 }
@@ -90,8 +91,9 @@ type runsPage struct {
 
 // startRequest is what starts a run.
 type startRequest struct {
-	Flow     string // a file, or the name of a flow of the project
-	Input    bide.JSON
+	// Docs are the flow, last, and those that it calls; their sources go with the request.
+	Docs     []*flow.Doc
+	Input    bide.JSON // {} when there is none
 	Key      string
 	RunID    string
 	Session  string

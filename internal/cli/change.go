@@ -86,11 +86,7 @@ func (v verb) fits(s bide.Status) bool {
 }
 
 func (a *app) change(cmd *cobra.Command, v verb, refs []string, where string, yes bool, command *commandFlags) error {
-	out, err := a.output(cmd)
-	if err != nil {
-		return err
-	}
-	b, err := a.open(cmd)
+	out, b, err := a.look(cmd)
 	if err != nil {
 		return err
 	}

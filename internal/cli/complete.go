@@ -32,15 +32,13 @@ func (a *app) completeWait(cmd *cobra.Command, args []string, _ string) ([]strin
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	page, err := b.Waits(cmd.Context(), bide.WaitQuery{Limit: 1000})
+	page, err := b.Waits(cmd.Context(), bide.WaitQuery{Kinds: answered(), Limit: 1000})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	var offers []string
 	for _, w := range page.Waits {
-		if answers(w.Kind) {
-			offers = append(offers, w.ID+"\t"+oneLine(waitText(&w)))
-		}
+		offers = append(offers, w.ID+"\t"+oneLine(waitText(&w)))
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }

@@ -102,7 +102,7 @@ func checkStore(value string) error {
 	if ok && (slices.Contains([]string{"sqlite", "file", "postgres", "postgresql"}, scheme) && rest != "" || scheme == "mem" && rest == "") {
 		return nil
 	}
-	return fmt.Errorf("%q names no store; use sqlite:PATH, postgres://…, file:FOLDER or mem:", value)
+	return fmt.Errorf("%q names no store; use sqlite:PATH, file:FOLDER, mem: or postgres://…", value)
 }
 
 func osUser() string {

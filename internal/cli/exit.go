@@ -67,11 +67,11 @@ func exitOf(code bide.Code) int {
 	case bide.CodeNotFound, bide.CodeUnknownWorkflow:
 		return exitNotFound
 	case bide.CodeExists, bide.CodeConflict, bide.CodeFenced, bide.CodeKeyReused, bide.CodeCommandReused,
-		bide.CodeAlreadyDecided, bide.CodeExpired, bide.CodeWrongStatus:
+		bide.CodeAlreadyDecided, bide.CodeExpired, bide.CodeArgsChanged, bide.CodeWrongStatus:
 		return exitConflict
 	case bide.CodeInvalidAnswer, bide.CodeInvalidInput:
 		return exitUsage
-	case bide.CodeCorrupt:
+	case bide.CodeCorrupt, bide.CodeDiverged:
 		return exitIntegrity
 	}
 	return exitError
@@ -130,7 +130,7 @@ func nextFor(e *bide.Error) string {
 	switch e.Code {
 	case bide.CodeAlreadyDecided, bide.CodeExpired, bide.CodeExists, bide.CodeKeyReused, bide.CodeCommandReused:
 		return "bide show " + run
-	case bide.CodeWrongStatus, bide.CodeInvalidAnswer:
+	case bide.CodeWrongStatus, bide.CodeInvalidAnswer, bide.CodeArgsChanged, bide.CodeForbidden:
 		return "bide why " + run
 	case bide.CodeCorrupt:
 		return "bide verify " + run

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bide-dev/bide"
@@ -139,14 +140,12 @@ func cutWait(ref string) (run, number string, ok bool) {
 	return ref, "", false
 }
 
-// answers reports whether a person, or a program on their behalf, resolves waits of this kind by an answer.
-func answers(k bide.WaitKind) bool {
-	switch k {
-	case bide.WaitTimer, bide.WaitRetry, bide.WaitChild, bide.WaitForEvent:
-		return false
-	}
-	return true
+// answered are the kinds of waits that an answer resolves, of a person or of a program on their behalf.
+func answered() []bide.WaitKind {
+	return []bide.WaitKind{bide.WaitQuestion, bide.WaitForm, bide.WaitToolApproval, bide.WaitBudget, bide.WaitAttention, bide.WaitJob, bide.WaitCustom}
 }
+
+func answers(k bide.WaitKind) bool { return slices.Contains(answered(), k) }
 
 // maxTree bounds how many runs of a tree are looked at for waits.
 const maxTree = 100

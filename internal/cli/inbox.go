@@ -13,29 +13,25 @@ func newInbox(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inbox",
 		Short: "List what waits for people, oldest first",
-		Long: `List the open waits that an answer resolves: questions, forms, jobs, and effects
-whose outcome is unknown. With --all, also those for events, timers and other runs.`,
+		Long: `List the open waits that an answer resolves: questions, forms, tool calls to decide about,
+budgets, jobs, and effects whose outcome is unknown. With --all, also those for events, timers and other runs.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}
 			var open []bide.Wait
-			for q := (bide.WaitQuery{Limit: 1000}); ; {
+			q := bide.WaitQuery{Kinds: answered(), Limit: 1000}
+			if all {
+				q.Kinds = nil
+			}
+			for {
 				page, err := b.Waits(cmd.Context(), q)
 				if err != nil {
 					return err
 				}
-				for _, w := range page.Waits {
-					if all || answers(w.Kind) {
-						open = append(open, w)
-					}
-				}
+				open = append(open, page.Waits...)
 				if q.Cursor = page.Next; q.Cursor == "" || len(open) >= maxLooked {
 					break
 				}

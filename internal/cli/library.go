@@ -1,23 +1,19 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/internal/search"
-	"github.com/bide-dev/bide/schedule"
 )
 
-// library finds flows: by file, by name in the folders of the project, and by run in a store.
+// library finds flows: by file, and by name in the folders of the project.
 type library struct{ cfg *config }
 
 func newLibrary(cfg *config) *library { return &library{cfg} }
@@ -120,41 +116,6 @@ func (l *library) check(name string) error {
 	return err
 }
 
-// input is the JSON Schema of a flow's input; nil when it has none.
-func (l *library) input(name string) (bide.JSON, error) {
-	d, err := l.read(name)
-	if err != nil {
-		return nil, err
-	}
-	return d.InputSchema(), nil
-}
-
-// handle registers what flows are carried out with.
-func (l *library) handle(rt *bide.Runtime) error {
-	h := &flow.Handlers{Env: l.cfg.env, Secrets: secrets(l.cfg.secrets), AllowExec: l.cfg.list("allow.exec")}
-	for _, text := range l.cfg.list("allow.addresses") {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			return err
-		}
-		h.AllowAddresses = append(h.AllowAddresses, prefix)
-	}
-	flow.Handle(rt, h)
-	return nil
-}
-
-// secrets are the secrets of flows, by their names in capitals.
-type secrets map[string]string
-
-// Secret returns a secret, or fails when there is none of the name.
-func (s secrets) Secret(_ context.Context, name string) (string, error) {
-	value, ok := s[strings.ToUpper(name)]
-	if !ok {
-		return "", bide.Permanent(fmt.Errorf("it is not known here; set %s%s in the environment", secretPrefix, strings.ToUpper(name)))
-	}
-	return value, nil
-}
-
 // maxCalled bounds how many flows a flow may call, directly and through others.
 const maxCalled = 1000
 
@@ -180,49 +141,4 @@ func (l *library) withCalled(name string) ([]*flow.Doc, error) {
 	}
 	slices.Reverse(docs)
 	return docs, nil
-}
-
-// publish keeps a flow, and those that it calls, in the store.
-func (l *library) publish(ctx context.Context, rt *bide.Runtime, name string) (*flow.Doc, error) {
-	docs, err := l.withCalled(name)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range docs {
-		if err := flow.Publish(ctx, rt, d); err != nil {
-			return nil, err
-		}
-	}
-	return docs[len(docs)-1], nil
-}
-
-// start starts a run of a flow.
-func (l *library) start(ctx context.Context, rt *bide.Runtime, req *startRequest) (*bide.Run, error) {
-	d, err := l.publish(ctx, rt, req.Flow)
-	if err != nil {
-		return nil, err
-	}
-	input := req.Input
-	if input == nil {
-		input = bide.JSON("{}")
-	}
-	return flow.Start(ctx, rt, d, input, &bide.StartOptions{Command: req.Command, RunID: req.RunID, Key: req.Key,
-		Session: req.Session, Labels: req.Labels, Timeout: req.Timeout, MaxSteps: req.MaxSteps})
-}
-
-// load registers the flow of a run, and every published version of those that it calls.
-func (l *library) load(ctx context.Context, rt *bide.Runtime, run *bide.RunInfo) error {
-	if run.Workflow == schedule.Workflow {
-		return nil
-	}
-	d, err := flow.ForRun(ctx, rt, run)
-	if errors.Is(err, bide.ErrNotFound) {
-		return &problem{code: exitNotFound, what: fmt.Sprintf("the flow %s version %.12s of run %s is not in the store", run.Workflow, run.Version, run.ID),
-			why: "it was started by a program; that program goes on with it", err: err}
-	}
-	if err != nil || len(d.Flows()) == 0 {
-		return err
-	}
-	_, err = flow.NewLibrary(rt, nil).Sync(ctx)
-	return err
 }

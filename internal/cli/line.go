@@ -129,6 +129,8 @@ func waitText(w *bide.Wait) string {
 		text = "job " + w.Key
 	case bide.WaitAttention:
 		text = w.Message
+	case bide.WaitToolApproval:
+		text = "may this be called: " + callText(&w.Items[0])
 	default:
 		text = string(w.Kind)
 		if w.Message != "" {

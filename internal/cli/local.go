@@ -24,21 +24,25 @@ type local struct {
 	claims bide.Claims                     // nil when a worker of this process drives the store
 	shut   func(ctx context.Context) error // ends the work and closes the store
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
-	flows  *library
 	log    *slog.Logger
 	now    func() time.Time
 }
 
 var _ backend = (*local)(nil)
 
-// openLocal opens the store that url names; a worker drives its runs when opts is not nil.
-func openLocal(ctx context.Context, url string, flows *library, opts *engine.Options) (*local, error) {
+// openLocal opens the store of the configuration; a worker drives its runs when opts is not nil.
+func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, error) {
+	h, err := handlers(cfg)
+	if err != nil {
+		return nil, err
+	}
+	url := cfg.get("store")
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, err
 		}
 	}
-	l := &local{flows: flows, now: time.Now}
+	l := &local{now: time.Now}
 	if opts == nil {
 		store, err := engine.OpenStore(ctx, url)
 		if err != nil {
@@ -55,7 +59,8 @@ func openLocal(ctx context.Context, url string, flows *library, opts *engine.Opt
 		}
 		l.rt, l.engine, l.shut, l.log = e.Runtime, e, e.Close, opts.Worker.Logger
 	}
-	if err := errors.Join(flows.handle(l.rt), schedule.Register(l.rt)); err != nil {
+	flow.Handle(l.rt, h)
+	if err := schedule.Register(l.rt); err != nil {
 		return nil, errors.Join(err, l.shut(ctx))
 	}
 	return l, nil
@@ -84,9 +89,6 @@ func (l *local) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {
 		}
 		for i := range page.Runs {
 			r := &page.Runs[i]
-			if !s.Since.IsZero() && r.CreatedAt.Before(s.Since) { // and all that follow
-				return out, nil
-			}
 			if !s.Match(r) || internalRun(r) && !q.Internal && len(s.Workflows) == 0 {
 				continue
 			}
@@ -125,7 +127,38 @@ func (l *local) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, er
 }
 
 func (l *local) Start(ctx context.Context, req *startRequest) (*bide.Run, error) {
-	return l.flows.start(ctx, l.rt, req)
+	if err := l.publish(ctx, req.Docs); err != nil {
+		return nil, err
+	}
+	return flow.Start(ctx, l.rt, req.Docs[len(req.Docs)-1], req.Input, &bide.StartOptions{Command: req.Command, RunID: req.RunID, Key: req.Key,
+		Session: req.Session, Labels: req.Labels, Timeout: req.Timeout, MaxSteps: req.MaxSteps})
+}
+
+// publish keeps flows in the store, so that every process can go on with their runs.
+func (l *local) publish(ctx context.Context, docs []*flow.Doc) error {
+	for _, d := range docs {
+		if err := flow.Publish(ctx, l.rt, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load registers the flow of a run, and, when it calls others, all that are kept in the store.
+func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
+	if run.Workflow == schedule.Workflow {
+		return nil
+	}
+	d, err := flow.ForRun(ctx, l.rt, run)
+	if errors.Is(err, bide.ErrNotFound) {
+		return &problem{code: exitNotFound, what: fmt.Sprintf("the flow %s version %.12s of run %s is not in the store", run.Workflow, run.Version, run.ID),
+			why: "it was started by a program; that program goes on with it", err: err}
+	}
+	if err != nil || len(d.Flows()) == 0 {
+		return err
+	}
+	_, err = flow.NewLibrary(l.rt, nil).Sync(ctx)
+	return err
 }
 
 func (l *local) Change(ctx context.Context, id string, v verb, cmd bide.Command) (err error) {
@@ -199,7 +232,7 @@ func (l *local) Replay(ctx context.Context, id string) (*bide.Divergence, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.flows.load(ctx, l.rt, &run.RunInfo); err != nil {
+	if err := l.load(ctx, &run.RunInfo); err != nil {
 		return nil, err
 	}
 	return l.rt.Replay(ctx, id)
@@ -222,17 +255,11 @@ func (l *local) Schedule(ctx context.Context, name string) (*schedule.Schedule, 
 	return schedule.Get(ctx, l.rt, name)
 }
 
-func (l *local) AddSchedule(ctx context.Context, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error) {
-	d, err := l.flows.publish(ctx, l.rt, spec.Workflow)
-	if err != nil {
+func (l *local) AddSchedule(ctx context.Context, docs []*flow.Doc, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error) {
+	if err := l.publish(ctx, docs); err != nil {
 		return nil, err
 	}
-	if spec.Input == nil {
-		spec.Input = bide.JSON("{}")
-	}
-	if faults := d.CheckInput(spec.Input); len(faults) > 0 {
-		return nil, &bide.Error{Code: bide.CodeInvalidInput, Message: fmt.Sprintf("the input does not fit flow %q", d.ID()), Faults: faults}
-	}
+	d := docs[len(docs)-1]
 	spec.Workflow, spec.Version = d.ID(), d.Version()
 	return schedule.Create(ctx, l.rt, spec, cmd)
 }

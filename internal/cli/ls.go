@@ -25,11 +25,7 @@ Runs of bide itself, such as schedules, are left out unless --internal is given.
   bide ls label:team=ops order-42
   bide ls status:failed -o jsonl`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}

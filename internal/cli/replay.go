@@ -17,15 +17,7 @@ func newReplay(a *app) *cobra.Command {
 out. The first step that is decided otherwise now is named, and the exit code is 8.`,
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
-			if err != nil {
-				return err
-			}
-			id, err := resolve(cmd.Context(), b, args[0])
+			out, b, id, err := a.lookAt(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -5,18 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log/slog"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/engine"
-	"github.com/bide-dev/bide/worker"
 )
 
 func newRun(a *app) *cobra.Command {
@@ -65,12 +58,14 @@ func (a *app) run(cmd *cobra.Command, args []string, start *startFlags, resume b
 	if err != nil {
 		return err
 	}
-	b, err := a.drive(cmd)
-	if err != nil {
-		return err
-	}
 	ctx := cmd.Context()
-	run, err := a.begin(ctx, b, args, start, resume)
+	var b *local
+	var run *bide.Run
+	if resume {
+		b, run, err = a.takeUp(cmd, args)
+	} else {
+		b, run, err = a.begin(cmd, args[0], start)
+	}
 	if err != nil {
 		return err
 	}
@@ -91,24 +86,38 @@ func (a *app) run(cmd *cobra.Command, args []string, start *startFlags, resume b
 	return a.result(ctx, b, out, ended)
 }
 
-// begin starts a run, or finds the one to go on with and its code.
-func (a *app) begin(ctx context.Context, b *local, args []string, start *startFlags, resume bool) (*bide.Run, error) {
-	if !resume {
-		req, err := start.request(ctx, a, b.flows, args[0])
-		if err != nil {
-			return nil, err
-		}
-		return b.Start(ctx, req)
-	}
-	id, err := resumed(ctx, b, args)
+// begin starts a run, with a worker of this process at work.
+func (a *app) begin(cmd *cobra.Command, flowName string, start *startFlags) (*local, *bide.Run, error) {
+	req, err := start.request(cmd.Context(), a, flowName)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	run, err := b.Run(ctx, id, 0)
+	b, err := a.drive(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	run, err := b.Start(cmd.Context(), req)
+	return b, run, err
+}
+
+// takeUp finds the run to go on with and its code, with a worker of this process at work.
+func (a *app) takeUp(cmd *cobra.Command, args []string) (*local, *bide.Run, error) {
+	if err := a.storeExists(cmd); err != nil {
+		return nil, nil, err
+	}
+	b, err := a.drive(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	id, err := resumed(cmd.Context(), b, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	run, err := b.Run(cmd.Context(), id, 0)
 	if err != nil || run.Status.Final() {
-		return run, err
+		return b, run, err
 	}
-	return run, b.flows.load(ctx, b.rt, &run.RunInfo)
+	return b, run, b.load(cmd.Context(), &run.RunInfo)
 }
 
 // resumed is the id of the run to go on with.
@@ -155,6 +164,9 @@ func (a *app) goOnLater(b reader, id string, err error) error {
 		}
 	}
 	a.say("Go on here:\n    bide run --resume %s", id)
+	if run.Status == bide.StatusRunning {
+		a.say("Effects at work get 10s to end; Ctrl-C again leaves at once.")
+	}
 	return &ended{code}
 }
 
@@ -197,64 +209,4 @@ func failureText(f *bide.Failure) string {
 		text += fmt.Sprintf(", after %d attempts", f.Attempts)
 	}
 	return text
-}
-
-// open opens the store of the configuration, to answer and look. It fails when there is none: looking makes no store.
-func (a *app) open(cmd *cobra.Command) (*local, error) {
-	cfg, err := a.config(cmd)
-	if err != nil {
-		return nil, err
-	}
-	for _, scheme := range []string{"sqlite:", "file:"} {
-		path, ok := strings.CutPrefix(cfg.get("store"), scheme)
-		if !ok {
-			continue
-		}
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, &problem{code: exitNotFound, what: "there is no store " + cfg.get("store"),
-				why: "the first run makes it; or --store or BIDE_STORE names another", next: "bide run FLOW", err: err}
-		}
-	}
-	return a.openWith(cmd, nil)
-}
-
-// create opens the store of the configuration to put something in. It is made when there is none.
-func (a *app) create(cmd *cobra.Command) (*local, error) { return a.openWith(cmd, nil) }
-
-// drive opens the store with a worker of this process at work on it.
-func (a *app) drive(cmd *cobra.Command) (*local, error) {
-	cfg, err := a.config(cmd)
-	if err != nil {
-		return nil, err
-	}
-	runs, err := strconv.Atoi(cfg.get("worker.runs"))
-	if err != nil {
-		return nil, err
-	}
-	lease, err := time.ParseDuration(cfg.get("worker.lease"))
-	if err != nil {
-		return nil, err
-	}
-	poll, err := time.ParseDuration(cfg.get("worker.poll"))
-	if err != nil {
-		return nil, err
-	}
-	log := slog.New(slog.NewTextHandler(a.terminal(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return a.openWith(cmd, &engine.Options{
-		Runtime: bide.Options{Poll: poll, Logger: log},
-		Worker:  worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
-	})
-}
-
-func (a *app) openWith(cmd *cobra.Command, opts *engine.Options) (*local, error) {
-	cfg, err := a.config(cmd)
-	if err != nil {
-		return nil, err
-	}
-	a.local, err = openLocal(cmd.Context(), cfg.get("store"), newLibrary(cfg), opts)
-	if err != nil {
-		p := explain(err)
-		return nil, &problem{code: p.code, what: "cannot open the store " + shownStore(cfg.get("store")), why: p.Error(), next: "bide doctor", err: err}
-	}
-	return a.local, nil
 }

@@ -63,24 +63,30 @@ to start a newer version, remove the schedule and add it again. The same again c
 			if err != nil {
 				return err
 			}
-			b, err := a.create(cmd)
-			if err != nil {
-				return err
-			}
 			spec := times.spec(args[0], args[1])
 			spec.Session, spec.Overlap, spec.Queue, spec.CatchUp = session, schedule.Overlap(overlap), queue, catchUp
 			spec.RunTimeout = bide.Duration(timeout)
 			if spec.Labels, err = pairs("label", labels); err != nil {
 				return err
 			}
-			needs, err := b.flows.input(args[1])
+			docs, err := newLibrary(a.cfg).withCalled(args[1])
 			if err != nil {
 				return err
 			}
-			if spec.Input, err = readInput(input, needs, a.stdin); err != nil {
+			if spec.Input, err = readInput(input, docs[len(docs)-1].InputSchema(), a.stdin); err != nil {
 				return err
 			}
-			s, err := b.AddSchedule(cmd.Context(), spec, command.command(a))
+			if spec.Input == nil {
+				spec.Input = bide.JSON("{}")
+			}
+			if err := checkInput(docs[len(docs)-1], spec.Input); err != nil {
+				return err
+			}
+			b, err := a.create(cmd)
+			if err != nil {
+				return err
+			}
+			s, err := b.AddSchedule(cmd.Context(), docs, spec, command.command(a))
 			if err != nil {
 				return err
 			}
@@ -114,11 +120,7 @@ func newScheduleLs(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List schedules", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}
@@ -158,11 +160,7 @@ func newScheduleShow(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "show NAME", Short: "Show a schedule and what became of its last start", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}
@@ -233,11 +231,7 @@ func newScheduleChange(a *app, name string, v verb, short string) *cobra.Command
 	cmd := &cobra.Command{
 		Use: name + " NAME", Short: short, Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}

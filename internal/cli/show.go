@@ -19,15 +19,7 @@ func newShow(a *app) *cobra.Command {
 In the formats json, jsonl and yaml it is the state alone; bide tail -o jsonl has the ledger.`,
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
-			if err != nil {
-				return err
-			}
-			id, err := resolve(cmd.Context(), b, args[0])
+			out, b, id, err := a.lookAt(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/flow"
 )
 
 func newStart(a *app) *cobra.Command {
@@ -29,11 +30,11 @@ FLOW is a file, or the name of a flow of the project.`,
 			if err != nil {
 				return err
 			}
-			b, err := a.create(cmd)
+			req, err := start.request(cmd.Context(), a, args[0])
 			if err != nil {
 				return err
 			}
-			req, err := start.request(cmd.Context(), a, b.flows, args[0])
+			b, err := a.create(cmd)
 			if err != nil {
 				return err
 			}
@@ -87,15 +88,17 @@ func (s *startFlags) used(cmd *cobra.Command) string {
 }
 
 // request reads the flags; the terminal asks for what the flow needs and was not given.
-func (s *startFlags) request(ctx context.Context, a *app, flows *library, flowName string) (*startRequest, error) {
+func (s *startFlags) request(ctx context.Context, a *app, flowName string) (*startRequest, error) {
 	labels, err := pairs("label", s.labels)
 	if err != nil {
 		return nil, err
 	}
-	needs, err := flows.input(flowName)
+	docs, err := newLibrary(a.cfg).withCalled(flowName)
 	if err != nil {
 		return nil, err
 	}
+	d := docs[len(docs)-1]
+	needs := d.InputSchema()
 	input, err := readInput(s.input, needs, a.stdin)
 	if err != nil {
 		return nil, err
@@ -103,8 +106,23 @@ func (s *startFlags) request(ctx context.Context, a *app, flows *library, flowNa
 	if input, err = a.complete(ctx, needs, input); err != nil {
 		return nil, err
 	}
-	return &startRequest{Flow: flowName, Input: input, Key: s.key, RunID: s.runID, Session: s.session, Labels: labels,
+	if input == nil {
+		input = bide.JSON("{}")
+	}
+	if err := checkInput(d, input); err != nil {
+		return nil, err
+	}
+	return &startRequest{Docs: docs, Input: input, Key: s.key, RunID: s.runID, Session: s.session, Labels: labels,
 		Timeout: s.timeout, MaxSteps: s.maxSteps, Command: s.command.command(a)}, nil
+}
+
+// checkInput fails, listing every fault, when an input does not fit a flow.
+func checkInput(d *flow.Doc, input bide.JSON) error {
+	faults := d.CheckInput(input)
+	if len(faults) == 0 {
+		return nil
+	}
+	return &bide.Error{Code: bide.CodeInvalidInput, Message: fmt.Sprintf("the input does not fit flow %q", d.ID()), Faults: faults}
 }
 
 // complete asks the person for required members of the input that are missing.

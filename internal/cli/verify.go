@@ -22,11 +22,7 @@ not verify is named, and the exit code is 8.`,
 			if all == (len(args) > 0) {
 				return usage("bide verify --help", "name runs, or give --all")
 			}
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}

@@ -18,15 +18,7 @@ func newWhy(a *app) *cobra.Command {
 		Short: "Say in words what a run waits for, or why it failed, and what would move it",
 		Args:  args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
-			if err != nil {
-				return err
-			}
-			id, err := resolve(cmd.Context(), b, args[0])
+			out, b, id, err := a.lookAt(cmd, args[0])
 			if err != nil {
 				return err
 			}

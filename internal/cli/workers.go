@@ -20,11 +20,7 @@ aside, and for how long nothing has happened to the oldest. Runs that could go o
 worker is at work that has their flow.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out, err := a.output(cmd)
-			if err != nil {
-				return err
-			}
-			b, err := a.open(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}

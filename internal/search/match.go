@@ -7,9 +7,10 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// RunQuery is the part of the search that a store can answer itself. Match says the rest.
+// RunQuery is the part of the search that a store answers itself. Match says the rest: of all but the
+// kind of wait, which a listed run does not show.
 func (q *Query) RunQuery() bide.RunQuery {
-	out := bide.RunQuery{SetAside: q.SetAside}
+	out := bide.RunQuery{SetAside: q.SetAside, Waiting: q.Waiting, CreatedFrom: q.Since, CreatedTo: q.Until}
 	only := func(values []string) string {
 		if len(values) == 1 {
 			return values[0]
@@ -19,7 +20,16 @@ func (q *Query) RunQuery() bide.RunQuery {
 	if len(q.Statuses) == 1 {
 		out.Status = q.Statuses[0]
 	}
-	out.Workflow, out.Session, out.Parent = only(q.Workflows), only(q.Sessions), only(q.Parents)
+	out.Workflow, out.Session, out.Parent, out.Root = only(q.Workflows), only(q.Sessions), only(q.Parents), only(q.Roots)
+	for _, l := range q.Labels {
+		if l.Any {
+			continue
+		}
+		if out.Labels == nil {
+			out.Labels = map[string]string{}
+		}
+		out.Labels[l.Name] = l.Value
+	}
 	return out
 }
 
@@ -28,7 +38,7 @@ func (q *Query) Match(r *bide.RunInfo) bool {
 	in := func(values []string, value string) bool { return len(values) == 0 || slices.Contains(values, value) }
 	if len(q.Statuses) > 0 && !slices.Contains(q.Statuses, r.Status) ||
 		!in(q.Workflows, r.Workflow) || !in(q.Versions, r.Version) || !in(q.Sessions, r.Session) ||
-		!in(q.Parents, r.Parent) || !in(q.Actors, r.Actor) || !in(q.Keys, r.Key) ||
+		!in(q.Parents, r.Parent) || !in(q.Roots, r.Root) || !in(q.Actors, r.Actor) || !in(q.Keys, r.Key) ||
 		q.SetAside && r.SetAside == "" || !q.Due.IsZero() && (r.WakeAt.IsZero() || r.WakeAt.After(q.Due)) ||
 		!q.Since.IsZero() && r.CreatedAt.Before(q.Since) || !q.Until.IsZero() && !r.CreatedAt.Before(q.Until) {
 		return false

@@ -21,6 +21,9 @@ type Query struct {
 	Parents   []string
 	Actors    []string
 	Keys      []string
+	Roots     []string // the runs at the top of their trees
+	// Waiting is the kind of an open wait that a run must have; empty does not restrict.
+	Waiting bide.WaitKind
 	// Labels are what each run must carry.
 	Labels []Label
 	// Since and Until bound the time of creation: not before, before. Zero means no bound.
@@ -58,6 +61,7 @@ func fields() []field {
 		{"status", "status:waiting,failed", takeStatus},
 		{"flow", "flow:refund", add(func(q *Query) *[]string { return &q.Workflows })},
 		{"version", "version:3", add(func(q *Query) *[]string { return &q.Versions })},
+		{"wait", "wait:question", takeWait},
 		{"label", "label:team=ops", takeLabel},
 		{"since", "since:1h", func(q *Query, value string, now time.Time) (err error) {
 			q.Since, err = instant(value, now)
@@ -69,6 +73,7 @@ func fields() []field {
 		}},
 		{"session", "session:chat-7", add(func(q *Query) *[]string { return &q.Sessions })},
 		{"parent", "parent:RUN", add(func(q *Query) *[]string { return &q.Parents })},
+		{"root", "root:RUN", add(func(q *Query) *[]string { return &q.Roots })},
 		{"actor", "actor:ann", add(func(q *Query) *[]string { return &q.Actors })},
 		{"key", "key:order-42", add(func(q *Query) *[]string { return &q.Keys })},
 		{"is", "is:set-aside", takeIs},
@@ -143,6 +148,20 @@ func takeStatus(q *Query, value string, _ time.Time) error {
 		q.Statuses = append(q.Statuses, bide.Status(s))
 	}
 	return nil
+}
+
+func takeWait(q *Query, value string, _ time.Time) error {
+	kinds := []string{"question", "form", "tool_approval", "budget", "attention", "job", "event", "timer", "retry", "child", "custom"}
+	switch near := Nearest(value, kinds); {
+	case slices.Contains(kinds, value) && q.Waiting != "" && q.Waiting != bide.WaitKind(value):
+		return fmt.Errorf("a search is for one kind of wait; this one has %s already", q.Waiting)
+	case slices.Contains(kinds, value):
+		q.Waiting = bide.WaitKind(value)
+		return nil
+	case near != "":
+		return fmt.Errorf("%q is not a kind of wait; did you mean %q?", value, near)
+	}
+	return fmt.Errorf("%q is not a kind of wait; it is one of %s", value, strings.Join(kinds, ", "))
 }
 
 func takeLabel(q *Query, value string, _ time.Time) error {

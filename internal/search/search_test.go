@@ -30,6 +30,7 @@ func TestASearchIsWordsAndFields(t *testing.T) {
 		"until:2026-11-01":                 {Until: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)},
 		"since:2026-11-01T10:00:00Z":       {Since: time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)},
 		"session:s parent:p actor:a key:k": {Sessions: []string{"s"}, Parents: []string{"p"}, Actors: []string{"a"}, Keys: []string{"k"}},
+		"wait:question root:r":             {Waiting: bide.WaitQuestion, Roots: []string{"r"}},
 		"is:set-aside is:due":              {SetAside: true, Due: now},
 	} {
 		got, err := search.Parse(text, now)
@@ -43,18 +44,21 @@ func TestASearchIsWordsAndFields(t *testing.T) {
 
 func TestEveryFaultOfASearchIsNamedWithAWayOut(t *testing.T) {
 	for text, want := range map[string]string{
-		"stauts:waiting":     `did you mean "status"?`,
-		"status:wating":      `did you mean "waiting"?`,
-		"status:done":        "it is one of running, waiting",
-		"colour:red":         "fields are status, flow",
-		"http://example.com": "quote it",
-		"since:yesterday":    "write how long ago",
-		"since:-1h":          "write how long ago",
-		"since:":             "for example since:1h",
-		"label:=x":           "label:team=ops",
-		"is:late":            "is:set-aside and is:due",
-		`"open`:              "open at the end",
-		"stauts:x since:y":   "since:y",
+		"stauts:waiting":          `did you mean "status"?`,
+		"status:wating":           `did you mean "waiting"?`,
+		"status:done":             "it is one of running, waiting",
+		"colour:red":              "fields are status, flow",
+		"http://example.com":      "quote it",
+		"since:yesterday":         "write how long ago",
+		"since:-1h":               "write how long ago",
+		"since:":                  "for example since:1h",
+		"label:=x":                "label:team=ops",
+		"wait:qestion":            `did you mean "question"?`,
+		"wait:lunch":              "it is one of question, form",
+		"wait:question wait:form": "one kind of wait",
+		"is:late":                 "is:set-aside and is:due",
+		`"open`:                   "open at the end",
+		"stauts:x since:y":        "since:y",
 	} {
 		_, err := search.Parse(text, now)
 		if !errors.Is(err, bide.ErrInvalidInput) || !strings.Contains(err.Error(), want) {

@@ -17,7 +17,7 @@ type batch struct {
 	changes map[string]*change // by run
 	order   []*change
 	sent    []*message
-	known   map[sent]bool     // messages that the batch sends
+	known   map[sentName]bool // messages that the batch sends
 	gone    map[*message]bool // messages that were taken, or deleted with their run
 	deleted map[string]bool   // runs that end in this batch
 	mail    []line            // what becomes of messages, in order
@@ -41,7 +41,7 @@ type change struct {
 }
 
 func newBatch(x *index) *batch {
-	return &batch{index: x, feed: x.feed.spare[:0], changes: map[string]*change{}, known: map[sent]bool{}, gone: map[*message]bool{}, deleted: map[string]bool{}}
+	return &batch{index: x, feed: x.feed.spare[:0], changes: map[string]*change{}, known: map[sentName]bool{}, gone: map[*message]bool{}, deleted: map[string]bool{}}
 }
 
 // row is a run as the batch so far leaves it, or nil.
@@ -102,7 +102,7 @@ func (b *batch) commit(r *request) error {
 		}
 	}
 	var took []*message
-	var atOnce []sent
+	var atOnce []sentName
 	if id != "" {
 		var err error
 		if took, atOnce, err = b.find(r, at.waits); err != nil {
@@ -130,7 +130,7 @@ func (b *batch) commit(r *request) error {
 		}
 	}
 	for i := range r.send {
-		if !slices.ContainsFunc(atOnce, func(s sent) bool { return s == nameOf(&r.send[i].Message) }) {
+		if !slices.ContainsFunc(atOnce, func(s sentName) bool { return s == nameOf(&r.send[i].Message) }) {
 			b.send(&r.send[i])
 		}
 	}
@@ -190,7 +190,7 @@ func (ch *change) add(d *delta) {
 
 // find looks up the messages that a commit takes: those that it sends, those of
 // the run itself, or else of one of its waits' keys.
-func (b *batch) find(r *request, waits []*bide.Wait) (out []*message, atOnce []sent, err error) {
+func (b *batch) find(r *request, waits []*bide.Wait) (out []*message, atOnce []sentName, err error) {
 	runID := r.info.ID
 	for _, id := range r.took {
 		if i := r.sentToo(id); i >= 0 {
@@ -231,15 +231,15 @@ func (b *batch) find(r *request, waits []*bide.Wait) (out []*message, atOnce []s
 }
 
 // nameOf names a message among all that were sent.
-func nameOf(m *bide.Message) sent { return sent{boxOf(m), m.ID} }
+func nameOf(m *bide.Message) sentName { return sentName{boxOf(m), m.ID} }
 
 // knows reports whether a message was sent before.
-func (b *batch) knows(s sent) bool {
+func (b *batch) knows(s sentName) bool {
 	return b.index.mail.known[s.box][s.id] && !(s.to != "" && b.deleted[s.to]) || b.known[s]
 }
 
 // pass notes a message that is taken by the commit that sends it.
-func (b *batch) pass(s sent) {
+func (b *batch) pass(s sentName) {
 	b.known[s] = true
 	l := line{Known: &knownLine{To: s.to, Key: s.key, IDs: []string{s.id}}}
 	text, err := appendLine(nil, l)
@@ -283,7 +283,7 @@ func (b *batch) delete(id string, text []byte) {
 			b.gone[m] = true
 		}
 	}
-	maps.DeleteFunc(b.known, func(s sent, _ bool) bool { return s.to == id })
+	maps.DeleteFunc(b.known, func(s sentName, _ bool) bool { return s.to == id })
 	b.mailLine(line{Deleted: &deletedLine{id}}, text)
 }
 

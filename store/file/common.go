@@ -61,8 +61,8 @@ type draft struct {
 	old      string // the file that it replaces
 }
 
-// draft says what is to be written: what is pending, or, when that may be worth it, the file has the
-// size for it and would become half as long, all of it anew.
+// draft says what is to be written: what is pending, or all of it anew, when that
+// may be worth it, the file has reached a size and it would become half as long.
 func (c *common) draft(from int64, whole func() ([]byte, error), worth bool) (d draft, err error) {
 	d = draft{next: *c, text: c.pending, at: c.filed, consumed: len(c.pending)}
 	d.next.filed += int64(len(c.pending))
@@ -86,7 +86,7 @@ func (c *common) done(d *draft) {
 	c.pending = append([]byte(nil), c.pending[d.consumed:]...)
 }
 
-// write writes a draft to its file, and flushes it.
+// writeDraft writes a draft to its file, and flushes it.
 func (s *Store) writeDraft(d *draft) error {
 	if len(d.text) == 0 && d.old == "" {
 		return nil

@@ -93,9 +93,9 @@ func (s *Store) DeleteDocument(ctx context.Context, kind, id string, rev int64) 
 		switch was.Rev {
 		case 0:
 			return nil
+		case rev:
 		default:
 			return wrongRev(was.Rev, rev, kind, id)
-		case rev:
 		}
 		if err := s.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return explain("delete a document", path, err)

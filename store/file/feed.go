@@ -84,7 +84,7 @@ func (f *feed) drop(r *run) {
 }
 
 // kill makes the feed forget what it has of a run so far. It goes through all of
-// it, which is for opening a store only: otherwise the run says that it is gone.
+// it, which is for opening a store only: otherwise drop is enough.
 func (f *feed) kill(runID string) {
 	for i := range f.entries {
 		if r := f.runs[f.entries[i].run]; r != nil && r.id == runID {

@@ -123,7 +123,7 @@ func TestACommitIsWrittenAsItsTypesSay(t *testing.T) {
 	}
 	wait := bide.Wait{ID: "w", Kind: bide.WaitForm, Schema: bide.JSON(`{"b":1.0,"a":"<"}`), Default: bide.JSON(`null`), CreatedAt: epoch}
 	for _, want := range []commitLine{
-		{Run: info, Records: []int{1, 2}, Opened: []*bide.Wait{&wait}, Closed: []string{"x"}, Command: &commandLine{"c", bide.Hash{9}, 4}, MailSeen: 7},
+		{Run: info, Records: []int{1, 2}, Opened: []*bide.Wait{&wait}, Closed: []string{"x"}, Command: &commandLine{"c", bide.Hash{9}, 4}, MailSeen: 7, Claimed: 3},
 		{Run: bide.RunInfo{ID: "bare"}, Records: []int{0}},
 	} {
 		text, err := appendCommit(nil, &want)

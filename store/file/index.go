@@ -2,6 +2,7 @@ package file
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func newIndex() index {
 	}
 }
 
-// groupsOf are the groups of a run that hold for its life, its status aside.
+// groupsOf are the groups of a run that hold for its life.
 func groupsOf(i *bide.RunInfo) (out []group) {
 	for _, g := range [...]group{{"workflow", "", i.Workflow}, {"session", "", i.Session}, {"parent", "", i.Parent}, {"root", "", i.Root}, {"origin", "", i.Origin}} {
 		if g.value != "" {
@@ -60,11 +61,20 @@ func groupsOf(i *bide.RunInfo) (out []group) {
 	return out
 }
 
-// statusGroup is the group of a run's status. There is none of those that run,
-// which most runs enter and leave again and again.
-func statusGroup(i *bide.RunInfo) (g group, ok bool) {
-	return group{"status", "", string(i.Status)}, i.Status != "" && i.Status != bide.StatusRunning
+// statesOf are the groups that a run enters and leaves: that of its status, and of
+// those set aside. There is none of the runs that run, which most do again and again.
+func statesOf(i *bide.RunInfo) (out [2]group) {
+	if i.Status != "" && i.Status != bide.StatusRunning {
+		out[0] = group{"status", "", string(i.Status)}
+	}
+	if i.SetAside != "" {
+		out[1] = aside
+	}
+	return out
 }
+
+// aside is the group of the runs that are set aside.
+var aside = group{field: "aside"}
 
 // list is the entry of a map of lists, made when there is none.
 func list[K comparable, T any](lists map[K]*sorted[T], key K) *sorted[T] {
@@ -120,11 +130,13 @@ func (x *index) update(r *run, next *row) {
 func (x *index) regroup(r *run, next *bide.RunInfo) {
 	old := &r.info
 	fresh := old.ID == ""
-	if was, ok := statusGroup(old); ok && (old.Status != next.Status || !old.CreatedAt.Equal(next.CreatedAt)) {
-		unlist(x.groups, was, old.CreatedAt, r.id)
-	}
-	if is, ok := statusGroup(next); ok && (fresh || old.Status != next.Status || !old.CreatedAt.Equal(next.CreatedAt)) {
-		list(x.groups, is).put(next.CreatedAt, r.id, r)
+	if was, is := statesOf(old), statesOf(next); fresh || was != is || !old.CreatedAt.Equal(next.CreatedAt) {
+		x.leave(r)
+		for _, g := range is {
+			if g != (group{}) {
+				list(x.groups, g).put(next.CreatedAt, r.id, r)
+			}
+		}
 	}
 	if !fresh && sameGroups(old, next) {
 		return
@@ -138,7 +150,16 @@ func (x *index) regroup(r *run, next *bide.RunInfo) {
 	}
 }
 
-// ungroup removes a run from all of its groups but that of its status.
+// leave removes a run from the groups of its state.
+func (x *index) leave(r *run) {
+	for _, g := range statesOf(&r.info) {
+		if g != (group{}) {
+			unlist(x.groups, g, r.info.CreatedAt, r.id)
+		}
+	}
+}
+
+// ungroup removes a run from the groups that hold for its life.
 func (x *index) ungroup(r *run) {
 	x.created.remove(r.info.CreatedAt, r.id)
 	for _, g := range groupsOf(&r.info) {
@@ -244,6 +265,39 @@ type placed struct {
 	workflow     bide.WorkflowVersion
 }
 
+// running yields runs, among them all that run, and their number. It needs refresh.
+func (x *index) running() (n int, runs iter.Seq2[bide.Cursor, *run]) {
+	others := x.groups[aside].orNone()
+	n = others.size
+	for _, ready := range x.ready {
+		n += ready.size
+	}
+	for _, owned := range x.owned {
+		n += len(owned)
+	}
+	return n, func(yield func(bide.Cursor, *run) bool) {
+		for at, r := range others.up(span{}) {
+			if !yield(at, r) {
+				return
+			}
+		}
+		for _, ready := range x.ready {
+			for at, r := range ready.up(span{}) {
+				if !yield(at, r) {
+					return
+				}
+			}
+		}
+		for _, owned := range x.owned {
+			for r := range owned {
+				if !yield(bide.Cursor{}, r) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // add makes a run known whose row is set already.
 func (x *index) add(r *run) {
 	x.runs[r.id] = r
@@ -258,9 +312,7 @@ func (x *index) drop(r *run) {
 	r.gone = true
 	x.unplace(r)
 	x.ungroup(r)
-	if g, ok := statusGroup(&r.info); ok {
-		unlist(x.groups, g, r.info.CreatedAt, r.id)
-	}
+	x.leave(r)
 	if at := timer(&r.info); !at.IsZero() {
 		x.wakes.remove(at, r.id)
 	}

@@ -18,7 +18,7 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	if err != nil {
 		return nil, err
 	}
-	if q.Order == bide.OrderUpdated || !q.UpdatedFrom.IsZero() || !q.UpdatedTo.IsZero() {
+	if q.Status == bide.StatusRunning || q.Order == bide.OrderUpdated || !q.UpdatedFrom.IsZero() || !q.UpdatedTo.IsZero() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.index.refresh()
@@ -89,8 +89,14 @@ func (in span) until(at bide.Cursor) span {
 func (x *index) groupsFor(q *bide.RunQuery) iter.Seq[*sorted[*run]] {
 	return func(yield func(*sorted[*run]) bool) {
 		groups := groupsOf(&bide.RunInfo{Workflow: q.Workflow, Session: q.Session, Parent: q.Parent, Root: q.Root, Origin: q.Origin, Labels: q.Labels})
-		if g, ok := statusGroup(&bide.RunInfo{Status: q.Status}); ok {
-			groups = append(groups, g)
+		states := bide.RunInfo{Status: q.Status}
+		if q.SetAside {
+			states.SetAside = "for any reason"
+		}
+		for _, g := range statesOf(&states) {
+			if g != (group{}) {
+				groups = append(groups, g)
+			}
 		}
 		for _, g := range groups {
 			if !yield(x.groups[g].orNone()) {
@@ -101,9 +107,9 @@ func (x *index) groupsFor(q *bide.RunQuery) iter.Seq[*sorted[*run]] {
 }
 
 // inOrder yields runs in an order, among them all that a query selects. When
-// another list is shorter than the order's own, those of it that are selected are sorted.
+// another list is so much shorter than the order's own that it is worth it, those of it that are selected are sorted.
 func (x *index) inOrder(q *bide.RunQuery, o order) iter.Seq2[bide.Cursor, *run] {
-	size := o.list.count(o.span)
+	size := o.list.count(o.span) / sortCost
 	var shorter iter.Seq2[bide.Cursor, *run]
 	try := func(n int, runs iter.Seq2[bide.Cursor, *run]) {
 		if n < size {
@@ -123,6 +129,9 @@ func (x *index) inOrder(q *bide.RunQuery, o order) iter.Seq2[bide.Cursor, *run] 
 	if in := within(q.UpdatedFrom, q.UpdatedTo); in != (span{}) {
 		try(x.updated.count(in), x.updated.up(in))
 	}
+	if q.Status == bide.StatusRunning {
+		try(x.running())
+	}
 	for group := range x.groupsFor(q) {
 		try(group.size, group.up(span{}))
 	}
@@ -134,6 +143,9 @@ func (x *index) inOrder(q *bide.RunQuery, o order) iter.Seq2[bide.Cursor, *run] 
 	}
 	return o.list.down(o.span)
 }
+
+// sortCost is how much longer a run takes to be sorted than to be passed over.
+const sortCost = 16
 
 // sort yields the runs that are selected and in the order's span, once each.
 func (o *order) sort(runs iter.Seq2[bide.Cursor, *run], selects func(*run) bool) iter.Seq2[bide.Cursor, *run] {

@@ -32,8 +32,8 @@ func boxNamed(to, key string) box {
 	return box{key: key}
 }
 
-// sent names a message that was sent.
-type sent struct {
+// sentName names a message among all that were sent.
+type sentName struct {
 	box
 	id string
 }

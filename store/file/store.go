@@ -4,10 +4,12 @@
 //
 // A store is a directory:
 //
-//	store.json                 the format, and how much of mail.jsonl counts
+//	store.json                 the format, and how much of mail.jsonl and feed.jsonl counts
 //	lock                       held while a process has the store open; says which
 //	journal/0000000000000001.jsonl   what has not yet reached the other files for sure
 //	mail.jsonl                 messages that were sent and taken
+//	feed.jsonl                 the order of all records: which run's are at which position
+//	documents/<kind>/<id>.json one document
 //	runs/<run id>/ledger.jsonl the records, one per line: exactly the bytes that were hashed
 //	runs/<run id>/run.json     the row of the run, its open waits and its commands
 //	runs/<run id>/snapshot.jsonl   the last snapshot: what it belongs to, then the state
@@ -15,10 +17,15 @@
 // A commit is one group of lines in the journal, whatever it touches; commits
 // of many callers share a group and one flush of the disk. Ledgers follow within moments, rows
 // within Options.CheckpointEvery, and everything when the store is closed. On opening,
-// what the journal has is brought to the other files again.
+// what the journal has is brought to the other files again. A document is a file of its
+// own, written and flushed at once.
 //
-// In a folder's name a capital letter is written as "!" and the small one, so
-// that no two runs share a folder where capitals make no difference.
+// When most lines of mail.jsonl or feed.jsonl say nothing any more, what is left
+// is written to mail-2.jsonl and so on. The ids of messages are kept as long as their mailbox: that of
+// a run until it is deleted, that of a key for ever.
+//
+// In the name of a folder or a document a capital letter is written as "!" and the small one, so
+// that no two share a place where capitals make no difference.
 //
 // The package must not know workflows, what records say beyond their place in
 // the chain, or any other store: it keeps what a bide.Commit holds and gives it back unchanged.
@@ -97,9 +104,6 @@ type Store struct {
 	log  *slog.Logger
 	lock io.Closer
 
-	shrinkFrom int64      // size of a common file from which it may be written anew
-	writing    sync.Mutex // held while a document is written
-
 	queue     *queue
 	committed chan struct{} // closed when the committer has ended
 	filer     *filer
@@ -115,6 +119,9 @@ type Store struct {
 	docs     map[string]*storedDocument // by path
 	backlog  int64                      // bytes of records that no ledger file has yet
 	closed   bool
+
+	writing    sync.Mutex // held while a document is written
+	shrinkFrom int64      // size of a common file from which it may be written anew
 
 	closing sync.Once
 	result  error // of closing

@@ -220,7 +220,7 @@ func decideAll(refused []*entry) func(pgx.Rows) error {
 		var id string
 		var head, body []byte
 		var p place
-		_, err := pgx.ForEachRow(rows, []any{&id, &p.Seq, &head, &p.fence, &p.owner, &body}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &p.Seq, &head, &p.fence, &p.owner, &p.at, &body}, func() error {
 			copy(p.Head[:], head)
 			if p.record = (bide.Hash{}); body != nil {
 				p.record = sha256.Sum256(body)

@@ -53,6 +53,7 @@ type entry struct {
 	result error           // the outcome of the attempt at work
 	tries  int             // how often it was sent
 	again  int             // how often it was refused for no reason that could be found
+	after  int64           // the time of the commit that it follows, once it was refused
 }
 
 // runRow is what a commit writes of one run.

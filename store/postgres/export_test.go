@@ -22,3 +22,9 @@ func (s *Store) SweepOnce(ctx context.Context, age time.Duration) (int, error) {
 
 // Forget removes owners without runs whose time was over before.
 func (s *Store) Forget(ctx context.Context, before time.Time) error { return s.forget(ctx, before) }
+
+// PruneFeed looks through the whole feed.
+func (s *Store) PruneFeed(ctx context.Context) error {
+	_, err := s.pruneFeed(ctx, 0, pruned)
+	return err
+}

@@ -274,3 +274,34 @@ func TestCloseDoesNotWaitForAServerThatIsGone(t *testing.T) {
 		t.Error("a commit that the server did not get was acknowledged")
 	}
 }
+
+// TestADocumentWhoseAnswerIsLostIsStoredOnce cuts connections after the server
+// has stored a document.
+func TestADocumentWhoseAnswerIsLostIsStoredOnce(t *testing.T) {
+	p := newProxy(t, pgtest.NewServer(t))
+	s := open(t, p.url(), &postgres.Options{Sweep: time.Hour})
+	d := bide.Document{Kind: "flow", ID: "a", Body: bide.JSON(`1`), UpdatedAt: start}
+	for range 4 {
+		if _, err := s.Documents(t.Context(), bide.DocumentQuery{Kind: "flow"}); err != nil { // there is a connection then
+			t.Fatal(err)
+		}
+		cuts := p.cuts.Load()
+		p.cut.Store(true)
+		rev, err := s.PutDocument(t.Context(), d)
+		if err != nil || rev != d.Rev+1 || p.cuts.Load() == cuts {
+			t.Fatalf("PutDocument at revision %d = %d, %v", d.Rev, rev, err)
+		}
+		d.Rev = rev
+	}
+	wantDocument := func(want int) {
+		if page, err := s.Documents(t.Context(), bide.DocumentQuery{Kind: "flow"}); err != nil || len(page.Documents) != want {
+			t.Errorf("Documents = %v, %v, want %d", page, err, want)
+		}
+	}
+	wantDocument(1)
+	p.cut.Store(true)
+	if err := s.DeleteDocument(t.Context(), "flow", "a", d.Rev); err != nil {
+		t.Errorf("DeleteDocument = %v", err)
+	}
+	wantDocument(0)
+}

@@ -1,9 +1,7 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,19 +11,22 @@ import (
 const (
 	// feedChunk is how many rows are moved to the feed at once.
 	feedChunk = 1000
-	// feedEntries is how many runs a row of the feed holds at most.
-	feedEntries = 256
 
-	// By primary key.
-	sqlFeedLock = `SELECT pos FROM feed_end WHERE id = 1 FOR UPDATE`
-	sqlFeedEnd  = `SELECT pos FROM feed_end WHERE id = 1`
-	sqlFeedMove = `UPDATE feed_end SET pos = $1 WHERE id = 1`
-	// By primary key, whose order is that of the server's clock.
-	sqlFeedFresh = `SELECT at, txn, part, runs, borns, firsts, lasts FROM feed_new ORDER BY at, txn, part LIMIT $1`
-	sqlFeedAny   = `SELECT 1 FROM feed_new ORDER BY at, txn, part LIMIT 1`
-	sqlFeedTaken = `DELETE FROM feed_new AS f USING unnest($1::bigint[], $2::bigint[], $3::integer[]) AS i (at, txn, part)
-		WHERE f.at = i.at AND f.txn = i.txn AND f.part = i.part`
-	sqlFeedAdd = `INSERT INTO feed (pos, size, runs, borns, firsts, lasts) VALUES ($1, $2, $3, $4, $5, $6)`
+	// Gives positions to what was committed first, some $1 rows. All of it by
+	// primary key. The lock is had before the statement looks.
+	sqlFeedBegin = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	sqlFeedLock  = `SELECT pos FROM feed_end WHERE id = 1 FOR UPDATE`
+	sqlFeedMove  = `WITH fresh AS (
+		DELETE FROM feed_new WHERE at <= (SELECT max(f.at) FROM (SELECT at FROM feed_new ORDER BY at, txn, part LIMIT $1) AS f)
+		RETURNING at, txn, part, size, runs, borns, firsts, lasts
+	), moved AS (
+		INSERT INTO feed (pos, size, runs, borns, firsts, lasts)
+		SELECT (SELECT e.pos FROM feed_end AS e WHERE e.id = 1) + sum(size) OVER (ORDER BY at, txn, part), size, runs, borns, firsts, lasts FROM fresh
+	), all_of AS (
+		SELECT count(*) AS rows, coalesce(sum(size), 0)::bigint AS size FROM fresh
+	) UPDATE feed_end AS e SET pos = e.pos + a.size FROM all_of AS a WHERE e.id = 1 RETURNING e.pos, a.rows`
+	sqlFeedEnd = `SELECT pos FROM feed_end WHERE id = 1`
+	sqlFeedAny = `SELECT 1 FROM feed_new ORDER BY at, txn, part LIMIT 1`
 
 	// Looks at up to $2 records after position $1; all of it by primary key. Of
 	// each row the records are read that are asked for and no others. The row
@@ -106,19 +107,6 @@ func readFeed(rows pgx.Rows, limit int64, page *bide.FeedPage) error {
 	return err
 }
 
-// commits is what one part of a group of commits added to some runs.
-type commits struct {
-	at, txn int64
-	part    int32
-	entries
-}
-
-// entries are records of runs, in their order.
-type entries struct {
-	runs                 []string
-	borns, firsts, lasts []int64
-}
-
 // moveToFeed gives positions to all that was committed before. It holds a lock
 // that only others who do the same wait for.
 func (s *Store) moveToFeed(ctx context.Context) error {
@@ -128,128 +116,25 @@ func (s *Store) moveToFeed(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	defer func() { s.moving <- struct{}{} }()
-	for moved := feedChunk; moved == feedChunk; {
+	for moved := feedChunk; moved >= feedChunk; {
 		err := s.retry(ctx, "number the feed", func() error {
-			return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) (err error) {
-				moved, err = s.moveChunk(ctx, tx)
-				return err
-			})
+			var end int64
+			b := &pgx.Batch{}
+			b.Queue(sqlFeedBegin)
+			b.Queue(sqlFeedLock)
+			b.Queue(sqlFeedMove, feedChunk).QueryRow(func(row pgx.Row) error { return row.Scan(&end, &moved) })
+			b.Queue("COMMIT")
+			err := s.pool.SendBatch(ctx, b).Close()
+			if err == nil {
+				s.fed.Store(end)
+			}
+			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// moveChunk gives positions to what was committed first, and returns how many rows it was.
-func (s *Store) moveChunk(ctx context.Context, tx pgx.Tx) (int, error) {
-	var pos int64
-	var fresh []commits
-	b := &pgx.Batch{}
-	b.Queue(sqlFeedLock).QueryRow(func(row pgx.Row) error { return row.Scan(&pos) })
-	b.Queue(sqlFeedFresh, feedChunk).Query(func(rows pgx.Rows) (err error) {
-		fresh, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c commits, err error) {
-			return c, row.Scan(&c.at, &c.txn, &c.part, &c.runs, &c.borns, &c.firsts, &c.lasts)
-		})
-		return err
-	})
-	if err := tx.SendBatch(ctx, b).Close(); err != nil || len(fresh) == 0 {
-		return 0, err
-	}
-	b = &pgx.Batch{}
-	var at, txn []int64
-	var part []int32
-	for _, c := range fresh {
-		at, txn, part = append(at, c.at), append(txn, c.txn), append(part, c.part)
-	}
-	b.Queue(sqlFeedTaken, at, txn, part)
-	for _, row := range pack(inOrder(fresh)) {
-		size := row.size()
-		pos += size
-		b.Queue(sqlFeedAdd, pos, size, row.runs, row.borns, row.firsts, row.lasts)
-	}
-	b.Queue(sqlFeedMove, pos)
-	return len(fresh), tx.SendBatch(ctx, b).Close()
-}
-
-// inOrder puts commits into an order that keeps the records of each run in
-// theirs, and children after what started them. That is the order of the server's clock,
-// in which they come, but for those made when the clock was set back, or another server took over.
-func inOrder(all []commits) []commits {
-	type run struct {
-		id   string
-		born int64
-	}
-	type place struct {
-		first int64
-		of    int // index in all
-	}
-	runs := map[run][]place{}
-	for i, c := range all {
-		for k, id := range c.runs {
-			r := run{id, c.borns[k]}
-			runs[r] = append(runs[r], place{c.firsts[k], i})
-		}
-	}
-	before := make([][]int, len(all))
-	for i := 1; i < len(all); i++ {
-		if all[i].txn == all[i-1].txn && all[i].at == all[i-1].at {
-			before[i] = append(before[i], i-1)
-		}
-	}
-	for _, places := range runs {
-		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.first, b.first) })
-		for k := 1; k < len(places); k++ {
-			before[places[k].of] = append(before[places[k].of], places[k-1].of)
-		}
-	}
-	out := make([]commits, 0, len(all))
-	placed := make([]bool, len(all))
-	var put func(i int)
-	put = func(i int) {
-		if placed[i] {
-			return
-		}
-		placed[i] = true
-		for _, b := range before[i] {
-			put(b)
-		}
-		out = append(out, all[i])
-	}
-	for i := range all {
-		put(i)
-	}
-	return out
-}
-
-// pack makes rows of the feed from commits: fewer, and as large as may be.
-func pack(all []commits) (rows []entries) {
-	var row entries
-	for _, c := range all {
-		for i := range c.runs {
-			last := len(row.runs) - 1
-			switch {
-			case last >= 0 && row.runs[last] == c.runs[i] && row.borns[last] == c.borns[i]:
-				row.lasts[last] = c.lasts[i]
-				continue
-			case last+1 == feedEntries:
-				rows = append(rows, row)
-				row = entries{}
-			}
-			row.runs, row.borns = append(row.runs, c.runs[i]), append(row.borns, c.borns[i])
-			row.firsts, row.lasts = append(row.firsts, c.firsts[i]), append(row.lasts, c.lasts[i])
-		}
-	}
-	return append(rows, row)
-}
-
-// size is the number of records.
-func (e *entries) size() (n int64) {
-	for i := range e.firsts {
-		n += e.lasts[i] - e.firsts[i] + 1
-	}
-	return n
 }
 
 // pruneFeed removes rows of the feed all of whose runs are gone. It looks at

@@ -14,15 +14,16 @@ import (
 // that need not.
 var (
 	sqlAdvanceAll  = sqlAdvance + fmt.Sprintf(sqlAdvanceRest, 0)
-	sqlAdvanceTook = sqlAdvance + " AND" + fmt.Sprintf(sqlAllThere, 22, 23, 24, 25) + fmt.Sprintf(sqlAdvanceRest, 0)
+	sqlAdvanceTook = sqlAdvance + " AND" + fmt.Sprintf(sqlAllThere, 23, 24, 25, 26) + fmt.Sprintf(sqlAdvanceRest, 0)
 	sqlCreateAll   = sqlCreate + fmt.Sprintf(sqlCreateRest, 1)
-	sqlCreateTook  = sqlCreate + " AND" + fmt.Sprintf(sqlAllThere, 30, 31, 32, 33) + fmt.Sprintf(sqlCreateRest, 1)
+	sqlCreateTook  = sqlCreate + " AND" + fmt.Sprintf(sqlAllThere, 31, 32, 33, 34) + fmt.Sprintf(sqlCreateRest, 1)
 	sqlCreateChild = sqlCreate + fmt.Sprintf(sqlCreateRest, 2) // what children do comes after what starts them
 )
 
 // group is commits on their way to the server, as the columns of its statements.
 type group struct {
 	txn     int64
+	after   int64    // the time of a commit that it follows, if the server's clock may be behind
 	since   int64    // a position that the feed has passed
 	entries []*entry // sorted by run, as are all rows: locks are taken in one order
 
@@ -103,6 +104,7 @@ func newGroup(txn, since int64, entries []*entry) *group {
 	var children []child
 	var sends []message
 	for _, e := range entries {
+		g.after = max(g.after, e.after)
 		switch {
 		case e.missing != "" || e.run.id != "" && e.begins() && e.fence != 0:
 			continue
@@ -287,13 +289,13 @@ func (g *group) queue(b *pgx.Batch) *applied {
 		b.Queue(sqlLockMail, t.mailbox, t.id)
 	}
 	if len(g.moved.id) > 0 {
-		b.Queue(advance, append(g.moved.advanceArgs(g.txn), took...)...).Query(won)
+		b.Queue(advance, append(g.moved.advanceArgs(g.txn, g.after+1), took...)...).Query(won)
 	}
 	if len(g.begun.id) > 0 {
-		b.Queue(create, append(g.begun.createArgs(g.txn, g.since), took...)...).Query(won)
+		b.Queue(create, append(g.begun.createArgs(g.txn, g.after+1, g.since), took...)...).Query(won)
 	}
 	if len(g.children.id) > 0 {
-		b.Queue(sqlCreateChild, g.children.createArgs(g.txn, g.since)...).Query(won)
+		b.Queue(sqlCreateChild, g.children.createArgs(g.txn, g.after+1, g.since)...).Query(won)
 	}
 	if d := &g.deleted; len(d.id) > 0 {
 		b.Queue(sqlDelete, d.id, d.seq, d.head, d.fence).Query(won)
@@ -340,13 +342,13 @@ func (g *group) queueMail(b *pgx.Batch, out *applied) {
 	}
 }
 
-func (c *runColumns) advanceArgs(txn int64) []any {
-	return []any{txn, c.recordRun, c.recordSeq, c.recordBody, c.id, c.fromSeq, c.fromHead, c.fence, c.seq, c.head, c.status, c.wake, c.node, c.step,
+func (c *runColumns) advanceArgs(txn, at int64) []any {
+	return []any{txn, c.recordRun, c.recordSeq, c.recordBody, at, c.id, c.fromSeq, c.fromHead, c.fence, c.seq, c.head, c.status, c.wake, c.node, c.step,
 		c.version, c.definition, c.updated, c.ended, c.mailSeen, c.owner, c.claimed}
 }
 
-func (c *runColumns) createArgs(txn, since int64) []any {
-	return []any{txn, c.recordRun, c.recordSeq, c.recordBody, since, c.by, c.id, c.seq, c.head, c.status, c.wake, c.node, c.step,
+func (c *runColumns) createArgs(txn, at, since int64) []any {
+	return []any{txn, c.recordRun, c.recordSeq, c.recordBody, at, since, c.by, c.id, c.seq, c.head, c.status, c.wake, c.node, c.step,
 		c.version, c.definition, c.updated, c.ended, c.mailSeen, c.owner, c.claimed,
 		c.workflow, c.key, c.session, c.actor, c.from, c.root, c.origin, c.labels, c.created}
 }
@@ -356,6 +358,7 @@ type place struct {
 	bide.Position
 	fence int64
 	owner string
+	at    int64 // of the run's last commit, in the feed
 	// record is the hash of what stands where the commit's last record would. It
 	// is only known of a commit that was sent before.
 	record bide.Hash
@@ -364,6 +367,7 @@ type place struct {
 // decide says what became of a commit that was not applied, by where its run is
 // now. It returns false when there is no reason why it should not be applied.
 func (e *entry) decide(p place) (outcome error, decided bool) {
+	e.after = p.at
 	switch at := p.Position; {
 	case e.delete && at.Seq == 0, !e.delete && at == e.run.info.Position():
 		return nil, true // sent again

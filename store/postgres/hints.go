@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// claimableGap is how long hints of runs to claim are collected after one was sent.
-	claimableGap = 2 * time.Millisecond
+	// firstGap to lastGap is how long hints of runs to claim are collected after one
+	// was sent: the longer, the more there are.
+	firstGap = 2 * time.Millisecond
+	lastGap  = 8 * time.Millisecond
 	// feedGap is how long news for the feed is collected before it is sent.
 	feedGap = 10 * time.Millisecond
 
@@ -20,7 +22,8 @@ const (
 	hintClaimable = "claimable"
 	hintFeed      = "feed"
 
-	sqlNotify = `SELECT pg_notify($1, $2)`
+	// It waits for no disk: who is told looks for what is durable.
+	sqlNotify = `SELECT pg_notify($1, $2), set_config('synchronous_commit', 'off', true)`
 	sqlListen = `LISTEN `
 )
 
@@ -85,36 +88,35 @@ func put(c chan struct{}) {
 // channel is the name under which the processes of a schema notify each other.
 func (s *Store) channel() string { return "bide_" + s.opts.Schema }
 
-// notify passes hints of one kind on to other processes until the store ends, or
-// the server says that it cannot. It is done apart from commits, which would otherwise
-// wait for each other, and waits for no disk. Before and after each it pauses, to collect hints.
-func (s *Store) notify(tokens <-chan struct{}, before, after time.Duration, kind string) {
-	able := true
+// notify passes hints of one kind on to other processes until the store ends. It
+// is done apart from commits, which would otherwise wait for each other.
+func (s *Store) notify(tokens <-chan struct{}, kind string) {
+	able, gap := true, firstGap
 	for {
 		select {
 		case <-tokens:
 		case <-s.ctx.Done():
 			return
 		}
-		if pause(s.ctx, before, nil) != nil {
-			return
-		}
 		if kind == hintFeed {
+			if pause(s.ctx, feedGap, nil) != nil {
+				return
+			}
 			s.hints.tell(false)
 		}
 		if able {
-			b := &pgx.Batch{}
-			b.Queue("BEGIN")
-			b.Queue(sqlHasty)
-			b.Queue(sqlNotify, s.channel(), s.own()+kind)
-			b.Queue("COMMIT")
-			err := s.pool.SendBatch(s.ctx, b).Close()
+			_, err := s.pool.Exec(s.ctx, sqlNotify, s.channel(), s.own()+kind)
 			if able = kindOf(err) != failedServer; !able {
 				s.log.Info("the server has no notifications; polling will do", "server", s.server, "err", err)
 			}
 		}
-		if pause(s.ctx, after, nil) != nil {
-			return
+		if kind == hintClaimable {
+			if pause(s.ctx, gap, nil) != nil {
+				return
+			}
+			if gap = min(2*gap, lastGap); len(tokens) == 0 {
+				gap = firstGap
+			}
 		}
 	}
 }

@@ -25,10 +25,13 @@ const (
 		WHERE (l.run_id IN (SELECT c.run_id FROM changed AS c)) IS TRUE
 	)`
 
-	// Their place in the feed. %d is the part of the group.
-	sqlFeedNew = ` fed AS (
-		INSERT INTO feed_new (at, txn, part, runs, borns, firsts, lasts)
-		SELECT ` + sqlServerTime + `, $1, %d, array_agg(c.run_id), array_agg(c.born), array_agg(c.fed_before + 1), array_agg(c.fed)
+	// Their place in the feed. %d is the part of the group. Its time is later than
+	// those of the commits that it follows, and so are the rows in an order that all can go
+	// by; $5 helps when the server's clock was set back.
+	sqlFeedTime = `greatest(` + sqlServerTime + `, $5::bigint)`
+	sqlFeedNew  = ` fed AS (
+		INSERT INTO feed_new (at, txn, part, size, runs, borns, firsts, lasts)
+		SELECT ` + sqlFeedTime + `, $1, %d, sum(c.fed - c.fed_before)::bigint, array_agg(c.run_id), array_agg(c.born), array_agg(c.fed_before + 1), array_agg(c.fed)
 		FROM changed AS c HAVING count(*) > 0
 	)`
 
@@ -50,12 +53,12 @@ const (
 				WHEN i.status = 'running' AND i.updated_at - r.ready_at BETWEEN 0 AND 999999 THEN r.ready_at
 				WHEN i.status = 'running' OR i.status = 'waiting' AND r.mail_seq > greatest(r.mail_seen, i.mail_seen) THEN i.updated_at
 			END,
-			fed_before = r.fed, fed = i.seq, txn = $1
-		FROM unnest($5::text[], $6::bigint[], $7::bytea[], $8::bigint[], $9::bigint[], $10::bytea[], $11::text[], $12::bigint[],
-			$13::text[], $14::bigint[], $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[])
+			fed_before = r.fed, fed = i.seq, fed_at = ` + sqlFeedTime + `, txn = $1
+		FROM unnest($6::text[], $7::bigint[], $8::bytea[], $9::bigint[], $10::bigint[], $11::bytea[], $12::text[], $13::bigint[],
+			$14::text[], $15::bigint[], $16::text[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[])
 			AS i (run_id, from_seq, from_head, fence, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at, mail_seen, owner, claimed)
 		WHERE r.run_id = i.run_id AND r.seq = i.from_seq AND r.head = i.from_head AND (i.fence = 0 OR i.fence = r.fence)
-			AND (NOT` + sqlClaiming + ` OR i.claimed = r.fence + 1)`
+			AND (NOT` + sqlClaiming + ` OR i.claimed = r.fence + 1) AND r.fed_at < ` + sqlFeedTime + ``
 	sqlAdvanceRest = ` RETURNING r.run_id, r.born, r.fed_before, r.fed,
 			coalesce(r.ready_at = r.updated_at, false) OR r.owned AND i.fence = 0 AND NOT` + sqlClaiming + ` AS look
 	),` + sqlRecord + `,` + sqlFeedNew + ` SELECT run_id, look FROM changed`
@@ -69,15 +72,15 @@ const (
 	sqlCreate = `WITH changed AS (
 		INSERT INTO runs (run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at, mail_seen,
 			workflow, run_key, session, actor, parent, root, origin, labels, created_at,
-			owner, owned, fence, claim_mail, ready_at, born, fed, fed_since, txn)
+			owner, owned, fence, claim_mail, ready_at, born, fed, fed_at, fed_since, txn)
 		SELECT i.run_id, i.seq, i.head, i.status, nullif(i.wake_at, -4611686018427387904), i.node, i.step, i.version, i.definition,
 			i.updated_at, nullif(i.ended_at, -4611686018427387904), i.mail_seen,
 			i.workflow, i.run_key, i.session, i.actor, i.parent, nullif(i.root, i.run_id), i.origin, i.labels, i.created_at,
 			CASE WHEN` + sqlClaiming + ` THEN i.owner ELSE '' END,` + sqlClaiming + `, CASE WHEN` + sqlClaiming + ` THEN 1 ELSE 0 END, i.mail_seen,
-			CASE WHEN i.status = 'running' AND i.owner = '' THEN i.updated_at END, $1, i.seq, $5::bigint, $1
-		FROM unnest($6::text[], $7::text[], $8::bigint[], $9::bytea[], $10::text[], $11::bigint[], $12::text[], $13::bigint[], $14::text[], $15::text[],
-			$16::bigint[], $17::bigint[], $18::bigint[], $19::text[], $20::bigint[],
-			$21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[], $29::bigint[])
+			CASE WHEN i.status = 'running' AND i.owner = '' THEN i.updated_at END, $1, i.seq, ` + sqlFeedTime + `, $6::bigint, $1
+		FROM unnest($7::text[], $8::text[], $9::bigint[], $10::bytea[], $11::text[], $12::bigint[], $13::text[], $14::bigint[], $15::text[], $16::text[],
+			$17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::bigint[],
+			$22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::bigint[])
 			AS i (by, run_id, seq, head, status, wake_at, node, step, version, definition, updated_at, ended_at, mail_seen, owner, claimed,
 			workflow, run_key, session, actor, parent, root, origin, labels, created_at)
 		WHERE (i.by = '' OR EXISTS (SELECT 1 FROM runs AS p WHERE p.run_id = i.by AND p.txn = $1)) AND (NOT` + sqlClaiming + ` OR i.claimed = 1)`
@@ -146,6 +149,6 @@ const (
 	sqlServerTime = `(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint`
 
 	// Where the runs of refused commits are, and a record of theirs. By primary key.
-	sqlWhere = `SELECT r.run_id, r.seq, r.head, r.fence, r.owner, l.body FROM unnest($1::text[], $2::bigint[]) AS i (run_id, seq)
+	sqlWhere = `SELECT r.run_id, r.seq, r.head, r.fence, r.owner, r.fed_at, l.body FROM unnest($1::text[], $2::bigint[]) AS i (run_id, seq)
 		JOIN runs AS r ON r.run_id = i.run_id LEFT JOIN ledger AS l ON l.run_id = i.run_id AND l.seq = i.seq`
 )

@@ -31,7 +31,8 @@ type Options struct {
 	// Schema is the schema that holds the tables; it is created when it is not
 	// there. Lower-case letters, digits and underscores. Defaults to "bide".
 	Schema string
-	// Committers is how many connections commit. A run always uses the same one. Defaults to 3.
+	// Committers is how many connections commit. A run always uses the same one. Fewer make larger
+	// groups, which cost less; more help when flushing the server's disk takes long. Defaults to 2.
 	Committers int
 	// Conns is how many connections reads and claims share. Defaults to 4.
 	Conns int
@@ -58,7 +59,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if !validSchema.MatchString(out.Schema) {
 		return out, bide.Errorf(bide.CodeInvalidInput, "%q cannot be a schema: use lower-case letters, digits and underscores, at most 50", out.Schema)
 	}
-	out.Committers = positive(out.Committers, 3)
+	out.Committers = positive(out.Committers, 2)
 	out.Conns = positive(out.Conns, 4)
 	out.Timeout = positive(out.Timeout, 30*time.Second)
 	out.Patience = positive(out.Patience, 30*time.Second)
@@ -140,8 +141,8 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 		s.work.Go(c.run)
 	}
 	s.aside.Go(s.sweep)
-	s.aside.Go(func() { s.notify(s.hints.claimable, 0, claimableGap, hintClaimable) })
-	s.aside.Go(func() { s.notify(s.hints.committed, feedGap, 0, hintFeed) })
+	s.aside.Go(func() { s.notify(s.hints.claimable, hintClaimable) })
+	s.aside.Go(func() { s.notify(s.hints.committed, hintFeed) })
 	s.aside.Go(func() { s.listen(config.ConnConfig.Copy()) })
 	return s, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -89,7 +90,11 @@ func (s *Store) bringUp(conn *sqlite3.Conn) error {
 	if err != nil {
 		return err
 	}
+	if err := conn.Exec("BEGIN"); err != nil { // another process may be creating the store: all or nothing of that is seen
+		return s.explain("open", err)
+	}
 	version, err := s.identify(conn, len(steps))
+	err = cmp.Or(err, s.explain("open", conn.Exec("COMMIT")))
 	switch {
 	case err != nil:
 		return err
@@ -149,7 +154,12 @@ func (s *Store) tune(conn *sqlite3.Conn) error {
 		PRAGMA cache_size = -32768;
 		PRAGMA temp_store = memory;
 		PRAGMA wal_checkpoint(passive);`, s.opts.Durability, s.opts.CheckpointPages)
-	return conn.Exec(pragmas)
+	// Of several processes that make a new file one with a log, SQLite refuses some at once.
+	for deadline := time.Now().Add(s.opts.BusyTimeout); ; time.Sleep(time.Millisecond) {
+		if err := conn.Exec(pragmas); code(err) != sqlite3.BUSY || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // migrate makes the next step from one layout to another, in one transaction.

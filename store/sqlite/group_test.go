@@ -106,6 +106,33 @@ func TestEveryAcknowledgedCommitIsFlushed(t *testing.T) {
 	}
 }
 
+// TestAStepWritesFewPages: that of the run's row, those at the ends of the ledger and of its index, and
+// now and then a new one. An index that changes with every step would make it one or two more.
+func TestAStepWritesFewPages(t *testing.T) {
+	s, fs, _ := openFaulty(t, sqlite.Options{})
+	for i := range 20 {
+		other := storetest.NewChain(fmt.Sprintf("other-%d", i))
+		other.Info.Labels = map[string]string{"a": "b"}
+		must(t, s, other.Next(1))
+	}
+	c := storetest.NewChain("run")
+	must(t, s, c.Next(1))
+	pages := 0
+	fs.Hook(func(op faultvfs.Op, file string) error {
+		if op == faultvfs.OpWrite {
+			pages++
+		}
+		return nil
+	})
+	for range 200 {
+		must(t, s, c.Next(2))
+	}
+	fs.Hook(nil)
+	if pages /= 2; pages > 200*4 { // each has a head of its own
+		t.Errorf("200 steps wrote %d pages, want at most 4 each", pages)
+	}
+}
+
 func TestAStaleCommitDoesNotDisturbItsGroup(t *testing.T) {
 	s, fs, _ := openFaulty(t, sqlite.Options{})
 	c := storetest.NewChain("run")

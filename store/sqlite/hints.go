@@ -4,13 +4,18 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
 
-// Hints implements bide.Hinter: it returns at once, and f is called after the file
-// may have been written to, by this process or another, always as if runs had become claimable. It
-// costs nothing while nobody writes. It fails when the system cannot watch the store's folder.
+// afterwards are when a hint is given again after the last write: what is written to the log
+// can be seen once it is flushed, and of that the system tells nobody.
+var afterwards = [...]time.Duration{10 * time.Millisecond, 90 * time.Millisecond}
+
+// Hints implements bide.Hinter. It returns at once; f is called when the file is written to, by this
+// process or another, and again when all should have been flushed, always as if runs had become
+// claimable. It costs nothing while nobody writes. It fails when the system cannot watch the store's folder.
 func (s *Store) Hints(ctx context.Context, f func(claimable bool)) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -21,27 +26,42 @@ func (s *Store) Hints(ctx context.Context, f func(claimable bool)) error {
 		_ = watcher.Close() // nothing is watched
 		return fmt.Errorf("watch %s: %w", s.path, err)
 	}
-	go func() {
-		defer watcher.Close()
-		log := filepath.Base(s.path) + "-wal"
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case _, ok := <-watcher.Errors: // events were dropped: there were many
-				if !ok {
-					return
-				}
-			case event, ok := <-watcher.Events:
-				if !ok {
-					return
-				}
-				if filepath.Base(event.Name) != log || !event.Has(fsnotify.Write) {
-					continue
-				}
-			}
-			f(true)
-		}
-	}()
+	go s.watch(ctx, watcher, f)
 	return nil
+}
+
+func (s *Store) watch(ctx context.Context, watcher *fsnotify.Watcher, f func(claimable bool)) {
+	defer watcher.Close()
+	log := filepath.Base(s.path) + "-wal"
+	again := time.NewTimer(0)
+	defer again.Stop()
+	given := len(afterwards) // how many of afterwards were given
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+			if given == len(afterwards) {
+				continue
+			}
+			given++
+		case _, ok := <-watcher.Errors: // events were dropped: there were many
+			if !ok {
+				return
+			}
+			given = 0
+		case event, ok := <-watcher.Events:
+			if !ok {
+				return
+			}
+			if filepath.Base(event.Name) != log || !event.Has(fsnotify.Write) {
+				continue
+			}
+			given = 0
+		}
+		f(true)
+		if given < len(afterwards) {
+			again.Reset(afterwards[given])
+		}
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/bide-dev/bide"
@@ -29,7 +30,8 @@ const (
 	DurabilityFull Durability = "full"
 	// DurabilityNormal leaves flushing to the operating system: a commit survives
 	// the death of the process, but loss of power may undo the last ones. The file
-	// stays whole. Effects that were carried out may then be carried out again.
+	// stays whole. Effects that were carried out may then be carried out again, and
+	// positions of the feed come a second time.
 	DurabilityNormal Durability = "normal"
 )
 
@@ -42,8 +44,8 @@ type Options struct {
 	// CheckpointPages is the size, in pages of 4 KiB, at which the write-ahead
 	// log is copied into the file. Smaller means a smaller log and slower commits. Defaults to 8,000.
 	CheckpointPages int
-	// Readers is how many reads go on at once. Defaults to 4: more would take
-	// processor time from the writer and answer nobody sooner.
+	// Readers is how many reads go on at once. Defaults to the number of processors, at most 4: more
+	// would take processor time from the writer and answer nobody sooner.
 	Readers int
 	// ReadOnly opens an existing store for reading: every commit fails with
 	// ErrStoreReadOnly. The directory must still be writable for the shared lock file.
@@ -70,7 +72,7 @@ func (o *Options) withDefaults() (Options, error) {
 		out.CheckpointPages = 8000
 	}
 	if out.Readers <= 0 {
-		out.Readers = 4
+		out.Readers = min(runtime.GOMAXPROCS(0), 4)
 	}
 	return out, nil
 }

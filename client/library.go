@@ -1,0 +1,139 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
+	"github.com/bide-dev/bide/schedule"
+)
+
+// Workflows lists what can be started.
+func (c *Client) Workflows(ctx context.Context) (*api.FlowList, error) {
+	return get[api.FlowList](ctx, c, nil, "workflows")
+}
+
+// Workflow returns a version of a flow or workflow; without version, the newest.
+func (c *Client) Workflow(ctx context.Context, id, version string) (*api.Flow, error) {
+	if version == "" {
+		version = "newest"
+	}
+	return get[api.Flow](ctx, c, nil, "workflows", id, "versions", version)
+}
+
+// Graph returns what leads where in a version of a flow or workflow; without version, the newest.
+func (c *Client) Graph(ctx context.Context, id, version string) (*api.Graph, error) {
+	if version == "" {
+		version = "newest"
+	}
+	return get[api.Graph](ctx, c, nil, "workflows", id, "versions", version, "graph")
+}
+
+// Upload publishes a flow document.
+func (c *Client) Upload(ctx context.Context, doc api.Upload, commandID string) (*api.Flow, error) {
+	return change[api.Flow](ctx, c, http.MethodPost, commandID, doc, "workflows")
+}
+
+// Schedules lists schedules, newest first. A page may be shorter than the limit and not the last.
+func (c *Client) Schedules(ctx context.Context, limit int, cursor string) (*api.ScheduleList, error) {
+	return get[api.ScheduleList](ctx, c, values("limit", number(limit), "cursor", cursor), "schedules")
+}
+
+// Schedule returns one by its name.
+func (c *Client) Schedule(ctx context.Context, name string) (*schedule.Schedule, error) {
+	return get[schedule.Schedule](ctx, c, nil, "schedules", name)
+}
+
+// CreateSchedule makes a schedule.
+func (c *Client) CreateSchedule(ctx context.Context, spec schedule.Spec, commandID string) (*schedule.Schedule, error) {
+	return change[schedule.Schedule](ctx, c, http.MethodPost, commandID, spec, "schedules")
+}
+
+// UpdateSchedule gives a schedule another spec; it goes by it soon.
+func (c *Client) UpdateSchedule(ctx context.Context, spec schedule.Spec, commandID string) (*schedule.Schedule, error) {
+	return change[schedule.Schedule](ctx, c, http.MethodPut, commandID, spec, "schedules", spec.Name)
+}
+
+// PauseSchedule keeps a schedule from starting runs.
+func (c *Client) PauseSchedule(ctx context.Context, name, reason, commandID string) (*schedule.Schedule, error) {
+	return change[schedule.Schedule](ctx, c, http.MethodPost, commandID, api.Change{Reason: reason}, "schedules", name, "pause")
+}
+
+// UnpauseSchedule lets a paused schedule go on.
+func (c *Client) UnpauseSchedule(ctx context.Context, name, reason, commandID string) (*schedule.Schedule, error) {
+	return change[schedule.Schedule](ctx, c, http.MethodPost, commandID, api.Change{Reason: reason}, "schedules", name, "unpause")
+}
+
+// TriggerSchedule starts a run of a schedule now.
+func (c *Client) TriggerSchedule(ctx context.Context, name, reason, commandID string) (*schedule.Schedule, error) {
+	return change[schedule.Schedule](ctx, c, http.MethodPost, commandID, api.Change{Reason: reason}, "schedules", name, "trigger")
+}
+
+// DeleteSchedule ends a schedule.
+func (c *Client) DeleteSchedule(ctx context.Context, name, commandID string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: path("schedules", name), key: commandID}, nil)
+}
+
+// PutArtifact keeps what it reads from r until the end. It is not sent again when that fails.
+func (c *Client) PutArtifact(ctx context.Context, r io.Reader) (*api.Artifact, error) {
+	resp, err := c.blob(ctx, http.MethodPost, path("artifacts"), r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	out := &api.Artifact{}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return nil, fmt.Errorf("%s does not answer as a bide server does: %w", c.base, err)
+	}
+	return out, nil
+}
+
+// Artifact opens a blob by its SHA-256, or fails with bide.ErrNotFound. Close it after use.
+func (c *Client) Artifact(ctx context.Context, sum string) (io.ReadCloser, error) {
+	resp, err := c.blob(ctx, http.MethodGet, path("artifacts", sum), nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+func (c *Client) blob(ctx context.Context, method, at string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+at, body)
+	if err != nil {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "the request cannot be made: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	if c.opts.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.opts.Token)
+	}
+	resp, err := c.opts.HTTP.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("reach the server %s: %w", c.base, err)
+	}
+	if resp.StatusCode < http.StatusBadRequest {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	return nil, refusal(resp, raw)
+}
+
+// Workers lists the workers at work in the server.
+func (c *Client) Workers(ctx context.Context) (*api.WorkerList, error) {
+	return get[api.WorkerList](ctx, c, nil, "workers")
+}
+
+// Ready reports how the server is: an error when it cannot be reached or cannot work.
+func (c *Client) Ready(ctx context.Context) (*api.Health, error) {
+	out := &api.Health{}
+	err := c.do(ctx, call{method: http.MethodGet, path: "/readyz", query: url.Values{}}, out)
+	return out, err
+}

@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/klauspost/compress/gzhttp"
+
+	"github.com/bide-dev/bide/gateway/api"
+)
+
+// routes puts the handlers together.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	s.api = newAPI(mux, s.opts.Version)
+	s.registerRuns()
+	s.registerChanges()
+	s.registerLedger()
+	s.registerWaits()
+	s.registerEvents()
+	s.registerFlows()
+	s.registerSchedules()
+	s.registerArtifacts()
+	s.registerWorkers()
+	s.registerStreams()
+	s.registerHealth()
+	for pattern, h := range s.opts.Routes {
+		mux.Handle(pattern, h)
+	}
+	mux.Handle("/", noRoute(mux))
+	open := map[string]bool{}
+	for _, op := range s.Operations() {
+		open[op.Path] = open[op.Path] || op.Right == ""
+	}
+	guarded := s.opts.Authenticate(mux)
+	return s.outermost(compressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if open[r.URL.Path] {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})))
+}
+
+// outermost answers for what panics, and sets what every answer carries.
+func (s *Server) outermost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		defer func() {
+			switch cause := recover(); {
+			case cause == nil:
+			case cause == http.ErrAbortHandler:
+				panic(cause)
+			default:
+				s.opts.Logger.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+				refuse(w, newProblem(api.CodeInternal, "something went wrong in the server; its log says what"))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// streamSuffix ends the paths of streams, which are written as they come.
+const streamSuffix = "/stream"
+
+// compressed answers with gzip where the client takes it and it is worth it.
+func compressed(next http.Handler) http.Handler {
+	zipped := gzhttp.GzipHandler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, streamSuffix) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		zipped.ServeHTTP(w, r)
+	})
+}
+
+// noRoute says that nothing is at a path, or which methods are.
+func noRoute(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+			try := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+			if _, pattern := mux.Handler(try); pattern != "/" {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) == 0 {
+			refuse(w, newProblem(api.CodeNoRoute, "there is nothing at "+r.URL.Path+"; /openapi.json lists what there is"))
+			return
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		refuse(w, newProblem(api.CodeMethod, r.URL.Path+" is for "+strings.Join(allowed, ", ")))
+	})
+}
+
+// account counts and bounds an operation.
+func (s *Server) account(op operation) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		_, w := humago.Unwrap(ctx)
+		if !op.stream {
+			longest := s.opts.RequestTime + s.opts.WriteTime
+			if op.large {
+				longest = artifactTime
+			}
+			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longest)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+				s.opts.Logger.WarnContext(ctx.Context(), "deadline of a request", "err", err)
+			}
+		}
+		start := time.Now()
+		next(ctx)
+		s.metrics.observe(op.id, ctx.Status(), time.Since(start), op.stream)
+	}
+}
+
+// Description returns the OpenAPI 3.1 document of the API, indented.
+func (s *Server) Description() ([]byte, error) {
+	raw, err := s.api.OpenAPI().MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("description of the API: %w", err)
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, raw, "", "  "); err != nil {
+		return nil, fmt.Errorf("description of the API: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}

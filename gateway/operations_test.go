@@ -1,0 +1,263 @@
+package gateway_test
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway"
+)
+
+// broken is a workflow that fails.
+func broken() bide.Workflow {
+	return bide.Workflow{ID: "broken", Version: "1", Entry: "try", Nodes: bide.Nodes{"try": func(*bide.Run) (bide.StepPlan, error) {
+		return bide.StepPlan{}, errors.New("it is broken")
+	}}}
+}
+
+// fixtures are the names that the cases use in braces.
+func (s *server) fixtures() map[string]string {
+	s.t.Helper()
+	waiting := s.start("operator", `{"workflow":"approval","input":{"amount":12},"key":"order-1","labels":{"team":"ops"}}`)
+	foreign := s.start("operator@acme", `{"workflow":"approval","input":{"amount":12},"key":"order-1"}`)
+	done := s.start("operator", `{"workflow":"approval","input":{"amount":13}}`)
+	if _, err := s.rt.Resume(s.t.Context(), done.ID, done.Waits[0].ID, "reject", bide.Command{Actor: "zoe"}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.tick(done.ID)
+	failed := s.start("operator", `{"workflow":"broken"}`)
+	if got := s.ask("author", http.MethodPost, "/v1/schedules", `{"name":"nightly","cron":"@daily","workflow":"approval","input":{"amount":1}}`); got.Status != http.StatusCreated {
+		s.t.Fatalf("schedule = %d %s", got.Status, got.Body)
+	}
+	blob := s.ask("operator", http.MethodPost, "/v1/artifacts", "hello", "Content-Type", "text/plain")
+	if blob.Status != http.StatusCreated {
+		s.t.Fatalf("artifact = %d %s", blob.Status, blob.Body)
+	}
+	return map[string]string{
+		"waiting": waiting.ID, "wait": waiting.Waits[0].ID, "foreign": foreign.ID, "foreign-wait": foreign.Waits[0].ID,
+		"done": done.ID, "done-wait": done.Waits[0].ID, "failed": failed.ID, "version": s.doc.Version(), "blob": blob.field(s.t, "sha256"),
+		"etag": s.ask("viewer", http.MethodGet, "/v1/runs/"+waiting.ID, "").Header.Get("ETag"),
+	}
+}
+
+// Every operation is asked for what it is for, and for what it refuses.
+func TestEveryOperationAnswersAndRefuses(t *testing.T) {
+	none := "00000000-0000-7000-8000-000000000000"
+	cases := []struct {
+		op, as, method, path, body string
+		header                     []string
+		status                     int
+		want                       map[string]string // members of the answer
+	}{
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?q=status:waiting", status: 200, want: map[string]string{"runs.0.run_id": "{waiting}", "runs.1": "null"}},
+		{op: "list-runs", as: "viewer@acme", method: "GET", path: "/v1/runs", status: 200, want: map[string]string{"runs.0.run_id": "{foreign}", "runs.1": "null"}},
+		{op: "list-runs", as: "refunder", method: "GET", path: "/v1/runs", status: 200, want: map[string]string{"runs.0.run_id": "{waiting}", "runs.1": "null"}},
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?q=stauts:waiting", status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "stauts:waiting"}},
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?limit=0", status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "query.limit"}},
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?cursor=x", status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?colour=red", status: 422, want: map[string]string{"code": "invalid_input"}},
+
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":9007199254740993},"labels":{"a":"b"}}`, status: 201,
+			want: map[string]string{"vars.input.amount": "9007199254740993", "actor": "operator", "labels.a": "b"}},
+		{op: "start-run", as: "operator@acme", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"key":"k","session":"s"}`, status: 201,
+			want: map[string]string{"labels": `{"bide.namespace":"acme"}`, "key": "acme/k", "session": "acme/s"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"key":"order-1"}`, status: 409, want: map[string]string{"code": "key_reused"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":12},"run_id":"{foreign}"}`, status: 409, want: map[string]string{"code": "exists"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":"much"}}`, status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "/amount"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"labels":{"bide.namespace":"acme"}}`, status: 422, want: map[string]string{"faults.0.path": "labels.bide.namespace"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"aproval"}`, status: 404, want: map[string]string{"code": "unknown_workflow"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","colour":"red"}`, status: 422, want: map[string]string{"faults.0.path": "body.colour"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":`, status: 400, want: map[string]string{"code": "bad_request"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","timeout":"soon"}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `workflow=approval`, header: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 415, want: map[string]string{"code": "unsupported_media_type"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"flow.document"}`, status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "start-run", as: "refunder", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"labels":{"team":"dev"}}`, status: 403, want: map[string]string{"code": "forbidden"}},
+
+		{op: "get-run", as: "viewer", method: "GET", path: "/v1/runs/{waiting}", status: 200, want: map[string]string{"status": "waiting", "waits.0.wait_id": "{wait}"}},
+		{op: "get-run", as: "viewer", method: "GET", path: "/v1/runs/{waiting}", header: []string{"If-None-Match", "{etag}"}, status: 304},
+		{op: "get-run", as: "viewer", method: "GET", path: "/v1/runs/{done}", header: []string{"If-None-Match", "{etag}"}, status: 200, want: map[string]string{"status": "completed"}},
+		{op: "get-run", as: "viewer", method: "GET", path: "/v1/runs/{waiting}?at=1", status: 200, want: map[string]string{"status": "running", "seq": "1"}},
+		{op: "get-run", as: "viewer", method: "GET", path: "/v1/runs/{waiting}?at=99", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "get-run", as: "viewer", method: "GET", path: "/v1/runs/{foreign}", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "get-run", as: "viewer", method: "GET", path: "/v1/runs/" + none, status: 404, want: map[string]string{"type": "urn:bide:problem:not_found"}},
+
+		{op: "get-output", as: "viewer", method: "GET", path: "/v1/runs/{done}/output", status: 200, want: map[string]string{"status": "completed", "output.said": "reject"}},
+		{op: "get-output", as: "viewer", method: "GET", path: "/v1/runs/{failed}/output", status: 200, want: map[string]string{"status": "failed", "error.message": "it is broken"}},
+		{op: "get-output", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/output", status: 404},
+
+		{op: "get-tree", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/tree", status: 200, want: map[string]string{"runs.0.run_id": "{waiting}", "runs.1": "null"}},
+		{op: "get-tree", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/tree", status: 404},
+
+		{op: "pause-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/pause", body: `{"reason":"lunch"}`, status: 200, want: map[string]string{"status": "paused", "paused.actor": "operator", "paused.reason": "lunch"}},
+		{op: "pause-run", as: "operator", method: "POST", path: "/v1/runs/{done}/pause", status: 409, want: map[string]string{"code": "wrong_status", "run_id": "{done}"}},
+		{op: "unpause-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/unpause", status: 409, want: map[string]string{"code": "wrong_status"}},
+		{op: "cancel-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/cancel", status: 200, want: map[string]string{"status": "cancelled"}},
+		{op: "cancel-run", as: "operator", method: "POST", path: "/v1/runs/{foreign}/cancel", status: 404},
+		{op: "cancel-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/cancel", body: `{"because":"x"}`, status: 422},
+		{op: "retry-run", as: "operator", method: "POST", path: "/v1/runs/{failed}/retry", status: 200, want: map[string]string{"status": "running"}},
+		{op: "retry-run", as: "operator", method: "POST", path: "/v1/runs/{done}/retry", status: 409, want: map[string]string{"code": "wrong_status"}},
+		{op: "delete-run", as: "operator", method: "DELETE", path: "/v1/runs/{done}", status: 204},
+		{op: "delete-run", as: "operator", method: "DELETE", path: "/v1/runs/{waiting}", status: 409, want: map[string]string{"code": "wrong_status"}},
+		{op: "delete-run", as: "operator", method: "DELETE", path: "/v1/runs/{foreign}", header: []string{"Idempotency-Key", "k"}, status: 404},
+		{op: "preview-fork", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/fork?seq=4", status: 200, want: map[string]string{"effects.0.node": "ask", "effects.0.certain": "true"}},
+		{op: "preview-fork", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/fork", status: 422},
+		{op: "fork-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/fork", body: `{"seq":3,"writes":[{"op":"set","path":"input.amount","value":99}]}`, status: 201, want: map[string]string{"origin": "{waiting}", "vars.input.amount": "99", "labels.team": "ops"}},
+		{op: "fork-run", as: "operator@acme", method: "POST", path: "/v1/runs/{foreign}/fork", body: `{"seq":3,"labels":{"x":"y"}}`, status: 201, want: map[string]string{"labels": `{"bide.namespace":"acme","x":"y"}`}},
+		{op: "fork-run", as: "operator", method: "POST", path: "/v1/runs/{done}/fork", body: `{"seq":99}`, status: 404},
+		{op: "release-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/release", status: 204},
+		{op: "release-run", as: "operator", method: "POST", path: "/v1/runs/{foreign}/release", status: 404},
+		{op: "revoke-grant", as: "approver", method: "DELETE", path: "/v1/runs/{waiting}/grants/g1", status: 404, want: map[string]string{"code": "not_found"}},
+
+		{op: "get-ledger", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/ledger?limit=2", status: 200, want: map[string]string{"records.0.kind": "run.started", "records.1.seq": "2", "records.2": "null", "next": "3"}},
+		{op: "get-ledger", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/ledger?from=3", status: 200, want: map[string]string{"records.0.seq": "3", "next": "null"}},
+		{op: "get-ledger", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/ledger?from=0", status: 422},
+		{op: "get-command", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/commands/nothing", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "verify-run", as: "viewer", method: "GET", path: "/v1/runs/{done}/verification", status: 200, want: map[string]string{"run_id": "{done}"}},
+		{op: "verify-run", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/verification", status: 404},
+		{op: "replay-run", as: "viewer", method: "GET", path: "/v1/runs/{done}/replay", status: 200, want: map[string]string{"same": "true"}},
+		{op: "replay-run", as: "viewer", method: "GET", path: "/v1/runs/" + none + "/replay", status: 404},
+		{op: "get-usage", as: "viewer", method: "GET", path: "/v1/runs/{done}/usage?tree=true", status: 200, want: map[string]string{"calls": "0"}},
+		{op: "get-usage", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/usage", status: 404},
+
+		{op: "list-waits", as: "viewer", method: "GET", path: "/v1/waits?kind=question&kind=form", status: 200, want: map[string]string{"waits.0.wait_id": "{wait}", "waits.0.run_id": "{waiting}", "waits.0.status": "open", "waits.1": "null"}},
+		{op: "list-waits", as: "viewer@acme", method: "GET", path: "/v1/waits", status: 200, want: map[string]string{"waits.0.wait_id": "{foreign-wait}", "waits.1": "null"}},
+		{op: "list-waits", as: "viewer", method: "GET", path: "/v1/waits?limit=many", status: 422},
+		{op: "get-wait", as: "viewer", method: "GET", path: "/v1/waits/{wait}", status: 200, want: map[string]string{"status": "open", "choices.0": "approve", "workflow": "approval", "quorum": "1"}},
+		{op: "get-wait", as: "viewer", method: "GET", path: "/v1/waits/{done-wait}", status: 200, want: map[string]string{"status": "answered", "decision.actor": "zoe", "decision.answer": "reject"}},
+		{op: "get-wait", as: "viewer", method: "GET", path: "/v1/waits/{foreign-wait}", status: 404},
+		{op: "get-wait", as: "viewer", method: "GET", path: "/v1/waits/{waiting}.9", status: 404, want: map[string]string{"wait_id": "{waiting}.9"}},
+		{op: "get-wait", as: "viewer", method: "GET", path: "/v1/waits/nonsense", status: 404},
+
+		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"approve"}`, status: 200, want: map[string]string{"wait.status": "answered", "wait.decision.actor": "approver", "remaining": "[]"}},
+		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{done-wait}/answer", body: `{"answer":"reject"}`, status: 200, want: map[string]string{"wait.decision.actor": "zoe"}},
+		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{done-wait}/answer", body: `{"answer":"approve"}`, status: 409, want: map[string]string{"code": "already_decided", "decision.actor": "zoe", "decision.answer": "reject"}},
+		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"perhaps"}`, status: 422, want: map[string]string{"code": "invalid_answer", "wait_id": "{wait}"}},
+		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `"approve"`, status: 422, want: map[string]string{"code": "invalid_answer"}},
+		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"approve","actor":"boss"}`, status: 422},
+		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/answer", body: `{"answer":"approve"}`, status: 404},
+
+		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{waiting}","name":"paid","payload":{"n":1}}`, header: []string{"Idempotency-Key", "e1"}, status: 202, want: map[string]string{"event_id": "e1", "scope": "run"}},
+		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{foreign}","name":"paid"}`, status: 404},
+		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{done}","name":"paid"}`, status: 409},
+		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"name":"paid"}`, status: 422, want: map[string]string{"faults.0.path": "scope_id"}},
+		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope":"global","name":"paid"}`, status: 202},
+		{op: "send-event", as: "operator@acme", method: "POST", path: "/v1/events", body: `{"scope":"global","name":"paid"}`, status: 403},
+		{op: "send-event", as: "refunder", method: "POST", path: "/v1/events", body: `{"scope":"session","scope_id":"s","name":"paid"}`, status: 403},
+
+		{op: "list-workflows", as: "viewer", method: "GET", path: "/v1/workflows", status: 200, want: map[string]string{"workflows.0.workflow": "approval", "workflows.0.input_schema.required.0": "amount", "workflows.1.workflow": "broken"}},
+		{op: "list-workflows", as: "refunder", method: "GET", path: "/v1/workflows", status: 200, want: map[string]string{"workflows.0.workflow": "approval", "workflows.1": "null"}},
+		{op: "upload-flow", as: "author", method: "POST", path: "/v1/workflows", body: `{"source":"bide: 1\nflow: hello\nsteps:\n  - return: {hello: world}\n"}`, status: 201, want: map[string]string{"workflow": "hello", "newest": "true"}},
+		{op: "upload-flow", as: "author", method: "POST", path: "/v1/workflows", body: `{"source":"bide: 1\nflow: hello\nsteps:\n  - aks: x\n"}`, status: 422, want: map[string]string{"code": "invalid_workflow"}},
+		{op: "list-versions", as: "viewer", method: "GET", path: "/v1/workflows/approval", status: 200, want: map[string]string{"workflows.0.version": "{version}", "workflows.0.newest": "true"}},
+		{op: "list-versions", as: "viewer", method: "GET", path: "/v1/workflows/nothing", status: 404},
+		{op: "get-workflow", as: "viewer", method: "GET", path: "/v1/workflows/approval/versions/newest", status: 200, want: map[string]string{"version": "{version}", "document": "true", "title": "Approve a refund"}},
+		{op: "get-workflow", as: "viewer", method: "GET", path: "/v1/workflows/broken/versions/1", status: 200, want: map[string]string{"document": "false"}},
+		{op: "get-workflow", as: "viewer", method: "GET", path: "/v1/workflows/broken/versions/{version}", status: 404, want: map[string]string{"code": "unknown_workflow"}},
+		{op: "get-graph", as: "viewer", method: "GET", path: "/v1/workflows/approval/versions/{version}/graph", status: 200, want: map[string]string{"entry": "@start"}},
+		{op: "get-graph", as: "viewer", method: "GET", path: "/v1/workflows/nothing/versions/newest/graph", status: 404},
+
+		{op: "list-schedules", as: "viewer", method: "GET", path: "/v1/schedules", status: 200, want: map[string]string{"schedules.0.spec.name": "nightly"}},
+		{op: "list-schedules", as: "viewer@acme", method: "GET", path: "/v1/schedules", status: 200, want: map[string]string{"schedules": "[]"}},
+		{op: "create-schedule", as: "author", method: "POST", path: "/v1/schedules", body: `{"name":"hourly","interval":"1h","workflow":"approval","input":{"amount":2}}`, status: 201, want: map[string]string{"spec.version": "{version}"}},
+		{op: "create-schedule", as: "author", method: "POST", path: "/v1/schedules", body: `{"name":"hourly","interval":"1h","workflow":"approval"}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "create-schedule", as: "author", method: "POST", path: "/v1/schedules", body: `{"name":"nightly","interval":"1h","workflow":"approval","input":{"amount":2}}`, status: 409, want: map[string]string{"code": "key_reused"}},
+		{op: "get-schedule", as: "viewer", method: "GET", path: "/v1/schedules/nightly", status: 200, want: map[string]string{"spec.cron": "@daily"}},
+		{op: "get-schedule", as: "viewer@acme", method: "GET", path: "/v1/schedules/nightly", status: 404},
+		{op: "update-schedule", as: "author", method: "PUT", path: "/v1/schedules/nightly", body: `{"name":"nightly","cron":"0 3 * * *","workflow":"approval","input":{"amount":1}}`, status: 202},
+		{op: "update-schedule", as: "author", method: "PUT", path: "/v1/schedules/nightly", body: `{"name":"daily","cron":"0 3 * * *","workflow":"approval","input":{"amount":1}}`, status: 422, want: map[string]string{"faults.0.path": "name"}},
+		{op: "pause-schedule", as: "author", method: "POST", path: "/v1/schedules/nightly/pause", status: 200, want: map[string]string{"status": "paused"}},
+		{op: "pause-schedule", as: "author", method: "POST", path: "/v1/schedules/nothing/pause", status: 404},
+		{op: "unpause-schedule", as: "author", method: "POST", path: "/v1/schedules/nightly/unpause", status: 409},
+		{op: "trigger-schedule", as: "operator", method: "POST", path: "/v1/schedules/nightly/trigger", status: 202},
+		{op: "trigger-schedule", as: "operator@acme", method: "POST", path: "/v1/schedules/nightly/trigger", status: 404},
+		{op: "delete-schedule", as: "author", method: "DELETE", path: "/v1/schedules/nightly", status: 204},
+		{op: "delete-schedule", as: "author@acme", method: "DELETE", path: "/v1/schedules/nightly", header: []string{"Idempotency-Key", "k"}, status: 404},
+
+		{op: "put-artifact", as: "operator", method: "POST", path: "/v1/artifacts", body: "hello", status: 201, want: map[string]string{"sha256": "{blob}", "size": "5"}},
+		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/{blob}", status: 200},
+		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/{blob}", header: []string{"If-None-Match", `"{blob}"`}, status: 304},
+		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/" + strings.Repeat("0", 64), status: 404},
+		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/abc", status: 422},
+
+		{op: "list-workers", as: "admin", method: "GET", path: "/v1/workers", status: 200, want: map[string]string{"workers": "[]"}},
+		{op: "get-metrics", as: "admin", method: "GET", path: "/metrics", status: 200},
+		{op: "get-health", method: "GET", path: "/healthz", status: 200, want: map[string]string{"status": "ok"}},
+		{op: "get-readiness", method: "GET", path: "/readyz", status: 200, want: map[string]string{"status": "ok"}},
+		{op: "get-description", method: "GET", path: "/openapi.json", status: 200, want: map[string]string{"openapi": "3.1.0"}},
+		{op: "stream-run", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/stream", status: 404},
+		{op: "stream-run", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/stream?after=x", status: 422},
+		{op: "stream-tree", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/tree/stream", status: 404},
+		{op: "stream-all", as: "viewer", method: "GET", path: "/v1/stream", header: []string{"Last-Event-ID", "-7"}, status: 422},
+		{op: "stream-waits", as: "viewer", method: "GET", path: "/v1/waits/stream?colour=red", status: 422},
+	}
+	covered := map[string]bool{}
+	for _, c := range cases {
+		covered[c.op] = true
+		t.Run(c.op+" "+c.as+" "+c.path+" "+c.body, func(t *testing.T) {
+			s := newServer(t, &gateway.Options{Workflows: []bide.Workflow{broken()}})
+			fixtures := s.fixtures()
+			fill := func(text string) string {
+				for name, value := range fixtures {
+					text = strings.ReplaceAll(text, "{"+name+"}", value)
+				}
+				return text
+			}
+			header := slices.Clone(c.header)
+			for i := range header {
+				header[i] = fill(header[i])
+			}
+			got := s.ask(c.as, c.method, fill(c.path), fill(c.body), header...)
+			if got.Status != c.status {
+				t.Fatalf("%s %s = %d %s, want %d", c.method, c.path, got.Status, got.Body, c.status)
+			}
+			if c.status >= 400 && (got.Header.Get("Content-Type") != "application/problem+json" || got.field(t, "type") != "urn:bide:problem:"+got.field(t, "code")) {
+				t.Errorf("a refusal is no problem: %v %s", got.Header, got.Body)
+			}
+			for path, want := range c.want {
+				if have := got.field(t, path); have != fill(want) {
+					t.Errorf("%s %s: %s = %s, want %s, in %s", c.method, c.path, path, have, fill(want), got.Body)
+				}
+			}
+		})
+	}
+	for _, op := range newServer(t, nil).Operations() {
+		if !covered[op.ID] {
+			t.Errorf("no case for %s (of %q)", op.ID, slices.Sorted(maps.Keys(covered)))
+		}
+	}
+}
+
+// The permission matrix: every operation by every role.
+func TestEveryOperationNeedsItsRight(t *testing.T) {
+	s := newServer(t, nil)
+	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "grant": "g", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
+	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "stranger"}
+	rights := map[string][]string{
+		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},
+		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"},
+	}
+	for _, op := range s.Operations() {
+		path := op.Path
+		for name, value := range nothing {
+			path = strings.ReplaceAll(path, "{"+name+"}", value)
+		}
+		for _, role := range roles {
+			allowed := op.Right == "" || slices.Contains(rights[string(op.Right)], role)
+			if op.Stream && allowed {
+				continue // it would not end
+			}
+			got := s.ask(role, op.Method, path, "")
+			refused := got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden
+			if refused == allowed {
+				t.Errorf("%s as %q = %d %s, want allowed %v", op.ID, role, got.Status, got.Body, allowed)
+			}
+			if !allowed && (got.Status == http.StatusUnauthorized) != (role == "") {
+				t.Errorf("%s as %q = %d", op.ID, role, got.Status)
+			}
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/engine"
+	"github.com/bide-dev/bide/worker"
+)
+
+// look opens what most commands need: where data goes, and the backend.
+func (a *app) look(cmd *cobra.Command) (*output, backend, error) {
+	out, err := a.output(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := a.open(cmd)
+	return out, b, err
+}
+
+// lookAt is look for a command on one run.
+func (a *app) lookAt(cmd *cobra.Command, ref string) (*output, backend, string, error) {
+	out, b, err := a.look(cmd)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	id, err := resolve(cmd.Context(), b, ref)
+	return out, b, id, err
+}
+
+// open opens the store of the configuration, to answer and look. It fails when there is none: looking makes no store.
+func (a *app) open(cmd *cobra.Command) (backend, error) {
+	if err := a.storeExists(cmd); err != nil {
+		return nil, err
+	}
+	return a.openWith(cmd, nil)
+}
+
+// storeExists fails when opening the store would make it.
+func (a *app) storeExists(cmd *cobra.Command) error {
+	cfg, err := a.config(cmd)
+	if err != nil {
+		return err
+	}
+	for _, scheme := range []string{"sqlite:", "file:"} {
+		path, ok := strings.CutPrefix(cfg.get("store"), scheme)
+		if !ok {
+			continue
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return &problem{code: exitNotFound, what: "there is no store " + cfg.get("store"),
+				why: "the first run makes it; or --store or BIDE_STORE names another", next: "bide run FLOW", err: err}
+		}
+	}
+	return nil
+}
+
+// create opens the store of the configuration to put something in. It is made when there is none.
+func (a *app) create(cmd *cobra.Command) (backend, error) { return a.openWith(cmd, nil) }
+
+// drive opens the store with a worker of this process at work on it.
+func (a *app) drive(cmd *cobra.Command) (*local, error) {
+	cfg, err := a.config(cmd)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := strconv.Atoi(cfg.get("worker.runs"))
+	if err != nil {
+		return nil, err
+	}
+	lease, err := time.ParseDuration(cfg.get("worker.lease"))
+	if err != nil {
+		return nil, err
+	}
+	poll, err := time.ParseDuration(cfg.get("worker.poll"))
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(a.terminal(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return a.openWith(cmd, &engine.Options{
+		Runtime: bide.Options{Poll: poll, Logger: log},
+		Worker:  worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
+	})
+}
+
+func (a *app) openWith(cmd *cobra.Command, opts *engine.Options) (*local, error) {
+	cfg, err := a.config(cmd)
+	if err != nil {
+		return nil, err
+	}
+	a.local, err = openLocal(cmd.Context(), cfg, opts)
+	if err != nil {
+		p := explain(err)
+		return nil, &problem{code: p.code, what: "cannot open the store " + shownStore(cfg.get("store")), why: p.Error(), next: "bide doctor", err: err}
+	}
+	return a.local, nil
+}

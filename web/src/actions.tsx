@@ -22,7 +22,7 @@ export interface Action {
 export function CopyAs({ command, request }: { command?: string[]; request: () => Request }) {
   return (
     <details class="copyas">
-      <summary aria-label="Copy as a command or as curl" title="Copy as…">⧉</summary>
+      <summary aria-label="Copy as a command or as curl" title="Copy as…"><svg viewBox="0 0 16 16" width="15" height="15" aria-hidden="true"><path d="M5.5 5.5V3a1 1 0 0 1 1-1H13a1 1 0 0 1 1 1v6.5a1 1 0 0 1-1 1h-2.5M3 5.5h6.5a1 1 0 0 1 1 1V13a1 1 0 0 1-1 1H3a1 1 0 0 1-1-1V6.5a1 1 0 0 1 1-1z" /></svg></summary>
       <div class="menu">
         {command && <Copy class="item" label="Copy as command" text={() => shell("bide", ...command)} />}
         <Copy class="item" label="Copy as curl" text={() => curl(request())} />

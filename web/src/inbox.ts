@@ -71,6 +71,7 @@ export function settle(id: string, d: Decision) {
 /** startInbox loads and follows; call it once. */
 export function startInbox() {
   load();
+  setInterval(() => document.hidden && load(), 30_000); // for the count in the title, when there is no stream
   onRejoin(soon);
   onRecord((_, r) => {
     if (r.kind === "wait.resolved") {

@@ -32,15 +32,19 @@ export function onRejoin(f: () => void): () => void {
   return () => joiners.delete(f);
 }
 
+let missed = false; // something may have come while there was no stream
+
 function open() {
+  source?.close();
   const url = new URL("v1/stream", root);
   if (place) url.searchParams.set("after", place);
   source = new EventSource(url);
   source.onopen = () => {
-    const rejoined = connection.value === "lost";
+    const rejoin = missed || connection.value === "lost";
     connection.value = "live";
     retry = 0;
-    if (rejoined) for (const f of joiners) f();
+    missed = false;
+    if (rejoin) for (const f of joiners) f();
   };
   source.onerror = () => {
     if (connection.value !== "lost") {
@@ -48,7 +52,8 @@ function open() {
       lostSince.value = Date.now();
     }
     if (source?.readyState === EventSource.CLOSED) { // it has given up: a status other than 200
-      setTimeout(open, Math.min(10_000, 500 * 2 ** retry++));
+      const failed = source;
+      setTimeout(() => source === failed && open(), Math.min(10_000, 500 * 2 ** retry++));
     }
   };
   source.addEventListener("record", (e) => {
@@ -58,8 +63,29 @@ function open() {
   });
 }
 
-/** startStream opens the stream; call it once. */
-export const startStream = open;
+/** close lets go of the connection: a browser has but six to a server, for all its tabs. */
+function close() {
+  source?.close();
+  source = undefined;
+  place = "";
+  missed = true;
+  connection.value = "connecting";
+}
+
+const patience = 10_000; // ms for which a tab that is not seen keeps its stream
+
+/** startStream opens the stream, for as long as the page is looked at; call it once. */
+export function startStream() {
+  open();
+  let asleep: ReturnType<typeof setTimeout> | undefined;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(asleep);
+    if (document.hidden) asleep = setTimeout(close, patience);
+    else if (!source) open();
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (e) => e.persisted && open());
+}
 
 /** calmly calls f soon after it was asked to, however often, and at most once per pause. */
 export function calmly(f: () => void, pause = 250): { (): void; stop(): void } {

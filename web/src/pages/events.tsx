@@ -33,7 +33,7 @@ export function Events() {
       setError(x);
     }
   };
-  const words = () => ["send", name, ...(scope === "global" ? ["--global"] : [`--${scope}`, to]), ...(payload !== undefined ? ["--payload", print(payload)] : [])];
+  const words = () => ["send", name, ...(payload !== undefined ? [print(payload)] : []), ...(scope === "global" ? ["--global"] : [`--${scope === "workflow" ? "flow" : scope}`, to])];
   return (
     <>
       <h1>Events</h1>

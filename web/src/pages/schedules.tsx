@@ -13,7 +13,7 @@ import { JsonInput } from "../ui/form";
 
 const change = (name: "pause" | "unpause" | "trigger" | "delete", s: Schedule): Action => {
   const path = `v1/schedules/${segment(s.spec.name)}`;
-  const command = ["schedule", name, s.spec.name];
+  const command = name === "trigger" ? undefined : ["schedule", name === "delete" ? "rm" : name, s.spec.name];
   switch (name) {
     case "pause": return { label: "Pause", request: { method: "POST", path: `${path}/pause`, body: {} }, command, consequence: "No run is started until it is unpaused. A run at work goes on; times that come meanwhile count as missed." };
     case "unpause": return { label: "Unpause", request: { method: "POST", path: `${path}/unpause`, body: {} }, command, primary: true };

@@ -137,7 +137,7 @@ function Start({ flow, past }: { flow: Flow; past?: RunPage }) {
       setError(x);
     }
   };
-  const words = () => ["start", flow.workflow, "--input-json", print(input ?? null), ...(key ? ["--key", key] : [])];
+  const words = () => ["start", flow.workflow, "--input", print(input ?? null), ...(key ? ["--key", key] : [])];
   return (
     <section class="card">
       <h2>Start a run</h2>

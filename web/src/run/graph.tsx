@@ -51,6 +51,19 @@ interface Props {
 
 const height = 46;
 
+/** bounds is the box that holds all nodes and edges, with a margin. */
+function bounds(g: Dagre) {
+  const edges = g.edges().flatMap((e) => (g.edge(e) as { points: { x: number; y: number }[] }).points);
+  const corners = g.nodes().flatMap((id) => {
+    const n = g.node(id) as { x: number; y: number; width: number; height: number };
+    return [{ x: n.x - n.width / 2, y: n.y - n.height / 2 }, { x: n.x + n.width / 2, y: n.y + n.height / 2 }];
+  });
+  const all = [...edges, ...corners];
+  const x = Math.min(...all.map((p) => p.x)) - 14;
+  const y = Math.min(...all.map((p) => p.y)) - 14;
+  return { x, y, width: Math.max(...all.map((p) => p.x)) + 14 - x, height: Math.max(...all.map((p) => p.y)) + 14 - y };
+}
+
 /** RunGraph draws it. Without a shape it draws the nodes that were visited. */
 export function RunGraph({ shape, records, run, seq, selected, select }: Props) {
   const { visits, edges } = useMemo(() => trace(records, seq), [records, seq]);
@@ -75,7 +88,7 @@ export function RunGraph({ shape, records, run, seq, selected, select }: Props) 
     return g;
   }, [shape, all]);
   if (drawn.nodes().length === 0) return <p class="faint">No step yet.</p>;
-  const size = drawn.graph() as { width: number; height: number };
+  const size = bounds(drawn);
   const state = (id: string): string => {
     const v = visits.get(id);
     if (id === end) return run?.status === "completed" && edges.size > 0 ? "completed" : "never";
@@ -86,7 +99,7 @@ export function RunGraph({ shape, records, run, seq, selected, select }: Props) 
   const path = (points: { x: number; y: number }[]) => points.map((p, i) => `${i ? "L" : "M"}${p.x.toFixed(1)} ${p.y.toFixed(1)}`).join("");
   return (
     <div class="graph scroll" role="group" aria-label="Graph of the workflow">
-      <svg width={size.width} height={size.height} viewBox={`0 0 ${size.width} ${size.height}`}>
+      <svg width={size.width} height={size.height} viewBox={`${size.x} ${size.y} ${size.width} ${size.height}`}>
         <defs>
           {["idle", "taken"].map((k) => (
             <marker key={k} id={`arrow-${k}`} class={`arrow ${k}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" /></marker>

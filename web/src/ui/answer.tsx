@@ -18,7 +18,7 @@ interface Sending {
   send: (body: Json) => void;
   busy: boolean;
   faults: Fault[];
-  copy: (body: () => Json, command: () => string[]) => ComponentChildren;
+  copy: (body: () => Json, command?: () => string[]) => ComponentChildren;
 }
 
 /** Answer is the form of an open wait, and afterwards how it was answered. */
@@ -59,7 +59,7 @@ export function Answer({ wait, done }: { wait: RunWait; done?: () => void }) {
   }
   const sending: Sending = {
     send, busy, faults: error instanceof Problem ? error.faults : [],
-    copy: (body, command) => <CopyAs command={command()} request={() => request(body())} />,
+    copy: (body, command) => <CopyAs command={command?.()} request={() => request(body())} />,
   };
   return (
     <div class="answer">
@@ -124,7 +124,7 @@ function Form({ wait, send, busy, faults, copy }: Props) {
   return (
     <form onSubmit={(e) => { e.preventDefault(); send(body()); }}>
       <SchemaForm schema={wait.response_schema} value={value} change={setValue} faults={faults} />
-      <p class="row"><button class="primary" disabled={busy}>Answer</button>{copy(body, () => ["answer", wait.wait_id, "--json", print(value ?? null)])}</p>
+      <p class="row"><button class="primary" disabled={busy}>Answer</button>{copy(body, command(wait, print(value ?? null)))}</p>
     </form>
   );
 }
@@ -223,9 +223,9 @@ function Budget({ wait, send, busy, faults, copy }: Props) {
       <form onSubmit={(e) => { e.preventDefault(); send(raise()); }}>
         <p>Raised, the run goes on where it stopped and may spend up to the new limits.</p>
         {wait.response_schema ? <SchemaForm schema={wait.response_schema} value={limits} change={setLimits} faults={faults} /> : <label class="field">New limits <JsonInput value={limits} change={setLimits} /></label>}
-        <p class="row"><button class="primary" disabled={busy} data-key="a">Raise</button>{copy(raise, command(wait, print(raise())))}</p>
+        <p class="row"><button class="primary" disabled={busy} data-key="a">Raise</button>{copy(raise)}</p>
       </form>
-      <p class="row"><button type="button" class="danger" data-key="r" disabled={busy} onClick={() => send({ type: "stop" })}>Stop</button>{copy(() => ({ type: "stop" }), command(wait, print({ type: "stop" })))}<span class="faint">The workflow is told that the budget is used up and decides how to end.</span></p>
+      <p class="row"><button type="button" class="danger" data-key="r" disabled={busy} onClick={() => send({ type: "stop" })}>Stop</button>{copy(() => ({ type: "stop" }))}<span class="faint">The workflow is told that the budget is used up and decides how to end.</span></p>
     </>
   );
 }
@@ -242,16 +242,16 @@ function Attention({ wait, send, busy, copy }: Props) {
       <form class="option" onSubmit={(e) => { e.preventDefault(); send(done()); }}>
         <h4>It happened</h4>
         <label class="field">Its result, as JSON; nothing is null <JsonInput value={result} change={setResult} rows={2} /></label>
-        <p class="row"><button class="primary" disabled={busy}>It happened</button>{copy(done, command(wait, print(done())))}</p>
+        <p class="row"><button class="primary" disabled={busy}>It happened</button>{copy(done, command(wait, "--done", ...(result === undefined ? [] : ["--result", print(result)])))}</p>
       </form>
       <div class="option">
         <h4>It did not</h4>
-        <p class="row"><button type="button" disabled={busy} onClick={() => send({ type: "again" })}>Do it again</button>{copy(() => ({ type: "again" }), command(wait, print({ type: "again" })))}<span class="faint">With the same idempotency key. If it did happen, it may happen twice.</span></p>
+        <p class="row"><button type="button" disabled={busy} onClick={() => send({ type: "again" })}>Do it again</button>{copy(() => ({ type: "again" }), command(wait, "--again"))}<span class="faint">With the same idempotency key. If it did happen, it may happen twice.</span></p>
       </div>
       <form class="option" onSubmit={(e) => { e.preventDefault(); send(fail()); }}>
         <h4>Give it up</h4>
         <label class="field">Why <input type="text" value={message} onInput={(e) => setMessage(e.currentTarget.value)} /></label>
-        <p class="row"><button class="danger" disabled={busy || !message}>It failed</button>{copy(fail, command(wait, print(fail())))}</p>
+        <p class="row"><button class="danger" disabled={busy || !message}>It failed</button>{copy(fail, command(wait, "--fail", message))}</p>
       </form>
     </>
   );
@@ -266,7 +266,7 @@ function Job({ wait, send, busy, copy }: Props) {
       {wait.details !== undefined && <Tree value={wait.details} label="What is to be done" />}
       <form onSubmit={(e) => { e.preventDefault(); send(done()); }}>
         <label class="field">Its result, as JSON <JsonInput value={result} change={setResult} rows={3} /></label>
-        <p class="row"><button class="primary" disabled={busy}>Done</button>{copy(done, command(wait, print(done())))}</p>
+        <p class="row"><button class="primary" disabled={busy}>Done</button>{copy(done, command(wait, "--result", print(result ?? null)))}</p>
       </form>
       <form class="row" onSubmit={(e) => { e.preventDefault(); send({ error }); }}>
         <label class="grow">Or why it failed <input type="text" value={error} onInput={(e) => setError(e.currentTarget.value)} /></label>
@@ -283,7 +283,7 @@ function Free({ wait, send, busy, copy }: Props) {
     <form onSubmit={(e) => { e.preventDefault(); send(body()); }}>
       {wait.details !== undefined && <Tree value={wait.details} label="Details" />}
       <label class="field">Answer, as JSON <JsonInput value={value} change={setValue} /></label>
-      <p class="row"><button class="primary" disabled={busy}>Answer</button>{copy(body, () => ["answer", wait.wait_id, "--json", print(value ?? null)])}</p>
+      <p class="row"><button class="primary" disabled={busy}>Answer</button>{copy(body, command(wait, print(value ?? null)))}</p>
     </form>
   );
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -66,6 +68,14 @@ type page struct {
 // newPage opens a tab at a place of the site, such as "#/inbox". What goes wrong in the page fails the test.
 func (s *site) newPage(t *testing.T, place string) *page {
 	t.Helper()
+	p := s.newTab(t)
+	p.run(chromedp.Navigate(p.base + place))
+	return p
+}
+
+// newTab opens an empty tab.
+func (s *site) newTab(t *testing.T) *page {
+	t.Helper()
 	if err := openBrowser(); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +101,7 @@ func (s *site) newPage(t *testing.T, place string) *page {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	p.run(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(p.base+place))
+	p.run(chromedp.EmulateViewport(1280, 900))
 	return p
 }
 
@@ -120,7 +130,7 @@ func (p *page) sees(expr string) {
 // says waits until an element shows a text.
 func (p *page) says(selector, text string) {
 	p.t.Helper()
-	p.sees(fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))", selector, text))
+	p.sees(fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => (e.innerText ?? e.textContent).includes(%q))", selector, text))
 }
 
 // click clicks the button or link with a text, within an element.
@@ -147,4 +157,12 @@ func value[T any](p *page, expr string) T {
 		p.t.Fatalf("%s: %v", expr, err)
 	}
 	return out
+}
+
+// before runs a script in every page that is loaded from then on, before its own.
+func before(script string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	})
 }

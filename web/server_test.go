@@ -193,3 +193,40 @@ func check(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// only returns the one run of the site.
+func (s *site) only(t *testing.T) *bide.Run {
+	t.Helper()
+	page, err := s.rt.Runs(t.Context(), bide.RunQuery{Workflow: "refund"})
+	check(t, err)
+	if len(page.Runs) != 1 {
+		t.Fatalf("there are %d runs, want 1", len(page.Runs))
+	}
+	run, err := s.rt.Get(t.Context(), page.Runs[0].ID)
+	check(t, err)
+	return run
+}
+
+// ended returns a run once it has ended.
+func (s *site) ended(t *testing.T, id string) *bide.Run {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	for _, err := range s.rt.Watch(ctx, id, 1) {
+		check(t, err)
+	}
+	run, err := s.rt.Get(t.Context(), id)
+	check(t, err)
+	if run.Status != bide.StatusCompleted {
+		t.Fatalf("run %s is %s, want completed", id, run.Status)
+	}
+	return run
+}
+
+// length is the number of a run's records.
+func (s *site) length(t *testing.T, id string) int64 {
+	t.Helper()
+	run, err := s.rt.Get(t.Context(), id)
+	check(t, err)
+	return run.Seq
+}

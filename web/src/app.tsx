@@ -49,7 +49,7 @@ export function App() {
   return (
     <>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to the page</a>
-      <header class="bar">
+      <header class="side">
         <a class="brand" href={href([])}><img src="icon.svg" alt="" width="24" height="24" /> bide</a>
         <nav aria-label="Pages">
           {places.map(([p, name, mark]) => (

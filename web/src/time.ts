@@ -27,8 +27,9 @@ export function span(ms: number): string {
 /** relative is a time as seen from now. */
 export function relative(t: string, at = now.value): string {
   const ms = Date.parse(t) - at;
-  if (Math.abs(ms) < 2000) return "now";
-  return ms < 0 ? `${span(ms)} ago` : `in ${span(ms)}`;
+  if (Math.abs(ms) < 2000) return "just now";
+  const whole = Math.sign(ms) * Math.max(1000, Math.round(Math.abs(ms) / 1000) * 1000);
+  return whole < 0 ? `${span(whole)} ago` : `in ${span(whole)}`;
 }
 
 /** moment is a time to the second, in the zone of the reader. */

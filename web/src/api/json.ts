@@ -9,8 +9,8 @@ export interface RawNumber {
 }
 
 interface RawSupport {
-  rawJSON(text: string): RawNumber;
-  isRawJSON(v: unknown): v is RawNumber;
+  rawJSON?(text: string): RawNumber; // older browsers round numbers instead
+  isRawJSON?(v: unknown): v is RawNumber;
   parse(text: string, revive: (name: string, value: unknown, context: { source?: string }) => unknown): Json;
 }
 
@@ -21,8 +21,8 @@ export const isRaw = (v: unknown): v is RawNumber => raw.isRawJSON?.(v) ?? false
 /** parse reads JSON text. */
 export const parse = (text: string): Json =>
   raw.parse(text, (_, value, context) =>
-    typeof value === "number" && context?.source !== undefined && raw.rawJSON && String(value) !== context.source
-      ? raw.rawJSON(context.source)
+    typeof value === "number" && context?.source !== undefined && String(value) !== context.source
+      ? raw.rawJSON?.(context.source) ?? value
       : value);
 
 /** number reads the text of a number, or gives undefined. */

@@ -37,7 +37,7 @@ export function Home() {
             <ul class="lines">
               {waits.slice(0, 5).map((w) => (
                 <li key={w.wait_id}>
-                  <div><strong>{asks(w)}</strong><p class="faint">{w.workflow}, since <Time at={w.created_at} />{given(w.expires_at) && <>, until <Time at={w.expires_at} /></>}</p></div>
+                  <div><strong>{asks(w)}</strong><p class="faint">{w.workflow}, asked <Time at={w.created_at} />{given(w.expires_at) && <>, until <Time at={w.expires_at} /></>}</p></div>
                   <a class="button" href={href(["inbox"], { wait: w.wait_id })}>Answer</a>
                 </li>
               ))}

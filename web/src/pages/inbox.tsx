@@ -99,8 +99,8 @@ function Pane({ wait, all, next }: { wait: Wait; all: Wait[]; next: () => void }
   return (
     <article class="wait-pane card" aria-label="The wait">
       <h2>{asks(wait)}</h2>
-      {wait.message && wait.message !== asks(wait) && <p class="prompt">{wait.message}</p>}
-      <p class="faint">Run <RunLink id={wait.run_id} /> of {wait.workflow}, at {wait.node}, since <Time at={wait.created_at} /><Deadline wait={wait} />
+      {wait.message && wait.kind !== "tool_approval" && wait.message !== asks(wait) && <p class="prompt">{wait.message}</p>}
+      <p class="faint">Run <RunLink id={wait.run_id} /> of {wait.workflow}, at {wait.node}, asked <Time at={wait.created_at} /><Deadline wait={wait} />
         {!!wait.assignees?.length && <> · for {wait.assignees.join(", ")}</>}</p>
       <Answer wait={wait} />
       {decided.value.has(wait.wait_id) && all.length > 0 && <p><button type="button" data-key="n" onClick={next}>Next <kbd>n</kbd></button></p>}

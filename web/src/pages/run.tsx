@@ -85,7 +85,7 @@ function Now({ run, done }: { run: Run; done: () => void }) {
       {kept.slice(-12).map((w) => (
         <article key={w.wait_id} class="inline-wait" aria-label={asks(w)}>
           <h3>{asks(w)}</h3>
-          <p class="faint">at {w.node}, since <Time at={w.created_at} /><Deadline wait={w} /></p>
+          <p class="faint">at {w.node}, asked <Time at={w.created_at} /><Deadline wait={w} /></p>
           <Answer wait={w} done={done} />
         </article>
       ))}
@@ -96,7 +96,7 @@ function Now({ run, done }: { run: Run; done: () => void }) {
 
 function Scrubber({ seq, last, at, select, complete }: { seq: number; last: number; at?: string; select: (seq: number) => void; complete: boolean }) {
   const [draft, setDraft] = useState<number>();
-  const timer = useRef<ReturnType<typeof setTimeout>>();
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
   if (last < 2) return null;
   const drag = (to: number) => {

@@ -1,7 +1,7 @@
 // Small things that every page is made of.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../api/client";
 import { given, moment, now, relative } from "../time";
 import { href } from "../router";
@@ -91,7 +91,7 @@ export function Tabs<T extends string>({ of, value, choose, label }: { of: reado
 /** Dialog is a modal box; Escape and a click beside it close it. */
 export function Dialog({ title, close, children }: { title: string; close: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => ref.current?.showModal(), []);
+  useLayoutEffect(() => ref.current?.showModal(), []);
   return (
     <dialog ref={ref} aria-label={title} onClose={close} onClick={(e) => e.target === ref.current && close()}>
       <div class="box">

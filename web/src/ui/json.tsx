@@ -14,7 +14,7 @@ const step = 100; // members shown at once
 
 function Member({ name, value, depth }: { name?: string; value: Json | undefined; depth: number }) {
   const below = isObject(value) ? Object.entries(value) : Array.isArray(value) ? value.map((v, i) => [String(i), v] as const) : undefined;
-  const [open, setOpen] = useState(depth < 2 && (below?.length ?? 0) <= 40);
+  const [open, setOpen] = useState(depth < 4 && (below?.length ?? 0) <= 40);
   const [shown, setShown] = useState(step);
   const label = name !== undefined && <span class="json-name">{name}</span>;
   if (!below || below.length === 0) return <div class="json-line">{label}{label && ": "}<Scalar value={value} /></div>;

@@ -1,6 +1,6 @@
 // Everything that waits for a person, by deadline, with what it takes to answer.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { call, Problem, segment } from "../api/client";
 import { get, print } from "../api/json";
 import type { Accepted, Wait } from "../api/types";
@@ -34,12 +34,14 @@ export function Inbox() {
     const to = shown[(i + 1) % Math.max(1, shown.length)];
     if (to) put({ wait: to.wait_id });
   };
+  const latest = useRef(next); // a key that is pressed between a drawing and its effects still finds the list as drawn
+  latest.current = next;
   useEffect(() => {
     const key = (e: KeyboardEvent) => {
       if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test((e.target as HTMLElement).tagName)) return;
       if (e.key === "n") {
         e.preventDefault();
-        next();
+        latest.current();
         return;
       }
       const button = document.querySelector<HTMLButtonElement>(`.wait-pane [data-key="${CSS.escape(e.key)}"]`);
@@ -50,7 +52,7 @@ export function Inbox() {
     };
     addEventListener("keydown", key);
     return () => removeEventListener("keydown", key);
-  });
+  }, []);
 
   const count = (k: string) => all.filter((w) => w.kind === k).length;
   const flows = [...new Set(all.map((w) => w.workflow))].sort();

@@ -31,6 +31,7 @@ type Options struct {
 type Store interface {
 	bide.Store
 	bide.Claims
+	bide.Documents
 }
 
 // Engine is a runtime with a worker at work. Its runs proceed by themselves:
@@ -123,6 +124,9 @@ func start(store Store, o *Options) (*Engine, error) {
 	go func() { e.done <- w.Run(ctx) }()
 	return e, nil
 }
+
+// Store returns the engine's store, which Close closes.
+func (e *Engine) Store() Store { return e.store }
 
 // Worker returns the engine's worker, for its counters.
 func (e *Engine) Worker() *worker.Worker { return e.worker }

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
@@ -132,22 +134,24 @@ func (s *Server) forkRun(ctx context.Context, in *forkRun) (*started, error) {
 		return nil, err
 	}
 	labels := b.Labels
-	if labels == nil && from.Labels[auth.NamespaceLabel] != v.p.Namespace { // it has none of its own, being below another
-		labels = map[string]string{}
+	if labels == nil {
+		labels = unreserved(from.Labels)
 	}
-	if labels != nil {
-		if labels, err = v.stamped(labels); err != nil {
-			return nil, err
-		}
-		if err := v.mayBegin(from.Workflow, labels); err != nil {
-			return nil, err
-		}
+	if labels, err = v.p.Starts(from.Workflow, labels); err != nil {
+		return nil, err
 	}
-	run, err := s.rt.Fork(ctx, in.Run, b.Seq, &bide.ForkOptions{Command: in.command(ctx, b.Reason), RunID: b.RunID, Writes: b.Writes, Labels: labels})
+	run, err := s.rt.Fork(ctx, in.Run, b.Seq, &bide.ForkOptions{Command: in.command(ctx, b.Reason), RunID: v.p.Scoped(b.RunID), Writes: b.Writes, Labels: labels})
 	if err != nil {
 		return nil, err
 	}
 	return newStarted(run), nil
+}
+
+// unreserved leaves out the labels that the gateway sets.
+func unreserved(labels map[string]string) map[string]string {
+	out := maps.Clone(labels)
+	maps.DeleteFunc(out, func(name, _ string) bool { return strings.HasPrefix(name, auth.ReservedLabels) })
+	return out
 }
 
 func (s *Server) releaseRun(ctx context.Context, in *changeRun) (*struct{}, error) {

@@ -1,7 +1,7 @@
 // Package gateway serves runs over HTTP: an API for programs in every language and
 // streams of what happens.
 //
-//	srv, err := gateway.New(rt, store, &gateway.Options{Authenticate: gateway.Loopback("ann")})
+//	srv, err := gateway.New(rt, store, &gateway.Options{Authenticate: auth.New(store, nil).Protect})
 //	err = srv.Serve(ctx, listener) // until ctx ends, then gracefully
 //
 // Every operation names the right that it needs (package auth); who asks is in the

@@ -62,11 +62,11 @@ func (s *Server) mayReach(ctx context.Context, e *api.Event) (scopeID string, er
 			return v.p.Scoped(e.ScopeID), nil
 		}
 	case bide.ScopeWorkflow:
-		if v.p.Namespace == "" && len(v.p.Labels) == 0 && v.p.May(v.right, &bide.RunInfo{Workflow: e.ScopeID}) {
+		if v.p.Broadcast() && len(v.p.Labels) == 0 && mayStart(v.p, e.ScopeID) {
 			return e.ScopeID, nil
 		}
 	case bide.ScopeGlobal:
-		if v.p.Namespace == "" && !limited {
+		if v.p.Broadcast() && !limited {
 			return e.ScopeID, nil
 		}
 	}

@@ -34,19 +34,19 @@ output: {said: "{{ ask.choice }}"}
 // server is a gateway over a store in memory, to talk to.
 type server struct {
 	*gateway.Server
-	t     *testing.T
+	t     testing.TB
 	rt    *bide.Runtime
 	store gateway.Store
 	doc   *flow.Doc
 }
 
 // newServer returns one with the flow approval published. The principal of a request is by its token.
-func newServer(t *testing.T, opts *gateway.Options) *server {
+func newServer(t testing.TB, opts *gateway.Options) *server {
 	t.Helper()
 	return serverOver(t, mem.New(), opts)
 }
 
-func serverOver(t *testing.T, store gateway.Store, opts *gateway.Options) *server {
+func serverOver(t testing.TB, store gateway.Store, opts *gateway.Options) *server {
 	t.Helper()
 	rt := bide.Must(bide.New(store, nil))
 	if err := schedule.Register(rt); err != nil {
@@ -97,7 +97,7 @@ type reply struct {
 	Body   []byte
 }
 
-func (r *reply) into(t *testing.T, v any) {
+func (r *reply) into(t testing.TB, v any) {
 	t.Helper()
 	if err := json.Unmarshal(r.Body, v); err != nil {
 		t.Fatalf("body %s: %v", r.Body, err)
@@ -105,7 +105,7 @@ func (r *reply) into(t *testing.T, v any) {
 }
 
 // field returns a member of the body by a path of names and indexes, as JSON.
-func (r *reply) field(t *testing.T, path string) string {
+func (r *reply) field(t testing.TB, path string) string {
 	t.Helper()
 	var v any
 	dec := json.NewDecoder(bytes.NewReader(r.Body))

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 
 	"github.com/bide-dev/bide/gateway/api"
+	"github.com/bide-dev/bide/gateway/problem"
 )
 
 // routes puts the handlers together.
@@ -62,7 +63,7 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 				panic(cause)
 			default:
 				s.opts.Logger.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
-				refuse(w, newProblem(api.CodeInternal, "something went wrong in the server; its log says what"))
+				problem.Write(w, problem.New(api.CodeInternal, "something went wrong in the server; its log says what"))
 			}
 		}()
 		next.ServeHTTP(w, r)
@@ -95,11 +96,11 @@ func noRoute(mux *http.ServeMux) http.Handler {
 			}
 		}
 		if len(allowed) == 0 {
-			refuse(w, newProblem(api.CodeNoRoute, "there is nothing at "+r.URL.Path+"; /openapi.json lists what there is"))
+			problem.Write(w, problem.New(api.CodeNoRoute, "there is nothing at "+r.URL.Path+"; /openapi.json lists what there is"))
 			return
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		refuse(w, newProblem(api.CodeMethod, r.URL.Path+" is for "+strings.Join(allowed, ", ")))
+		problem.Write(w, problem.New(api.CodeMethod, r.URL.Path+" is for "+strings.Join(allowed, ", ")))
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/problem"
 )
 
 // Keys of an operation's metadata.
@@ -57,7 +58,7 @@ func register[I, O any](s *Server, op operation, do func(ctx context.Context, in
 		OperationID: op.id, Method: op.method, Path: op.path, Tags: []string{op.tag}, Summary: op.summary, Description: op.about,
 		DefaultStatus: op.status, MaxBodyBytes: limit, BodyReadTimeout: read, RejectUnknownQueryParameters: true,
 		Metadata:    map[string]any{metaRight: op.right, metaStream: op.stream},
-		Middlewares: huma.Middlewares{s.account(op), s.authorize(op.right)},
+		Middlewares: huma.Middlewares{s.account(op), authorize(op.right)},
 		Responses:   map[string]*huma.Response{"default": s.problemResponse()},
 	}
 	if op.media != "" {
@@ -87,19 +88,14 @@ func (s *Server) problemResponse() *huma.Response {
 }
 
 // authorize lets nobody reach an operation without its right.
-func (s *Server) authorize(right auth.Right) func(huma.Context, func(huma.Context)) {
+func authorize(right auth.Right) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		p := auth.From(ctx.Context())
-		_, w := humago.Unwrap(ctx)
-		switch {
-		case right == "":
-		case p == nil:
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			refuse(w, newProblem(api.CodeUnauthenticated, "this needs credentials: Authorization: Bearer TOKEN"))
-			return
-		case !p.May(right, nil):
-			refuse(w, newProblem(bide.CodeForbidden, "this needs the right to "+string(right)))
-			return
+		if right != "" {
+			if err := auth.Check(ctx.Context(), right); err != nil {
+				_, w := humago.Unwrap(ctx)
+				problem.Write(w, err)
+				return
+			}
 		}
 		next(ctx)
 	}

@@ -2,88 +2,22 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
+	"github.com/bide-dev/bide/gateway/problem"
 )
 
-// statuses says with which HTTP status each code travels.
-func statuses() map[bide.Code]int {
-	return map[bide.Code]int{
-		bide.CodeNotFound:        http.StatusNotFound,
-		bide.CodeExists:          http.StatusConflict,
-		bide.CodeConflict:        http.StatusConflict,
-		bide.CodeFenced:          http.StatusConflict,
-		bide.CodeKeyReused:       http.StatusConflict,
-		bide.CodeCommandReused:   http.StatusUnprocessableEntity,
-		bide.CodeAlreadyDecided:  http.StatusConflict,
-		bide.CodeExpired:         http.StatusGone,
-		bide.CodeInvalidAnswer:   http.StatusUnprocessableEntity,
-		bide.CodeArgsChanged:     http.StatusPreconditionFailed,
-		bide.CodeForbidden:       http.StatusForbidden,
-		bide.CodeInvalidInput:    http.StatusUnprocessableEntity,
-		bide.CodeInvalidWorkflow: http.StatusUnprocessableEntity,
-		bide.CodeUnknownWorkflow: http.StatusNotFound,
-		bide.CodeWrongStatus:     http.StatusConflict,
-		bide.CodeDiverged:        http.StatusConflict,
-		bide.CodeCorrupt:         http.StatusInternalServerError,
-		bide.CodeStoreLocked:     http.StatusServiceUnavailable,
-		bide.CodeStoreReadOnly:   http.StatusServiceUnavailable,
-		bide.CodeStoreFull:       http.StatusInsufficientStorage,
-		bide.CodeStoreTooNew:     http.StatusInternalServerError,
-		bide.CodeStoreForeign:    http.StatusInternalServerError,
-		bide.CodeStoreClosed:     http.StatusServiceUnavailable,
-
-		api.CodeBadRequest:      http.StatusBadRequest,
-		api.CodeUnauthenticated: http.StatusUnauthorized,
-		api.CodeNoRoute:         http.StatusNotFound,
-		api.CodeMethod:          http.StatusMethodNotAllowed,
-		api.CodeNotAcceptable:   http.StatusNotAcceptable,
-		api.CodeTimeout:         http.StatusServiceUnavailable,
-		api.CodeTooLarge:        http.StatusRequestEntityTooLarge,
-		api.CodeMedia:           http.StatusUnsupportedMediaType,
-		api.CodeTooMany:         http.StatusTooManyRequests,
-		api.CodeInternal:        http.StatusInternalServerError,
-		api.CodeUnavailable:     http.StatusServiceUnavailable,
+// problemOf makes a problem of an error, and writes down what is the server's fault.
+func (s *Server) problemOf(ctx context.Context, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return problem.New(api.CodeTimeout, "the request took too long; if it was a change, send it again with the same Idempotency-Key")
 	}
-}
-
-// newProblem makes a problem of a code.
-func newProblem(code bide.Code, detail string) *api.Problem {
-	status, ok := statuses()[code]
-	if !ok {
-		status = http.StatusInternalServerError
-	}
-	return api.NewProblem(status, code, detail)
-}
-
-// problemOf makes a problem of an error. What is not meant for a client is not said.
-func (s *Server) problemOf(ctx context.Context, err error) *api.Problem {
-	var p *api.Problem
-	var e *bide.Error
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &p):
-		return p
-	case errors.As(err, &large):
-		return newProblem(api.CodeTooLarge, "the body of the request is larger than the limit")
-	case errors.As(err, &e):
-		p = newProblem(e.Code, e.Message)
-		if e.Err != nil && p.Status < http.StatusInternalServerError {
-			p.Detail = strings.TrimPrefix(p.Detail+": "+e.Err.Error(), ": ")
-		}
-		p.Run, p.Wait, p.Faults, p.Decision = e.Run, e.Wait, e.Faults, e.Decision
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return newProblem(api.CodeTimeout, "the request took too long; if it was a change, send it again with the same Idempotency-Key")
-	default:
-		p = newProblem(api.CodeInternal, "something went wrong in the server; its log says what")
-	}
+	p := problem.Of(err)
 	if p.Status >= http.StatusInternalServerError {
 		s.opts.Logger.ErrorContext(ctx, "request failed", "code", string(p.Code), "err", err)
 	}
@@ -109,12 +43,4 @@ func asProblem(_ huma.Context, _ string, v any) (any, error) {
 		p.Faults = append(p.Faults, bide.Fault{Path: d.Location, Message: d.Message})
 	}
 	return p, nil
-}
-
-// refuse writes a problem outside of an operation.
-func refuse(w http.ResponseWriter, p *api.Problem) {
-	w.Header().Set("Content-Type", p.ContentType(""))
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // a reader that is gone needs no word
 }

@@ -125,17 +125,14 @@ func (s *Server) startRun(ctx context.Context, in *startRun) (*started, error) {
 	if ours(b.Workflow) {
 		return nil, bide.Errorf(bide.CodeForbidden, "runs of %s are started by bide itself", b.Workflow)
 	}
-	labels, err := v.stamped(b.Labels)
+	labels, err := v.p.Starts(b.Workflow, b.Labels)
 	if err != nil {
-		return nil, err
-	}
-	if err := v.mayBegin(b.Workflow, labels); err != nil {
 		return nil, err
 	}
 	if b.Timeout < 0 {
 		return nil, &bide.Error{Code: bide.CodeInvalidInput, Message: "the run cannot be started", Faults: []bide.Fault{{Path: "timeout", Message: "is negative"}}}
 	}
-	opts := &bide.StartOptions{Command: in.command(ctx, b.Reason), RunID: b.RunID, Key: v.p.Scoped(b.Key), Session: v.p.Scoped(b.Session),
+	opts := &bide.StartOptions{Command: in.command(ctx, b.Reason), RunID: v.p.Scoped(b.RunID), Key: v.p.Scoped(b.Key), Session: v.p.Scoped(b.Session),
 		Labels: labels, Timeout: time.Duration(b.Timeout), MaxSteps: b.MaxSteps}
 	run, err := s.library.start(ctx, b.Workflow, b.Version, b.Input, opts)
 	if err != nil {

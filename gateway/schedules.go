@@ -35,14 +35,23 @@ func (s *Server) registerSchedules() {
 
 // schedule returns one that is seen; any other does not exist. A schedule belongs where the runs do that it starts.
 func (v *sight) schedule(ctx context.Context, name string) (*schedule.Schedule, error) {
-	found, err := schedule.Get(ctx, v.s.rt, name)
-	if err != nil {
-		return nil, err
-	}
-	if !v.seesSchedule(&found.Spec) {
+	found, err := schedule.Get(ctx, v.s.rt, v.p.Scoped(name))
+	if errors.Is(err, bide.ErrNotFound) || err == nil && !v.seesSchedule(&found.Spec) {
 		return nil, bide.Errorf(bide.CodeNotFound, "there is no schedule %q", name)
 	}
-	return found, nil
+	return v.named(found), err
+}
+
+// named gives a schedule the name that its namespace calls it by.
+func (v *sight) named(s *schedule.Schedule) *schedule.Schedule {
+	if s == nil {
+		return nil
+	}
+	out := *s
+	if name, ok := v.p.Local(s.Spec.Name); ok {
+		out.Spec.Name = name
+	}
+	return &out
 }
 
 func (v *sight) seesSchedule(spec *schedule.Spec) bool {
@@ -58,7 +67,7 @@ func (s *Server) listSchedules(ctx context.Context, in *Paged) (*result[api.Sche
 	out := &api.ScheduleList{Schedules: []schedule.Schedule{}, Next: page.Next}
 	for _, one := range page.Schedules {
 		if v.seesSchedule(&one.Spec) {
-			out.Schedules = append(out.Schedules, one)
+			out.Schedules = append(out.Schedules, *v.named(&one))
 		}
 	}
 	return ok(out), nil
@@ -78,20 +87,17 @@ func (s *Server) createSchedule(ctx context.Context, in *createSchedule) (*resul
 	if err != nil {
 		return nil, err
 	}
-	return ok(made), nil
+	return ok(s.sight(ctx, auth.Author).named(made)), nil
 }
 
 // prepare completes a spec: its namespace, and for a flow its version and input.
 func (s *Server) prepare(ctx context.Context, spec schedule.Spec) (schedule.Spec, error) {
 	v := s.sight(ctx, auth.Author)
 	var err error
-	if spec.Labels, err = v.stamped(spec.Labels); err != nil {
+	if spec.Labels, err = v.p.Starts(spec.Workflow, spec.Labels); err != nil {
 		return spec, err
 	}
-	if err := v.mayBegin(spec.Workflow, spec.Labels); err != nil {
-		return spec, err
-	}
-	spec.Session = v.p.Scoped(spec.Session)
+	spec.Name, spec.Session = v.p.Scoped(spec.Name), v.p.Scoped(spec.Session)
 	d, _, err := s.library.find(ctx, spec.Workflow, spec.Version)
 	if err != nil || d == nil {
 		return spec, err
@@ -157,23 +163,25 @@ type scheduleVerb func(ctx context.Context, rt *bide.Runtime, name string, cmd .
 
 func (s *Server) changeSchedule(do scheduleVerb) func(context.Context, *nameSchedule) (*result[schedule.Schedule], error) {
 	return func(ctx context.Context, in *nameSchedule) (*result[schedule.Schedule], error) {
-		if _, err := s.sight(ctx, auth.Author).schedule(ctx, in.Name); err != nil {
+		v := s.sight(ctx, auth.Author)
+		if _, err := v.schedule(ctx, in.Name); err != nil {
 			return nil, err
 		}
-		after, err := do(ctx, s.rt, in.Name, in.command(ctx, in.reason()))
+		after, err := do(ctx, s.rt, v.p.Scoped(in.Name), in.command(ctx, in.reason()))
 		if err != nil {
 			return nil, err
 		}
-		return ok(after), nil
+		return ok(v.named(after)), nil
 	}
 }
 
 func (s *Server) triggerSchedule(ctx context.Context, in *nameSchedule) (*result[schedule.Schedule], error) {
-	before, err := s.sight(ctx, auth.Operate).schedule(ctx, in.Name)
+	v := s.sight(ctx, auth.Operate)
+	before, err := v.schedule(ctx, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	if err := schedule.Trigger(ctx, s.rt, in.Name, in.command(ctx, in.reason())); err != nil {
+	if err := schedule.Trigger(ctx, s.rt, v.p.Scoped(in.Name), in.command(ctx, in.reason())); err != nil {
 		return nil, err
 	}
 	return ok(before), nil
@@ -185,12 +193,14 @@ type deleteSchedule struct {
 }
 
 func (s *Server) deleteSchedule(ctx context.Context, in *deleteSchedule) (*struct{}, error) {
-	found, err := schedule.Get(ctx, s.rt, in.Name)
-	if err == nil && !s.sight(ctx, auth.Author).seesSchedule(&found.Spec) {
+	v := s.sight(ctx, auth.Author)
+	name := v.p.Scoped(in.Name)
+	found, err := schedule.Get(ctx, s.rt, name)
+	if err == nil && !v.seesSchedule(&found.Spec) {
 		return nil, bide.Errorf(bide.CodeNotFound, "there is no schedule %q", in.Name)
 	}
 	if err != nil && !errors.Is(err, bide.ErrNotFound) {
 		return nil, err
 	}
-	return nil, schedule.Delete(ctx, s.rt, in.Name, in.command(ctx, "")) // of one that is gone, it gives the first result of the command
+	return nil, schedule.Delete(ctx, s.rt, name, in.command(ctx, "")) // of one that is gone, it gives the first result of the command
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
+	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/worker"
 )
@@ -115,6 +116,7 @@ type Server struct {
 	api     huma.API
 	handler http.Handler
 	library *library
+	trees   *auth.Trees
 	metrics *metrics
 	streams *streams
 }
@@ -130,6 +132,7 @@ func New(rt *bide.Runtime, store Store, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s.library = newLibrary(rt, s.opts.Workflows)
+	s.trees = auth.NewTrees(rt)
 	s.streams = newStreams(s.opts.Streams)
 	s.handler = s.routes()
 	return s, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/problem"
 )
 
 const tagStreams = "streams"
@@ -145,17 +146,17 @@ func (s *Server) streamAll(_ context.Context, in *Place) (*huma.StreamResponse, 
 // feed is the source of the records of many runs, those that are seen.
 func (s *Server) feed(q bide.FeedQuery) source {
 	return func(ctx context.Context, send func(entry) bool) error {
-		v := s.sight(ctx, auth.View)
+		p := auth.From(ctx)
 		for e, err := range s.rt.WatchAll(ctx, q) {
 			if err != nil {
 				return err
 			}
-			run, err := v.info(ctx, e.RunID)
+			seen, err := s.trees.SeesRun(ctx, p, e.RunID)
 			if err != nil {
 				return err
 			}
 			out := entry{id: e.Pos}
-			if run != nil {
+			if seen {
 				out.event, out.data = "record", api.StreamEntry{RunID: e.RunID, Record: e.Record.Raw}
 			}
 			if !send(out) {
@@ -208,10 +209,10 @@ const batch = 256
 // stream answers with the entries of main until that ends, with those of beside among them.
 func (s *Server) stream(main, beside source) (*huma.StreamResponse, error) {
 	if s.streams.closing() {
-		return nil, newProblem(api.CodeUnavailable, "the server is closing; come again")
+		return nil, problem.New(api.CodeUnavailable, "the server is closing; come again")
 	}
 	if !s.streams.begin() {
-		return nil, newProblem(api.CodeTooMany, "as many streams are open as this server allows; close some, or come again")
+		return nil, problem.New(api.CodeTooMany, "as many streams are open as this server allows; close some, or come again")
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer s.streams.end()

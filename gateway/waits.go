@@ -73,14 +73,17 @@ func (s *Server) listWaits(ctx context.Context, in *listWaits) (*result[api.Wait
 // wait returns an open wait as it travels; nil when it is not seen or not wanted.
 func (v *sight) wait(ctx context.Context, w *bide.Wait, which ForWhom) (*api.Wait, error) {
 	id, _ := bide.WaitRun(w.ID)
-	run, err := v.info(ctx, id)
-	if err != nil || run == nil || ours(run.Workflow) && !which.Internal {
+	run, err := v.run(ctx, id)
+	if errors.Is(err, bide.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil || ours(run.Workflow) && !which.Internal {
 		return nil, err
 	}
 	if which.Mine && len(w.Assignees) > 0 && !slices.ContainsFunc(append([]string{v.p.Actor}, v.p.Groups...), func(who string) bool { return slices.Contains(w.Assignees, who) }) {
 		return nil, nil
 	}
-	return newWait(run, w, nil), nil
+	return newWait(&run.RunInfo, w, nil), nil
 }
 
 // newWait makes a wait as it travels. What a handler keeps for itself stays here.

@@ -47,7 +47,8 @@ func PublicAddr(addr netip.Addr) bool {
 	return true
 }
 
-var errNotPublic = errors.New("the address is not public")
+// ErrNotPublic is met by requests through NewTransport to an address that is not public.
+var ErrNotPublic = errors.New("the address is not public")
 
 // publicOnly refuses a connection by the address that it is really made to, so
 // that neither a name nor a redirect leads around it.
@@ -57,14 +58,14 @@ func publicOnly(_ context.Context, _, address string, _ syscall.RawConn) error {
 		return err
 	}
 	if !PublicAddr(to.Addr()) {
-		return fmt.Errorf("%w: %s", errNotPublic, to.Addr())
+		return fmt.Errorf("%w: %s", ErrNotPublic, to.Addr())
 	}
 	return nil
 }
 
-// newTransport returns an HTTP transport without proxy, and so without a way
-// around the check of addresses.
-func newTransport(allowPrivate bool) *http.Transport {
+// NewTransport returns an HTTP transport that refuses connections to addresses that are not
+// public with ErrNotPublic, unless allowPrivate is set. It uses no proxy, which would be a way around that.
+func NewTransport(allowPrivate bool) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	if !allowPrivate {
 		dialer.ControlContext = publicOnly

@@ -28,7 +28,7 @@ func Fetch(opts *FetchOptions) Tool {
 	if opts == nil {
 		opts = &FetchOptions{}
 	}
-	client := &http.Client{Transport: newTransport(opts.AllowPrivate), CheckRedirect: func(req *http.Request, via []*http.Request) error {
+	client := &http.Client{Transport: NewTransport(opts.AllowPrivate), CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if len(via) >= 10 {
 			return errors.New("more than 10 redirects")
 		}

@@ -65,7 +65,7 @@ func HTTP(c HTTPTool, secrets Secrets) (Tool, error) {
 			c.Safety = Idempotent
 		}
 	}
-	h := &httpCaller{HTTPTool: c, method: method, secrets: secrets, client: &http.Client{Transport: newTransport(true), CheckRedirect: sameHost}}
+	h := &httpCaller{HTTPTool: c, method: method, secrets: secrets, client: &http.Client{Transport: NewTransport(true), CheckRedirect: sameHost}}
 	return Tool{Name: c.Name, Description: c.Description, Schema: c.Schema, Safety: c.Safety, Outside: true,
 		Source: bide.ToolSource{Kind: "http", Server: at.Host}, Timeout: time.Duration(c.Timeout), AtOnce: c.AtOnce, Retry: c.Retry, Run: h.run}, nil
 }
@@ -112,7 +112,7 @@ func (h *httpCaller) exchange(ctx context.Context, req *Request, secret *Reveale
 func exchange(ctx context.Context, client *http.Client, out *http.Request, req *Request, secret *Revealed) (Reply, error) {
 	in, err := client.Do(out)
 	if err != nil {
-		if errors.Is(err, errNotPublic) {
+		if errors.Is(err, ErrNotPublic) {
 			return Reply{}, err
 		}
 		return Reply{}, Transient(err)

@@ -62,7 +62,7 @@ type app struct {
 	local                 *local
 	term                  *terminal
 	storeFlag, outputFlag string
-	actorFlag             string
+	actorFlag, serverFlag string
 }
 
 // newRoot makes the command with all others below it.
@@ -85,6 +85,7 @@ Data is written to standard output, words to standard error.`,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.storeFlag, "store", "", "where runs are kept: sqlite:PATH, postgres://…, file:FOLDER or mem: (default: .bide/bide.db of the project)")
+	flags.StringVar(&a.serverFlag, "server", "", "act through a server instead, such as http://127.0.0.1:7878; BIDE_TOKEN holds its token")
 	flags.StringVarP(&a.outputFlag, "output", "o", "", "how data is written: table, json, jsonl or yaml (default: table)")
 	flags.StringVar(&a.actorFlag, "actor", "", "who acts, as it stands in the ledger (default: the user of the system)")
 	flags.StringVar(&a.configFile, "config", "", "configuration file (default: bide.yaml or .bide/config.yaml of the project)")
@@ -105,7 +106,7 @@ Data is written to standard output, words to standard error.`,
 	group(groupPeople, newInbox(a), newAnswer(a), newApprove(a), newReject(a), newRespond(a), newSend(a))
 	group(groupLook, newState(a), newReplay(a), newVerify(a))
 	group(groupFlows, newFlow(a), newSchedule(a))
-	group(groupSetup, newInit(a), newWork(a), newWorkers(a), newConfig(a), newDoctor(a), newVersion(a))
+	group(groupSetup, newInit(a), newDev(a), newServe(a), newToken(a), newWork(a), newWorkers(a), newConfig(a), newDoctor(a), newVersion(a))
 	root.AddCommand(helpTopics()...)
 	root.SetCompletionCommandGroupID(groupSetup)
 	root.SetHelpCommandGroupID(groupSetup)

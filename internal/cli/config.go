@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bide-dev/bide/client"
 	"github.com/bide-dev/bide/internal/search"
 )
 
@@ -32,6 +33,7 @@ func settings() []setting {
 		{"store", "store", "where runs are kept: sqlite:PATH, postgres://…, file:FOLDER or mem:", func(p *project) string {
 			return "sqlite:" + filepath.Join(p.state(), "bide.db")
 		}, checkStore},
+		{"server", "server", "address of a server to act through instead of a store, such as http://127.0.0.1:7878", always(""), checkServer},
 		{"output", "output", "how data is written: table, json, jsonl or yaml", always(formatTable),
 			oneOf(formatTable, formatJSON, formatJSONL, formatYAML)},
 		{"actor", "actor", "who acts, as it stands in the ledger; by default the user of the system", func(*project) string { return osUser() }, notEmpty},
@@ -103,6 +105,14 @@ func checkStore(value string) error {
 		return nil
 	}
 	return fmt.Errorf("%q names no store; use sqlite:PATH, file:FOLDER, mem: or postgres://…", value)
+}
+
+func checkServer(value string) error {
+	if value == "" {
+		return nil
+	}
+	_, err := client.New(value, nil)
+	return err
 }
 
 func osUser() string {
@@ -295,7 +305,7 @@ func (c *config) readEnv(env []string) (faults []string) {
 	}
 	for _, pair := range env {
 		name, value, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "BIDE_") || value == "" { // empty is as good as not set
+		if !strings.HasPrefix(name, "BIDE_") || value == "" || name == tokenVariable { // empty is as good as not set
 			continue
 		}
 		if rest, ok := strings.CutPrefix(name, envPrefix); ok {

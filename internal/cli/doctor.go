@@ -76,6 +76,14 @@ func (a *app) examine(cmd *cobra.Command) (out []finding) {
 			add("flow "+name, verdictOK, "", "%s", lib.path(name))
 		}
 	}
+	if server := a.cfg.get("server"); server != "" {
+		b, err := a.open(cmd)
+		if err != nil {
+			add("server", verdictBad, "", "%s", explain(err).Error())
+			return out
+		}
+		return append(out, examineStore(cmd.Context(), b, server)...)
+	}
 	if path, ok := strings.CutPrefix(a.cfg.get("store"), "sqlite:"); ok {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			add("store", verdictNote, "bide run FLOW", "%s is not there yet; the first run makes it", a.cfg.get("store"))

@@ -21,7 +21,7 @@ import (
 // local is the backend on a store that this process opens.
 type local struct {
 	rt     *bide.Runtime
-	claims bide.Claims                     // nil when a worker of this process drives the store
+	claims engine.Store                    // nil when a worker of this process drives the store
 	shut   func(ctx context.Context) error // ends the work and closes the store
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	log    *slog.Logger

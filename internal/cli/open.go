@@ -36,8 +36,11 @@ func (a *app) lookAt(cmd *cobra.Command, ref string) (*output, backend, string, 
 	return out, b, id, err
 }
 
-// open opens the store of the configuration, to answer and look. It fails when there is none: looking makes no store.
+// open opens the server or the store of the configuration, to answer and look. It fails when there is no store: looking makes none.
 func (a *app) open(cmd *cobra.Command) (backend, error) {
+	if r, err := a.remote(cmd); r != nil || err != nil {
+		return r, err
+	}
 	if err := a.storeExists(cmd); err != nil {
 		return nil, err
 	}
@@ -49,6 +52,9 @@ func (a *app) storeExists(cmd *cobra.Command) error {
 	cfg, err := a.config(cmd)
 	if err != nil {
 		return err
+	}
+	if cfg.get("server") != "" {
+		return nil
 	}
 	for _, scheme := range []string{"sqlite:", "file:"} {
 		path, ok := strings.CutPrefix(cfg.get("store"), scheme)
@@ -63,8 +69,21 @@ func (a *app) storeExists(cmd *cobra.Command) error {
 	return nil
 }
 
-// create opens the store of the configuration to put something in. It is made when there is none.
-func (a *app) create(cmd *cobra.Command) (backend, error) { return a.openWith(cmd, nil) }
+// create opens the server or the store of the configuration to put something in. A store is made when there is none.
+func (a *app) create(cmd *cobra.Command) (backend, error) {
+	if r, err := a.remote(cmd); r != nil || err != nil {
+		return r, err
+	}
+	return a.openWith(cmd, nil)
+}
+
+// carry opens what carries runs out: the server of the configuration, or the store with a worker of this process.
+func (a *app) carry(cmd *cobra.Command) (backend, error) {
+	if r, err := a.remote(cmd); r != nil || err != nil {
+		return r, err
+	}
+	return a.drive(cmd)
+}
 
 // drive opens the store with a worker of this process at work on it.
 func (a *app) drive(cmd *cobra.Command) (*local, error) {

@@ -59,7 +59,7 @@ func (a *app) run(cmd *cobra.Command, args []string, start *startFlags, resume b
 		return err
 	}
 	ctx := cmd.Context()
-	var b *local
+	var b backend
 	var run *bide.Run
 	if resume {
 		b, run, err = a.takeUp(cmd, args)
@@ -86,13 +86,13 @@ func (a *app) run(cmd *cobra.Command, args []string, start *startFlags, resume b
 	return a.result(ctx, b, out, ended)
 }
 
-// begin starts a run, with a worker of this process at work.
-func (a *app) begin(cmd *cobra.Command, flowName string, start *startFlags) (*local, *bide.Run, error) {
+// begin starts a run, with a server or a worker of this process at work.
+func (a *app) begin(cmd *cobra.Command, flowName string, start *startFlags) (backend, *bide.Run, error) {
 	req, err := start.request(cmd.Context(), a, flowName)
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := a.drive(cmd)
+	b, err := a.carry(cmd)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,12 +100,12 @@ func (a *app) begin(cmd *cobra.Command, flowName string, start *startFlags) (*lo
 	return b, run, err
 }
 
-// takeUp finds the run to go on with and its code, with a worker of this process at work.
-func (a *app) takeUp(cmd *cobra.Command, args []string) (*local, *bide.Run, error) {
+// takeUp finds the run to go on with and its code, with a server or a worker of this process at work.
+func (a *app) takeUp(cmd *cobra.Command, args []string) (backend, *bide.Run, error) {
 	if err := a.storeExists(cmd); err != nil {
 		return nil, nil, err
 	}
-	b, err := a.drive(cmd)
+	b, err := a.carry(cmd)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -117,7 +117,10 @@ func (a *app) takeUp(cmd *cobra.Command, args []string) (*local, *bide.Run, erro
 	if err != nil || run.Status.Final() {
 		return b, run, err
 	}
-	return b, run, b.load(cmd.Context(), &run.RunInfo)
+	if l, here := b.(*local); here {
+		err = l.load(cmd.Context(), &run.RunInfo)
+	}
+	return b, run, err
 }
 
 // resumed is the id of the run to go on with.

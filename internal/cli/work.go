@@ -22,6 +22,9 @@ Ctrl-C lets effects at work end and hands the runs back. With --once, it ends wh
 nothing to do at the moment.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.hosting(cmd); err != nil {
+				return err
+			}
 			b, err := a.drive(cmd)
 			if err != nil {
 				return err

@@ -1,0 +1,120 @@
+"""A remote worker for bide that needs nothing but Python's standard library.
+
+    BIDE_URL=http://127.0.0.1:8080 BIDE_TOKEN=bide_... python3 worker.py
+
+It carries out the effect types named in HANDLERS, one call at a time. An effect may be made
+again after a crash, always with the same idempotency key: pass it on to whatever you call.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+URL = os.environ["BIDE_URL"].rstrip("/")
+TOKEN = os.environ["BIDE_TOKEN"]
+NAME = os.environ.get("BIDE_WORKER", "python-%d" % os.getpid())
+
+
+class Permanent(Exception):
+    """An error that another attempt cannot mend."""
+
+
+def shout(payload, key):
+    """Returns a text in capitals."""
+    if not isinstance(payload.get("text"), str):
+        raise Permanent("the payload has no text")
+    return {"text": payload["text"].upper(), "key": key}
+
+
+def divide(payload, key):
+    """Divides a by b."""
+    return payload["a"] / payload["b"]
+
+
+HANDLERS = {"shout": shout, "divide": divide}
+
+
+def post(path, body, timeout):
+    """Sends JSON and returns the status and what came back."""
+    request = urllib.request.Request(
+        URL + path,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Authorization": "Bearer " + TOKEN},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as reply:
+            text = reply.read()
+            return reply.status, json.loads(text) if text else None
+    except urllib.error.HTTPError as err:
+        return err.code, json.loads(err.read() or b"{}")
+
+
+def seconds(duration):
+    """Reads a duration such as 1m30s or 250ms."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+    total, number, unit = 0.0, "", ""
+    for char in duration + "0":
+        if char.isdigit() or char == ".":
+            if unit:
+                total, number, unit = total + float(number) * units[unit], "", ""
+            number += char
+        else:
+            unit += char
+    return total
+
+
+def keep(call, done):
+    """Says that the worker is at work, until done is set or the call is lost."""
+    path = "/remote/calls/%s/heartbeat" % call["call_id"]
+    while not done.wait(seconds(call["lease"]) / 3):
+        try:
+            status, _ = post(path, {"token": call["token"]}, 10)
+            if status == 409:
+                return
+        except OSError:
+            pass  # the server may be back before the lease ends
+
+
+def carry_out(call):
+    """Does the work and says how it went."""
+    done = threading.Event()
+    beat = threading.Thread(target=keep, args=(call, done), daemon=True)
+    beat.start()
+    try:
+        result = HANDLERS[call["type"]](call.get("payload"), call["idempotency_key"])
+        verb, body = "complete", {"result": result}
+    except Permanent as err:
+        verb, body = "fail", {"message": str(err), "permanent": True}
+    except Exception as err:  # a failed attempt: the effect's retry policy counts
+        verb, body = "fail", {"message": "%s: %s" % (type(err).__name__, err)}
+    finally:
+        done.set()
+    body["token"] = call["token"]
+    status, reply = post("/remote/calls/%s/%s" % (call["call_id"], verb), body, 30)
+    if status not in (204, 409):
+        print("%s: %s %s" % (verb, status, reply), file=sys.stderr)
+
+
+def main():
+    """Asks for work until the process is ended."""
+    pause = 1
+    while True:
+        try:
+            status, reply = post("/remote/poll", {"worker": NAME, "types": list(HANDLERS)}, 60)
+            if status == 200:
+                carry_out(reply)
+            elif status != 204:
+                raise OSError("%s %s" % (status, reply.get("detail")))
+            pause = 1
+        except OSError as err:
+            print("the server does not answer: %s; again in %ds" % (err, pause), file=sys.stderr)
+            time.sleep(pause)
+            pause = min(2 * pause, 30)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+package gateway_test
+
+import (
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/engine"
+	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/gateway/auth"
+)
+
+// The commands of the README do what it says, in their order.
+func TestTheReadmeIsTrue(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl")
+	}
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(t.Context(), "mem:", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flow.Handle(e.Runtime, nil)
+	guard := auth.New(e.Store(), &auth.Options{Anonymous: &auth.Principal{Actor: "ann", Roles: []auth.Role{auth.Administrator}}})
+	srv := bide.Must(gateway.New(e.Runtime, e.Store(), &gateway.Options{Authenticate: guard.Protect}))
+	ts := httptest.NewServer(srv)
+	t.Cleanup(func() {
+		srv.Close()
+		ts.Close()
+		if err := e.Close(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+	})
+	said := ""
+	for _, m := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+		script := strings.ReplaceAll(m[1], "http://127.0.0.1:7878", ts.URL)
+		out, err := exec.Command("sh", "-ec", script).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", script, err, out)
+		}
+		said += string(out)
+	}
+	rest := said
+	for _, want := range []string{
+		`"workflow":"refund"`, `"run_id":"order-42"`, // publish, start
+		"event: record", "id: 1\n", "wait.opened", "id: 4\n", "wait.opened", "id: 4\n", // follow twice
+		`"wait_id":"order-42.1"`, `"status":"answered"`, `"actor":"ann"`, `"code":"already_decided"`, // answer twice
+		`"status":"completed"}`, `{"status":"completed","output":{"said":"approve"}}`, `"next":3`, `"records":7`, `"runs":[{"run_id":"order-42"`,
+	} {
+		_, after, ok := strings.Cut(rest, want)
+		if !ok {
+			t.Fatalf("the commands do not say %s, or not in that place:\n%s", want, said)
+		}
+		rest = after
+	}
+}
+
+// No code of a problem is missing in the README.
+func TestTheReadmeListsEveryCode(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("../errors.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.ReadFile("api/problem.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`Code\w+\s+(?:bide\.)?Code\s+= "(\w+)"`).FindAllStringSubmatch(string(source)+string(own), -1)
+	if len(codes) < 30 {
+		t.Fatalf("found %d codes", len(codes))
+	}
+	for _, m := range codes {
+		if !strings.Contains(string(page), "`"+m[1]+"`") {
+			t.Errorf("README.md does not list %s", m[1])
+		}
+	}
+}

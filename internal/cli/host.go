@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bide-dev/bide/artifact"
+	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway"
+)
+
+// hostFlags say where a server listens.
+type hostFlags struct{ listen, cert, key string }
+
+func (h *hostFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&h.listen, "listen", "127.0.0.1:7878", "address and port to listen on; port 0 takes any that is free")
+	f.Int("runs", 0, "how many runs are driven at once (default: 256)")
+	f.Duration("lease", 0, "how long claims last without a sign of life (default: 30s)")
+	f.Duration("poll", 0, "how often to look for what other processes made runnable (default: 1s)")
+}
+
+// host is a server at work in this process, on a store with a worker.
+type host struct {
+	b        *local
+	lib      *flow.Library
+	listener net.Listener
+	url      string
+	blobs    *artifact.Dir
+}
+
+// newHost opens the store and listens.
+func (a *app) newHost(cmd *cobra.Command, h *hostFlags) (*host, error) {
+	if err := a.hosting(cmd); err != nil {
+		return nil, err
+	}
+	b, err := a.drive(cmd)
+	if err != nil {
+		return nil, err
+	}
+	out := &host{b: b, lib: flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Logger: b.log})}
+	if _, err := out.lib.Sync(cmd.Context()); err != nil {
+		return nil, err
+	}
+	b.engine.Worker().Wake()
+	if out.blobs, err = artifact.OpenDir(filepath.Join(a.cfg.project.state(), "artifacts")); err != nil {
+		return nil, err
+	}
+	if out.listener, err = net.Listen("tcp", h.listen); err != nil {
+		return nil, errors.Join(&problem{code: exitError, what: "cannot listen on " + h.listen, why: err.Error(), err: err}, out.blobs.Close())
+	}
+	out.url = "http://" + out.listener.Addr().String()
+	if h.cert != "" {
+		pair, err := tls.LoadX509KeyPair(h.cert, h.key)
+		if err != nil {
+			return nil, errors.Join(&problem{code: exitUsage, what: "the certificate cannot be used", why: err.Error(), err: err}, out.listener.Close(), out.blobs.Close())
+		}
+		out.listener = tls.NewListener(out.listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+		out.url = "https://" + out.listener.Addr().String()
+	}
+	return out, nil
+}
+
+// serve answers requests until ctx ends; beside, when not nil, works along.
+func (h *host) serve(ctx context.Context, protect func(http.Handler) http.Handler, beside func(ctx context.Context) error) error {
+	srv, err := gateway.New(h.b.rt, h.b.engine.Store(), &gateway.Options{
+		Authenticate: protect, Artifacts: h.blobs, Worker: h.b.engine.Worker(), Version: buildVersion().Version, Logger: h.b.log,
+	})
+	if err != nil {
+		return errors.Join(err, h.listener.Close(), h.blobs.Close())
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var works sync.WaitGroup
+	work := func(name string, run func(context.Context) error) {
+		works.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				stop(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	work("look for published flows", h.lib.Run)
+	if beside != nil {
+		work("publish the flows of the project", beside)
+	}
+	err = srv.Serve(ctx, h.listener)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
+	stop(nil)
+	works.Wait()
+	return errors.Join(err, h.blobs.Close())
+}

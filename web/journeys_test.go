@@ -187,3 +187,60 @@ func TestWhatOthersWriteIsNeverRun(t *testing.T) {
 		t.Error("the policy lets an inline script run")
 	}
 }
+
+func TestNothingIsLostWhenTheServerIsStartedAgain(t *testing.T) {
+	s := newSite(t)
+	id := s.start(t, "counting", `null`)
+	s.awaitWait(t, id)
+	p := s.newPage(t, "#/runs/"+id+"?view=ledger")
+	p.says(".connection", "Live")
+	p.sees(fmt.Sprintf(`document.querySelectorAll(".rec").length === %d`, s.length(t, id)))
+	check(t, s.rt.Send(t.Context(), bide.Event{ScopeID: id, Name: "go"}))
+	p.sees(`document.querySelectorAll(".rec").length > 4`)
+	s.down(t)
+	p.says(".connection", "Offline")
+	for range 2 {
+		check(t, s.rt.Send(t.Context(), bide.Event{ScopeID: id, Name: "go"}))
+	}
+	s.ended(t, id)
+	s.up(t)
+	p.says(".connection", "Live")
+	p.says(".sentence", "It completed")
+	p.sees(fmt.Sprintf(`document.querySelectorAll(".rec").length === %d`, s.length(t, id)))
+	if got := value[string](p, `[...document.querySelectorAll(".rec .seq")].map(e => e.innerText).join()`); got != numbers(s.length(t, id)) {
+		t.Errorf("the rows are %s, want each record once", got)
+	}
+}
+
+func numbers(n int64) string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprint(i+1))
+	}
+	return strings.Join(out, ",")
+}
+
+// Controls have names, pages have one heading, and 360 pixels are enough.
+func TestPagesAreUsableByAllOnAnyScreen(t *testing.T) {
+	s := newSite(t)
+	id := s.start(t, "refund", `{"order":"order-42","amount":120}`)
+	mail := s.start(t, "mailing", `{"to":"bob@example.com","subject":"Refund"}`)
+	s.awaitWait(t, id)
+	s.awaitWait(t, mail)
+	p := s.newPage(t, "")
+	p.run(chromedp.EmulateViewport(360, 740))
+	nameless := `[...document.querySelectorAll("button, a, input, select, textarea, summary, [role=button], [role=grid]")]
+		.filter(e => e.checkVisibility() && !(e.getAttribute("aria-label") || (e.innerText ?? e.textContent).trim() || [...(e.labels ?? [])].some(l => l.innerText.trim())))
+		.map(e => e.outerHTML.slice(0, 200)).join("\n")`
+	for _, place := range []string{"#/", "#/inbox", "#/inbox?wait=" + mail + ".1", "#/runs", "#/runs/" + id, "#/runs/" + id + "?view=timeline", "#/runs/" + id + "?view=ledger", "#/workflows", "#/workflows/refund", "#/schedules", "#/events", "#/workers", "#/settings", "#/nowhere"} {
+		p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+place))
+		p.says(".connection", "Live")
+		p.sees(`document.querySelectorAll("main h1").length === 1 && !document.querySelector("main").innerText.includes("Loading")`)
+		if width := value[int](p, `document.documentElement.scrollWidth`); width > 360 {
+			t.Errorf("%s is %d pixels wide on a screen of 360", place, width)
+		}
+		if found := value[string](p, nameless); found != "" {
+			t.Errorf("%s has controls without a name:\n%s", place, found)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/store/mem"
 	"github.com/bide-dev/bide/tool"
@@ -60,6 +62,9 @@ output: {paid: true, receipt: "{{ note.data.receipt }}"}
 type site struct {
 	*httptest.Server
 	rt    *bide.Runtime
+	api   *gateway.Server
+	store *mem.Store
+	opts  gateway.Options
 	ready atomic.Bool // whether the effect of flaky succeeds
 }
 
@@ -89,11 +94,13 @@ func newSite(t *testing.T) *site {
 		return "paid", nil
 	}))
 	workflows := []bide.Workflow{mailing(set), payment(), counting()}
-	srv, err := gateway.New(rt, store, &gateway.Options{
-		Authenticate: gateway.Loopback("ann"), Workflows: workflows,
-		Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())},
-	})
+	guard := auth.New(store, &auth.Options{Anonymous: &auth.Principal{Actor: "ann", Roles: []auth.Role{auth.Administrator}}})
+	s.opts = gateway.Options{Authenticate: guard.Protect, Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())}}
+	opts := s.opts
+	opts.Workflows = workflows
+	srv, err := gateway.New(rt, store, &opts)
 	check(t, err)
+	s.store = store
 	doc, err := flow.Parse("refund.yaml", []byte(refund))
 	check(t, err)
 	check(t, flow.Publish(t.Context(), rt, doc))
@@ -102,9 +109,9 @@ func newSite(t *testing.T) *site {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	s.Server = httptest.NewServer(srv)
+	s.api, s.Server = srv, httptest.NewServer(srv)
 	t.Cleanup(func() {
-		srv.Close()
+		s.api.Close()
 		s.Server.Close()
 		stop()
 		if err := errors.Join(<-done, rt.Close(context.Background()), store.Close()); err != nil && !errors.Is(err, context.Canceled) {
@@ -229,4 +236,26 @@ func (s *site) length(t *testing.T, id string) int64 {
 	run, err := s.rt.Get(t.Context(), id)
 	check(t, err)
 	return run.Seq
+}
+
+// down ends the server and all its connections; the worker goes on.
+func (s *site) down(t *testing.T) {
+	t.Helper()
+	s.api.Close()
+	s.CloseClientConnections()
+	s.Server.Close()
+}
+
+// up starts another server at the same address.
+func (s *site) up(t *testing.T) {
+	t.Helper()
+	srv, err := gateway.New(s.rt, s.store, &s.opts)
+	check(t, err)
+	l, err := net.Listen("tcp", s.Listener.Addr().String())
+	check(t, err)
+	next := httptest.NewUnstartedServer(srv)
+	check(t, next.Listener.Close())
+	next.Listener = l
+	next.Start()
+	s.api, s.Server = srv, next
 }

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { Problem } from "../api/client";
+import { Problem, root } from "../api/client";
 import { given, moment, now, relative } from "../time";
 import { href } from "../router";
 
@@ -41,11 +41,19 @@ export function Refusal({ error }: { error: unknown }) {
   return (
     <div class="refusal" role="alert" ref={ref}>
       <p>{error instanceof Error ? sentence(error.message) : "Something went wrong."}</p>
+      {p?.status === 401 && <p><a href={login()}>Log in</a></p>}
       {p && p.faults.length > 0 && (
         <ul>{p.faults.map((f, i) => <li key={i}>{f.path && <code>{f.path}</code>} {f.message}</li>)}</ul>
       )}
     </div>
   );
+}
+
+/** login is where people log in; it comes back to this page. */
+function login(): string {
+  const url = new URL("auth/login", root);
+  url.searchParams.set("return", location.pathname + location.hash);
+  return url.href;
 }
 
 export const sentence = (s: string) => (s ? s[0].toUpperCase() + s.slice(1) + (/[.!?]$/.test(s) ? "" : ".") : s);

@@ -22,6 +22,12 @@ type Documents interface {
 	DeleteDocument(ctx context.Context, kind, id string, rev int64) error
 }
 
+// Documents returns the documents of the runtime's store, or nil when it keeps none.
+func (rt *Runtime) Documents() Documents {
+	docs, _ := rt.store.(Documents)
+	return docs
+}
+
 // Document is a small JSON document.
 type Document struct {
 	Kind string `json:"kind"` // letters, digits, - and _

@@ -91,6 +91,16 @@ func (s *session) extend(stored *Stored) error {
 	return nil
 }
 
+// at returns the run if the state in memory is the one at a position.
+func (s *session) at(p Position) *Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run == nil || s.run.Position() != p {
+		return nil
+	}
+	return s.run.view()
+}
+
 // maxConflicts bounds how often a transition is made again because the run
 // changed meanwhile.
 const maxConflicts = 1000

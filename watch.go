@@ -2,9 +2,11 @@ package bide
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
+	"sync"
 )
 
 // Watch yields a run's records in order from number from on (0 and 1 both mean
@@ -23,26 +25,92 @@ func (rt *Runtime) Watch(ctx context.Context, runID string, from int64) iter.Seq
 			yield(Record{}, err)
 			return
 		}
-		next := max(from, 1)
-		ended := run.Status.Final() && next > run.Seq // else the records tell
-		for ; ctx.Err() == nil; news.wait(ctx) {
-			for rec, err := range rt.Ledger(ctx, runID, next) {
-				if !yield(rec, err) || err != nil {
+		w := &watcher{next: max(from, 1), yield: yield}
+		w.ended = run.Status.Final() && w.next > run.Seq // else the records tell
+		for ctx.Err() == nil {
+			for rec, err := range rt.Ledger(ctx, runID, w.next) {
+				if !w.give(rec, err) {
 					return
 				}
-				next = rec.Seq + 1
-				switch rec.Kind {
-				case KindRunCompleted, KindRunFailed, KindRunCancelled:
-					ended = true
-				case KindRunRetried:
-					ended = false
-				}
 			}
-			if ended {
-				return
+			for following := true; following; {
+				if w.ended {
+					return
+				}
+				news.wait(ctx)
+				if following, err = w.follow(news.take()); err != nil {
+					return
+				}
 			}
 		}
 	}
+}
+
+// watcher is a Watch at work.
+type watcher struct {
+	next  int64 // the record to give next
+	ended bool  // the last one given ended the run
+	yield func(Record, error) bool
+}
+
+// give hands a record out, and reports whether more are wanted.
+func (w *watcher) give(rec Record, err error) bool {
+	if !w.yield(rec, err) || err != nil {
+		return false
+	}
+	w.next = rec.Seq + 1
+	switch rec.Kind {
+	case KindRunCompleted, KindRunFailed, KindRunCancelled:
+		w.ended = true
+	case KindRunRetried:
+		w.ended = false
+	}
+	return true
+}
+
+// errEnough says that no more records are wanted.
+var errEnough = errors.New("enough")
+
+// follow gives the records of commits of this process, and reports whether they
+// tell all that there is: if not, the store must be read.
+func (w *watcher) follow(commits []*Commit) (bool, error) {
+	for _, c := range commits {
+		if c.Expect.Seq >= w.next || c.Delete {
+			return false, nil
+		}
+		for _, rec := range c.Records {
+			if rec.Seq == w.next && !w.give(rec, nil) {
+				return false, errEnough
+			}
+		}
+	}
+	return len(commits) > 0, nil
+}
+
+// Await waits until a run has ended, whichever process drives it, and returns
+// it. It fails with ErrNotFound, the store's error, or ctx's. For a run that this process
+// drives it reads nothing from the store.
+func (rt *Runtime) Await(ctx context.Context, runID string) (*Run, error) {
+	news := rt.listen(func(c *Commit) bool { return c.RunID == runID && (c.Info.Status.Final() || c.Delete) })
+	defer news.stop()
+	s := rt.open(runID)
+	defer rt.release(s)
+	for ctx.Err() == nil {
+		commits := news.take()
+		for _, c := range commits {
+			if run := s.at(c.Info.Position()); run != nil {
+				return run, nil
+			}
+		}
+		if len(commits) > 0 || len(s.ticking) == 0 { // else a tick at work here will tell
+			run, err := rt.Get(ctx, runID)
+			if err != nil || run.Status.Final() {
+				return run, err
+			}
+		}
+		news.wait(ctx)
+	}
+	return nil, context.Cause(ctx)
 }
 
 // FeedEntry is a record of any run.
@@ -223,18 +291,39 @@ type news struct {
 	rt   *Runtime
 	some chan struct{} // holds a token when there may be something new
 	stop func()
+
+	mu      sync.Mutex
+	commits []*Commit // not yet taken; the oldest maxNews
 }
+
+// maxNews bounds the commits that are kept for a subscriber. One that falls behind reads the store.
+const maxNews = 64
 
 func (rt *Runtime) listen(concerns func(*Commit) bool) *news {
 	n := &news{rt: rt, some: make(chan struct{}, 1)}
 	stopCommits := rt.Observe(func(notice Notice) {
-		if concerns(notice.Commit) {
-			n.tell()
+		if !concerns(notice.Commit) {
+			return
 		}
+		n.mu.Lock()
+		if len(n.commits) < maxNews {
+			n.commits = append(n.commits, notice.Commit)
+		}
+		n.mu.Unlock()
+		n.tell()
 	})
 	stopHints := rt.OnHint(func(bool) { n.tell() })
 	n.stop = func() { stopCommits(); stopHints() }
 	return n
+}
+
+// take returns the commits since the last call, up to the first that had no place.
+func (n *news) take() []*Commit {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	commits := n.commits
+	n.commits = nil
+	return commits
 }
 
 func (n *news) tell() {

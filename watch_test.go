@@ -191,3 +191,62 @@ func TestWatchWaitsGivesWhatIsOpenAndThenWhatChanges(t *testing.T) {
 	must[*bide.Run](t)(there.Cancel(ctx, second.ID))
 	expect(second.Waits[0].ID, true)
 }
+
+func TestAwaitReturnsARunThatHasEndedWhoeverEndsIt(t *testing.T) {
+	wf := one(bide.Ask("?", nil))
+	store := mem.New()
+	here, there := newRuntime(t, store, &bide.Options{Poll: 1}, wf), newRuntime(t, store, nil, wf)
+	for name, end := range map[string]func(*bide.Run) (*bide.Run, error){
+		"here":    func(r *bide.Run) (*bide.Run, error) { return here.Cancel(ctx, r.ID) },
+		"there":   func(r *bide.Run) (*bide.Run, error) { return there.Cancel(ctx, r.ID) },
+		"already": nil,
+	} {
+		run := must[*bide.Run](t)(here.Run(ctx, wf, nil, nil))
+		got := make(chan *bide.Run, 1)
+		if end == nil {
+			must[*bide.Run](t)(there.Cancel(ctx, run.ID))
+		}
+		go func() {
+			r, err := here.Await(ctx, run.ID)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- r
+		}()
+		if end != nil {
+			must[*bide.Run](t)(end(run))
+		}
+		if r := <-got; r == nil || r.Status != bide.StatusCancelled {
+			t.Errorf("ended %s: Await = %+v", name, r)
+		}
+	}
+	if _, err := here.Await(ctx, "nobody"); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("Await of a run that is not there = %v", err)
+	}
+}
+
+func TestWatchOfARunThatIsDeletedSaysSo(t *testing.T) {
+	wf := one(bide.Ask("?", nil))
+	rt := newRuntime(t, mem.New(), nil, wf)
+	run := must[*bide.Run](t)(rt.Run(ctx, wf, nil, nil))
+	seen, done := make(chan int64, 10), make(chan error, 1)
+	go func() {
+		var last error
+		for rec, err := range rt.Watch(ctx, run.ID, 1) {
+			if last = err; err == nil {
+				seen <- rec.Seq
+			}
+		}
+		done <- last
+	}()
+	for range run.Seq {
+		<-seen
+	}
+	must[*bide.Run](t)(rt.Cancel(ctx, run.ID))
+	if err := rt.Delete(ctx, run.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil && !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("Watch ends with %v", err)
+	}
+}

@@ -2,9 +2,11 @@ package flow_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -12,12 +14,13 @@ import (
 	"github.com/bide-dev/bide/bidetest"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/flow/flowtest"
+	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/store/mem"
 )
 
 // counting counts what is committed.
 type counting struct {
-	bide.Store
+	*mem.Store
 	mu      sync.Mutex
 	commits int
 	bytes   int
@@ -37,7 +40,7 @@ var errDied = errors.New("the process has died")
 
 // mortal is a store as one process sees it: it dies at its n-th commit, before or after it is made.
 type mortal struct {
-	bide.Store
+	*mem.Store
 	mu      sync.Mutex
 	at, n   int
 	applied bool
@@ -101,7 +104,7 @@ const everythingOutput = `{"broke":"child_failed","q":"yes","s":[13,14,15],"sum"
 
 // world is what outlives a process.
 type world struct {
-	store bide.Store
+	store *mem.Store
 	clock *bidetest.Clock
 	mu    sync.Mutex
 	calls map[string]int // by idempotency key
@@ -118,13 +121,15 @@ func (w *world) live(ctx context.Context, m *mortal) (*bide.Run, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.calls[call.Key]++
-		var in struct{ Prompt int64 }
-		if _, err := fmt.Sscanf(string(call.Payload), `{"prompt":"%d"}`, &in.Prompt); err != nil {
-			if _, err := fmt.Sscanf(string(call.Payload), `{"prompt":%d}`, &in.Prompt); err != nil {
-				return bide.Outcome{}, bide.Permanent(err)
-			}
+		var in llm.Request
+		if err := json.Unmarshal(call.Payload, &in); err != nil {
+			return bide.Outcome{}, bide.Permanent(err)
 		}
-		return bide.Completed(in.Prompt), nil
+		n, err := strconv.Atoi(in.Messages[0].Text())
+		if err != nil {
+			return bide.Outcome{}, bide.Permanent(err)
+		}
+		return bide.Completed(n), nil
 	})
 	const id = "the-run"
 	run, err := rt.Get(ctx, id)
@@ -156,9 +161,6 @@ func (w *world) tickAll(ctx context.Context, rt *bide.Runtime, id string) (*bide
 			return nil, err
 		}
 		for _, info := range page.Runs {
-			if info.Workflow == flow.LibraryWorkflow {
-				continue
-			}
 			r, err := rt.Tick(ctx, info.ID)
 			if err != nil {
 				return nil, err

@@ -43,10 +43,15 @@
 //
 // # Documents live in the store
 //
-// [Publish] keeps a document in the store under its hash, as a run that waits until it is withdrawn.
+// [Publish] keeps a document in the store under its name and hash.
 // [Start] publishes before it starts. So every process can go on with a run: [ForRun] finds the document
 // of a run and registers it, a [Library] registers what others publish, for workers.
 //
-// The package knows no store, no server and no terminal, and nothing but the kernel below it. Cases are
+// # Models, tools, agents
+//
+// An llm step is one llm.Call, whose result is an llm.Response: said(id) is its text, id.output what fits its schema. A tool step is
+// a call, or several at once, for the tool.Set of the runtime; its result is a tool.Result. An agent step is a run of an agent.Agent.
+//
+// The package knows no store, no server and no terminal, no model and no tool. Cases are
 // run by flow/flowtest, bundles are made and installed by flow/bundle.
 package flow

@@ -21,7 +21,7 @@ var functions = map[string]signature{
 	"abs": {1, 1}, "floor": {1, 1}, "ceil": {1, 1}, "round": {1, 1}, "min": {1, 1000}, "max": {1, 1000},
 	"trim": {1, 1}, "upper": {1, 1}, "lower": {1, 1}, "split": {2, 2}, "join": {1, 2}, "replace": {3, 3},
 	"keys": {1, 1}, "values": {1, 1}, "first": {1, 1}, "last": {1, 1}, "reverse": {1, 1}, "sort": {1, 1}, "uniq": {1, 1},
-	"concat": {1, 1000}, "flatten": {1, 1}, "merge": {1, 1000}, "toJSON": {1, 1}, "fromJSON": {1, 1}, "mean": {1, 1},
+	"concat": {1, 1000}, "flatten": {1, 1}, "merge": {1, 1000}, "said": {1, 1}, "toJSON": {1, 1}, "fromJSON": {1, 1}, "mean": {1, 1},
 }
 
 // predicates are the functions whose second argument is evaluated for each item of a list.
@@ -314,6 +314,9 @@ func (f *frame) apply(name string, args []any) (any, error) {
 	case "string":
 		s, err := text(v)
 		return s, errors.Join(err, f.made(len(s)))
+	case "said":
+		s := said(v)
+		return s, f.made(len(s))
 	case "toJSON":
 		raw, err := encode(v)
 		return string(raw), errors.Join(err, f.made(len(raw)))
@@ -590,4 +593,24 @@ func text(v any) (string, error) {
 	}
 	raw, err := encode(v)
 	return string(raw), err
+}
+
+// said is the text of a model's answer, without its reasoning; of anything else, nothing.
+func said(v any) string {
+	answer, ok := v.(map[string]any)
+	if !ok {
+		return ""
+	}
+	parts, ok := answer["parts"].([]any)
+	if !ok {
+		return ""
+	}
+	var b strings.Builder
+	for _, part := range parts {
+		p, ok := part.(map[string]any)
+		if text, is := p["text"].(string); ok && is && p["type"] == "text" {
+			b.WriteString(text)
+		}
+	}
+	return b.String()
 }

@@ -42,8 +42,8 @@ type Handlers struct {
 	Logger *slog.Logger
 }
 
-// Handle registers the handlers of http, exec, script, emit and env steps. Those of llm and tool steps, LLM_CALL
-// and TOOL_CALLS, are registered by whoever brings models and tools. It panics when one is registered already.
+// Handle registers the handlers of http, exec, script, emit and env steps. Those of llm and tool steps
+// are llm.Models and tool.Set; agent steps need an agent.Agent with the ID AgentWorkflow. It panics when one is registered already.
 func Handle(rt *bide.Runtime, h *Handlers) {
 	all := h.ByType(rt)
 	for _, typ := range sortedNames(all) {

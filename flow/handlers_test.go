@@ -245,7 +245,7 @@ func TestEventsReachOthers(t *testing.T) {
 func TestRepliesOfAScriptStandForAModel(t *testing.T) {
 	h := newHost(t, nil)
 	script := bidetest.NewScript(bidetest.Reply{Wait: &bide.Wait{Kind: bide.WaitQuestion, Message: "Really?", FreeText: true}})
-	h.Handle(flow.TypeTools, script.Handle)
-	run := h.start(yamlOf("- {id: x, tool: {name: rm, args: {}}, delivery: at_most_once}\n- return: '{{ x.text }}'"), nil)
+	h.Handle(flow.TypeTool, script.Handle)
+	run := h.start(yamlOf("- {id: x, tool: {name: rm, args: {}}}\n- return: '{{ x.text }}'"), nil)
 	completed(t, h.answer(run, "yes"), `"yes"`)
 }

@@ -69,6 +69,8 @@ func (p *parser) readKind(v *value, s *step) kind {
 		return p.readJob(v, s)
 	case "flow":
 		return p.readFlow(v)
+	case "agent":
+		return p.readAgent(v)
 	}
 	p.doc.calls.effects[effectType(s.kind)] = true
 	switch s.kind {
@@ -82,8 +84,6 @@ func (p *parser) readKind(v *value, s *step) kind {
 		return p.readScript(v)
 	case "llm":
 		return p.readLLM(v)
-	case "tool":
-		return p.readTool(v, s)
 	}
-	return p.readAgent(v)
+	return p.readTool(v, s)
 }

@@ -1,26 +1,30 @@
 package flow
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/agent"
+	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/tool"
 )
 
-// Types of the effects that flows plan. Handle registers handlers for the first five; the others belong to
-// whoever brings models and tools.
+// Types of the effects that flows plan. Handle registers handlers for the first five; llm.Models and tool.Set are those of the others.
 const (
 	TypeHTTP   = "http"
 	TypeExec   = "exec"
 	TypeScript = "script"
 	TypeEmit   = "emit"
 	TypeEnv    = "env"
-	TypeLLM    = "LLM_CALL"
-	TypeTools  = "TOOL_CALLS"
+	TypeLLM    = llm.Type
+	TypeTool   = tool.TypeCall
 )
 
-// AgentWorkflow is the workflow that an agent step starts when it names no other.
+// AgentWorkflow is the workflow that an agent step starts when it names no other: an agent.Agent with that ID.
 const AgentWorkflow = "agent"
 
 func effectType(kind string) string {
@@ -28,7 +32,7 @@ func effectType(kind string) string {
 	case "llm":
 		return TypeLLM
 	case "tool":
-		return TypeTools
+		return TypeTool
 	}
 	return kind
 }
@@ -120,7 +124,7 @@ func (p *parser) readEmit(v *value) kind {
 }
 
 func (p *parser) readLLM(v *value) kind {
-	o := p.object(v, "llm", "provider", "model", "system", "prompt", "messages", "schema", "tools", "tool_choice", "temperature", "max_tokens", "top_p", "stop", "seed", "options")
+	o := p.object(v, "llm", "model", "system", "prompt", "messages", "schema", "tools", "tool_choice", "temperature", "max_tokens", "top_p", "stop", "seed", "reasoning", "options")
 	if v.kind == '{' && (o.get("prompt") == nil) == (o.get("messages") == nil) {
 		p.add(v.place, "llm needs exactly one of prompt and messages")
 	}
@@ -130,40 +134,107 @@ func (p *parser) readLLM(v *value) kind {
 	if m := o.get("model"); m != nil && isFixed(m.text) {
 		p.doc.calls.models[m.text] = true
 	}
-	return call(TypeLLM, p.template(o.v))
+	payload := p.template(o.v)
+	return &effect{func(r *reading) (bide.Effect, error) {
+		v, err := payload.eval(r)
+		if err != nil {
+			return bide.Effect{}, err
+		}
+		req, err := modelRequest(v)
+		return llm.Call(req), err
+	}}
+}
+
+// modelRequest makes a request of what an llm step says.
+func modelRequest(v any) (req llm.Request, err error) {
+	members, ok := v.(map[string]any)
+	if !ok {
+		return req, fmt.Errorf("llm is an object, not %s", describe(v))
+	}
+	members = maps.Clone(members)
+	prompt, prompted := members["prompt"]
+	if schema, ok := members["schema"]; ok {
+		members["output"] = map[string]any{"schema": schema}
+	}
+	if list, ok := members["messages"].([]any); ok {
+		members["messages"] = messages(list)
+	}
+	delete(members, "prompt")
+	delete(members, "schema")
+	raw, err := encode(members)
+	if err != nil {
+		return req, err
+	}
+	if err := json.Unmarshal(raw, &req); err != nil {
+		return req, fmt.Errorf("llm: %w", err)
+	}
+	if prompted {
+		said, err := text(prompt)
+		if err != nil {
+			return req, fmt.Errorf("prompt: %w", err)
+		}
+		req.Messages = []llm.Message{llm.User(said)}
+	}
+	return req, nil
+}
+
+// messages gives those that have a text as content the form of an llm.Message; others have it already.
+func messages(list []any) []any {
+	out := slices.Clone(list)
+	for i, m := range out {
+		short, ok := m.(map[string]any)
+		if content, is := short["content"]; ok && is {
+			out[i] = map[string]any{"role": short["role"], "parts": []any{map[string]any{"type": llm.PartText, "text": content}}}
+		}
+	}
+	return out
+}
+
+// several is what a step with more than one effect does; the results are a list.
+type several struct {
+	plan func(r *reading) ([]bide.Effect, error)
 }
 
 func (p *parser) readTool(v *value, s *step) kind {
-	list := []*value{v}
-	if v.kind == '[' {
-		list = v.items
+	if v.kind != '[' {
+		one := p.readToolCall(v, s, 0)
+		return &effect{one}
 	}
-	names, args := []*template{}, []*template{}
-	for _, item := range list {
-		o := p.object(item, "tool", "name", "args")
-		name := o.required("name")
-		if name != nil && isFixed(name.text) {
-			p.doc.calls.tools[name.text] = true
-		}
-		names, args = append(names, o.textTemplate("name")), append(args, o.template("args"))
+	var calls []func(*reading) (bide.Effect, error)
+	for i, item := range v.items {
+		calls = append(calls, p.readToolCall(item, s, i))
 	}
-	return &effect{func(r *reading) (bide.Effect, error) {
-		calls := make([]any, len(names))
-		for i := range names {
-			name, err := names[i].str(r)
-			if err != nil {
-				return bide.Effect{}, err
+	return &several{func(r *reading) (effects []bide.Effect, err error) {
+		effects = make([]bide.Effect, len(calls))
+		for i, call := range calls {
+			if effects[i], err = call(r); err != nil {
+				return nil, err
 			}
-			var with any = map[string]any{}
-			if args[i] != nil {
-				if with, err = args[i].eval(r); err != nil {
-					return bide.Effect{}, err
-				}
-			}
-			calls[i] = map[string]any{"tool_call_id": fmt.Sprintf("%s-%d-%d", s.node, r.run.Step+1, i), "name": name, "args": with}
 		}
-		return bide.Call(TypeTools, map[string]any{"tool_calls": calls}), nil
+		return effects, nil
 	}}
+}
+
+func (p *parser) readToolCall(v *value, s *step, i int) func(*reading) (bide.Effect, error) {
+	o := p.object(v, "tool", "name", "args")
+	if name := o.required("name"); name != nil && isFixed(name.text) {
+		p.doc.calls.tools[name.text] = true
+	}
+	name, args := o.textTemplate("name"), o.template("args")
+	return func(r *reading) (bide.Effect, error) {
+		c := tool.Call{ID: fmt.Sprintf("%s-%d-%d", s.node, r.run.Step+1, i)}
+		var err error
+		if c.Name, err = name.str(r); err != nil || args == nil {
+			return c.Effect(), err
+		}
+		with, err := args.eval(r)
+		if err != nil {
+			return bide.Effect{}, err
+		}
+		raw, err := encode(with)
+		c.Args = string(raw)
+		return c.Effect(), err
+	}
 }
 
 // child plans the start of a run of another workflow.
@@ -199,11 +270,21 @@ func (p *parser) readFlow(v *value) kind {
 }
 
 func (p *parser) readAgent(v *value) kind {
-	members := []string{"task", "provider", "model", "system", "tools", "schema", "max_turns", "options"}
+	members := []string{"task", "model", "system", "tools", "approvals", "limits", "context", "schema", "memory", "ask_user", "listen", "max_tokens", "temperature", "reasoning", "options"}
 	o := p.object(v, "agent", append([]string{"workflow"}, members...)...)
 	o.required("task")
 	if s := o.get("schema"); s != nil {
 		p.checkSchema(s)
+	}
+	if m := o.get("model"); m != nil && isFixed(m.text) {
+		p.doc.calls.models[m.text] = true
+	}
+	if list := o.get("tools"); list != nil && list.kind == '[' {
+		for _, name := range list.items {
+			if isFixed(name.text) {
+				p.doc.calls.tools[name.text] = true
+			}
+		}
 	}
 	name := o.textTemplate("workflow")
 	if name == nil {
@@ -212,11 +293,50 @@ func (p *parser) readAgent(v *value) kind {
 	if s, ok := name.fixed(); ok {
 		p.doc.calls.flows[s] = true
 	}
+	own := o.get("workflow") == nil
 	in := &value{place: v.place, kind: '{'}
 	for _, m := range v.members {
 		if slices.Contains(members, m.name.text) {
 			in.members = append(in.members, m)
 		}
 	}
-	return child(name, p.template(in), nil, bide.ChildOptions{})
+	input := p.template(in)
+	return &effect{func(r *reading) (bide.Effect, error) {
+		id, err := name.str(r)
+		if err != nil {
+			return bide.Effect{}, err
+		}
+		v, err := input.eval(r)
+		if err != nil {
+			return bide.Effect{}, err
+		}
+		task, err := agentInput(v, own)
+		return bide.StartRun(id, task, nil), err
+	}}
+}
+
+// agentInput makes the input of an agent of what an agent step says. The general agent has no tools but those that the step names.
+func agentInput(v any, general bool) (in agent.Input, err error) {
+	members, ok := v.(map[string]any)
+	if !ok {
+		return in, fmt.Errorf("agent is an object, not %s", describe(v))
+	}
+	members = maps.Clone(members)
+	if schema, ok := members["schema"]; ok {
+		members["output"] = map[string]any{"schema": schema}
+		delete(members, "schema")
+	}
+	if _, ok := members["tools"]; !ok && general {
+		members["tools"] = []any{}
+	}
+	raw, err := encode(members)
+	if err != nil {
+		return in, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return in, fmt.Errorf("agent: %w", err)
+	}
+	return in, nil
 }

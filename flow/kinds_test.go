@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -253,43 +252,6 @@ func TestWhatHappensWhenTheTimeIsOver(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestHandlersOfOthersGetWhatTheStepSays(t *testing.T) {
-	h := newHost(t, nil)
-	var got []string
-	note := func(_ context.Context, call *bide.Invocation) (bide.Outcome, error) {
-		got = append(got, call.Type+" "+string(call.Payload))
-		return bide.Completed(map[string]any{"data": map[string]any{"ok": true}}), nil
-	}
-	h.Handle(flow.TypeLLM, note)
-	h.Handle(flow.TypeTools, note)
-	agent := bide.Workflow{ID: flow.AgentWorkflow, Version: "1", Entry: "a", Nodes: bide.Nodes{"a": func(r *bide.Run) (bide.StepPlan, error) {
-		task, err := bide.Get[string](r.Vars, "input.task")
-		return bide.Complete("did " + task), err
-	}}}
-	if err := h.Register(agent); err != nil {
-		t.Fatal(err)
-	}
-	d := yamlOf(`
-- {id: judge, llm: {model: "{{ env.model }}", prompt: "Is {{ input.x }} fine?", schema: {type: object}}}
-- {id: mail, if: judge.data.ok, tool: {name: send_mail, args: {to: "{{ input.x }}"}}}
-- {id: work, agent: {task: tidy up, model: large}}
-- return: "{{ work.output }}"
-env: {model: small}
-`)
-	completed(t, h.start(d, map[string]any{"x": "it"}), `"did tidy up"`)
-	want := []string{
-		`LLM_CALL {"model":"small","prompt":"Is it fine?","schema":{"type":"object"}}`,
-		`TOOL_CALLS {"tool_calls":[{"args":{"to":"it"},"name":"send_mail","tool_call_id":"mail-3-0"}]}`,
-	}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("handlers got\n%q\nwant\n%q", got, want)
-	}
-	doc := parse(t, d)
-	if fmt.Sprint(doc.Tools(), doc.Effects(), doc.Flows(), doc.Models()) != "[send_mail] [LLM_CALL TOOL_CALLS agent] [agent] []" {
-		t.Errorf("the document needs %v %v %v %v", doc.Tools(), doc.Effects(), doc.Flows(), doc.Models())
 	}
 }
 

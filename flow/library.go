@@ -11,20 +11,10 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// LibraryWorkflow is the workflow whose runs hold the published documents, one each. A flow cannot have its name.
-const LibraryWorkflow = "flow.document"
+// KindFlow is the kind of the documents of a store that are published flows. Their ids are the versions.
+const KindFlow = "flow"
 
-// EventWithdraw is the event that ends the run of a document: nobody can go on with its runs then, unless the
-// document is at hand.
-const EventWithdraw = "withdraw"
-
-// library is a workflow that does nothing but wait: a run that waits is not deleted.
-var library = bide.Workflow{ID: LibraryWorkflow, Version: "1", Entry: "keep", Exits: map[string][]string{"keep": {bide.End}},
-	Nodes: bide.Nodes{"keep": func(*bide.Run) (bide.StepPlan, error) {
-		return bide.Do(bide.WaitEvent(EventWithdraw, nil)).ThenComplete(nil), nil
-	}}}
-
-// Published is a document as it is kept in a store.
+// Published is a flow as it is kept in a store.
 type Published struct {
 	Flow    string `json:"flow"`
 	Version string `json:"version"` // the content hash
@@ -32,48 +22,86 @@ type Published struct {
 	Source  string `json:"source"`
 }
 
-// LibraryRun is the id of the run that holds the document of a version.
-func LibraryRun(version string) string { return "flow-" + version }
+// documents are those of the runtime's store.
+func documents(rt *bide.Runtime) (bide.Documents, error) {
+	docs := rt.Documents()
+	if docs == nil {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "the store keeps no documents, so flows cannot be published in it")
+	}
+	return docs, nil
+}
 
 // Publish keeps a document in the store of rt and registers its workflow. A document that is there already is left as it is.
 func Publish(ctx context.Context, rt *bide.Runtime, d *Doc) error {
+	docs, err := documents(rt)
+	if err != nil {
+		return err
+	}
 	if err := rt.Register(d.Workflow()); err != nil {
 		return err
 	}
-	id := LibraryRun(d.Version())
-	switch _, err := rt.Get(ctx, id); {
+	switch _, err := docs.Document(ctx, KindFlow, d.Version()); {
 	case err == nil:
 		return nil
 	case !errors.Is(err, bide.ErrNotFound):
 		return fmt.Errorf("look for flow %s: %w", d.id, err)
 	}
-	p := Published{Flow: d.id, Version: d.Version(), Label: d.version, Source: string(d.source)}
-	_, err := rt.Run(ctx, library, p, &bide.StartOptions{RunID: id})
-	if errors.Is(err, bide.ErrExists) { // another process was faster, with other comments
-		return nil
-	}
+	body, err := json.Marshal(Published{Flow: d.id, Version: d.Version(), Label: d.version, Source: string(d.source)})
 	if err != nil {
 		return fmt.Errorf("publish flow %s: %w", d.id, err)
+	}
+	_, err = docs.PutDocument(ctx, bide.Document{Kind: KindFlow, ID: d.Version(), Body: body, UpdatedAt: time.Now().UTC().Truncate(time.Microsecond)})
+	if err != nil && !errors.Is(err, bide.ErrConflict) { // another process was faster, with other comments
+		return fmt.Errorf("publish flow %s: %w", d.id, err)
+	}
+	return nil
+}
+
+// Withdraw removes a published document: runs of it that have not ended can be gone on with only where the document is at hand. It
+// does nothing when there is none.
+func Withdraw(ctx context.Context, rt *bide.Runtime, version string) error {
+	docs, err := documents(rt)
+	if err != nil {
+		return err
+	}
+	d, err := docs.Document(ctx, KindFlow, version)
+	switch {
+	case errors.Is(err, bide.ErrNotFound):
+		return nil
+	case err == nil:
+		err = docs.DeleteDocument(ctx, KindFlow, d.ID, d.Rev)
+	}
+	if err != nil {
+		return fmt.Errorf("withdraw flow version %s: %w", version, err)
 	}
 	return nil
 }
 
 // Load returns the published document of a version. It fails with bide.ErrNotFound when there is none.
 func Load(ctx context.Context, rt *bide.Runtime, version string) (*Doc, error) {
-	run, err := rt.Get(ctx, LibraryRun(version))
+	docs, err := documents(rt)
 	if err != nil {
 		return nil, err
 	}
-	p, err := bide.Input[Published](run)
+	stored, err := docs.Document(ctx, KindFlow, version)
 	if err != nil {
-		return nil, bide.Errorf(bide.CodeCorrupt, "the published document %s cannot be read: %w", version, err)
+		return nil, err
+	}
+	return read(stored)
+}
+
+// read reads a published document.
+func read(stored *bide.Document) (*Doc, error) {
+	var p Published
+	if err := json.Unmarshal(stored.Body, &p); err != nil {
+		return nil, bide.Errorf(bide.CodeCorrupt, "the published document %s cannot be read: %w", stored.ID, err)
 	}
 	d, err := Parse(p.Flow+".yaml", []byte(p.Source))
 	if err != nil {
 		return nil, bide.Errorf(bide.CodeCorrupt, "the published document of flow %s: %w", p.Flow, err)
 	}
-	if d.Version() != version {
-		return nil, bide.Errorf(bide.CodeCorrupt, "the published document of flow %s has version %s, not %s", p.Flow, d.Version(), version)
+	if d.Version() != stored.ID {
+		return nil, bide.Errorf(bide.CodeCorrupt, "the published document of flow %s has version %s, not %s", d.id, d.Version(), stored.ID)
 	}
 	return d, nil
 }
@@ -129,34 +157,33 @@ func NewLibrary(rt *bide.Runtime, opts *LibraryOptions) *Library {
 // Sync registers every document that was published since the last call. A document that cannot be used is
 // left out, and reported in the error beside what was registered.
 func (l *Library) Sync(ctx context.Context) (docs []*Doc, err error) {
-	if err := l.rt.Register(library); err != nil {
+	store, err := documents(l.rt)
+	if err != nil {
 		return nil, err
 	}
 	var bad []error
-	for q := (bide.RunQuery{Workflow: LibraryWorkflow, Status: bide.StatusWaiting, Limit: 1000}); ; {
-		page, err := l.rt.Runs(ctx, q)
+	for q := (bide.DocumentQuery{Kind: KindFlow, Limit: 1000}); ; {
+		page, err := store.Documents(ctx, q)
 		if err != nil {
 			return docs, err
 		}
-		for _, info := range page.Runs {
-			if l.known[info.ID] {
+		for i := range page.Documents {
+			stored := &page.Documents[i]
+			if l.known[stored.ID] {
 				continue
 			}
-			d, err := Load(ctx, l.rt, info.ID[len(LibraryRun("")):])
+			l.known[stored.ID] = true
+			d, err := read(stored)
 			if err == nil {
 				err = l.rt.Register(d.Workflow())
 			}
 			if err != nil {
-				if !errors.Is(err, bide.ErrCorrupt) && !errors.Is(err, bide.ErrInvalidWorkflow) {
-					return docs, err
-				}
 				bad = append(bad, err)
-			} else {
-				docs = append(docs, d)
+				continue
 			}
-			l.known[info.ID] = true
+			docs = append(docs, d)
 		}
-		if q.Cursor = page.Next; q.Cursor == "" {
+		if q.After = page.Next; q.After == "" {
 			return docs, errors.Join(bad...)
 		}
 	}

@@ -45,9 +45,9 @@ func TestARunOfNoDocumentIsNotFound(t *testing.T) {
 	}
 }
 
-func TestAPublishedDocumentIsKeptOnceAndCannotBeDeletedBeforeItIsWithdrawn(t *testing.T) {
-	ctx := t.Context()
-	rt := bide.Must(bide.New(mem.New(), nil))
+func TestAPublishedDocumentIsKeptOnceUntilItIsWithdrawn(t *testing.T) {
+	ctx, store := t.Context(), mem.New()
+	rt := bide.Must(bide.New(store, nil))
 	d := parse(t, []byte(question))
 	other := parse(t, []byte("# a comment\n"+question))
 	if d.Version() != other.Version() {
@@ -58,20 +58,28 @@ func TestAPublishedDocumentIsKeptOnceAndCannotBeDeletedBeforeItIsWithdrawn(t *te
 			t.Fatal(err)
 		}
 	}
-	page := bide.Must(rt.Runs(ctx, bide.RunQuery{Workflow: flow.LibraryWorkflow}))
-	if len(page.Runs) != 1 {
-		t.Fatalf("%d documents are kept, want 1", len(page.Runs))
+	page := bide.Must(store.Documents(ctx, bide.DocumentQuery{Kind: flow.KindFlow}))
+	if len(page.Documents) != 1 || page.Documents[0].Rev != 1 {
+		t.Fatalf("documents = %+v, want one that was written once", page.Documents)
 	}
-	id := flow.LibraryRun(d.Version())
-	if err := rt.Delete(ctx, id); !errors.Is(err, bide.ErrWrongStatus) {
-		t.Errorf("Delete = %v, want ErrWrongStatus", err)
+	if runs := bide.Must(rt.Runs(ctx, bide.RunQuery{})); len(runs.Runs) != 0 {
+		t.Errorf("publishing has started %d runs", len(runs.Runs))
 	}
-	if err := rt.Send(ctx, bide.Event{ScopeID: id, Name: flow.EventWithdraw}); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := flow.Withdraw(ctx, rt, d.Version()); err != nil {
+			t.Errorf("Withdraw = %v", err)
+		}
 	}
-	bide.Must(rt.Tick(ctx, id))
-	if err := rt.Delete(ctx, id); err != nil {
-		t.Errorf("Delete = %v after it was withdrawn", err)
+	if _, err := flow.Load(ctx, rt, d.Version()); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("Load = %v after it was withdrawn", err)
+	}
+}
+
+func TestAStoreWithoutDocumentsIsToldOf(t *testing.T) {
+	rt := bide.Must(bide.New(struct{ bide.Store }{mem.New()}, nil))
+	_, err := flow.Start(t.Context(), rt, parse(t, []byte(question)), nil, nil)
+	if !errors.Is(err, bide.ErrInvalidInput) || !strings.Contains(err.Error(), "the store keeps no documents") {
+		t.Errorf("Start = %v", err)
 	}
 }
 

@@ -151,6 +151,8 @@ func (l *linker) step(s *step, a around) {
 	switch do := s.do.(type) {
 	case *effect:
 		l.effect(n, do, timeout, a)
+	case *several:
+		l.several(n, do, timeout, a)
 	case *assign:
 		l.assign(n, do, a)
 	case *branch:
@@ -212,6 +214,30 @@ func (l *linker) effect(n *node, do *effect, timeout string, a around) {
 			return bide.StepPlan{}, err
 		}
 		return bide.Do(e).Then(a.follow).OnError(a.catch).OnTimeout(timeout), nil
+	}
+}
+
+func (l *linker) several(n *node, do *several, timeout string, a around) {
+	s := n.step
+	n.exits = []edge{{to: a.follow}}
+	n.plan = func(r *reading) (bide.StepPlan, error) {
+		effects, err := do.plan(r)
+		if err != nil {
+			return bide.StepPlan{}, err
+		}
+		for i := range effects {
+			if s.id != "" {
+				effects[i] = effects[i].As(fmt.Sprintf("%s.%d", s.id, i))
+			}
+			if effects[i], err = s.refined(effects[i], r); err != nil {
+				return bide.StepPlan{}, err
+			}
+		}
+		p := bide.Do(effects...).Then(a.follow).OnError(a.catch).OnTimeout(timeout)
+		if s.id != "" {
+			p = p.Set(s.id, make([]any, len(effects)))
+		}
+		return p, nil
 	}
 }
 

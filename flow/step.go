@@ -30,7 +30,7 @@ type step struct {
 	do kind
 }
 
-// kind is what a step does: an *effect, *assign, *branch, *forEach, *parallel, *repeat, *fail or *giveBack.
+// kind is what a step does: an *effect, *several, *assign, *branch, *forEach, *parallel, *repeat, *fail or *giveBack.
 type kind any
 
 // name is how messages call a step.
@@ -210,9 +210,12 @@ func (p *parser) refine(o *object, s *step) {
 	}
 	tried := slices.Contains(handled, s.kind)
 	only("retry", tried, "it is for steps that handlers carry out")
-	only("delivery", tried, "it is for steps that handlers carry out")
+	only("delivery", tried && s.kind != "tool", "it is for steps that handlers carry out, and a tool says itself what a second call does")
 	only("attempt_timeout", tried, "it is for steps that handlers carry out")
 	_, one := s.do.(*effect)
+	if _, more := s.do.(*several); more {
+		one = true
+	}
 	why := "put it on the steps inside, or beside them in a parallel branch that waits, with join: first"
 	only("timeout", one, why)
 	only("on_timeout", one, why)

@@ -48,7 +48,11 @@ func newServer(t testing.TB, opts *gateway.Options) *server {
 
 func serverOver(t testing.TB, store gateway.Store, opts *gateway.Options) *server {
 	t.Helper()
-	rt := bide.Must(bide.New(store, nil))
+	return serverOf(t, bide.Must(bide.New(store, nil)), store, opts)
+}
+
+func serverOf(t testing.TB, rt *bide.Runtime, store gateway.Store, opts *gateway.Options) *server {
+	t.Helper()
 	if err := schedule.Register(rt); err != nil {
 		t.Fatal(err)
 	}

@@ -34,13 +34,17 @@ type published struct {
 // list returns the published flows, newest first; of one flow when id is not empty. Documents that cannot be
 // read are left out.
 func (l *library) list(ctx context.Context, id string) (out []published, err error) {
-	for q := (bide.RunQuery{Workflow: flow.LibraryWorkflow, Status: bide.StatusWaiting, Limit: 1000}); ; {
-		page, err := l.rt.Runs(ctx, q)
+	docs := l.rt.Documents()
+	if docs == nil {
+		return nil, nil
+	}
+	for q := (bide.DocumentQuery{Kind: flow.KindFlow, Limit: 1000}); ; {
+		page, err := docs.Documents(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range page.Runs {
-			d, err := l.doc(ctx, r.ID[len(flow.LibraryRun("")):])
+		for _, stored := range page.Documents {
+			d, err := l.doc(ctx, stored.ID)
 			if errors.Is(err, bide.ErrCorrupt) || errors.Is(err, bide.ErrNotFound) {
 				continue
 			}
@@ -48,13 +52,15 @@ func (l *library) list(ctx context.Context, id string) (out []published, err err
 				return nil, err
 			}
 			if id == "" || d.ID() == id {
-				out = append(out, published{d, r.CreatedAt})
+				out = append(out, published{d, stored.UpdatedAt})
 			}
 		}
-		if q.Cursor = page.Next; q.Cursor == "" {
-			return out, nil
+		if q.After = page.Next; q.After == "" {
+			break
 		}
 	}
+	slices.SortStableFunc(out, func(a, b published) int { return b.at.Compare(a.at) })
+	return out, nil
 }
 
 // doc returns the published document of a version, or bide.ErrNotFound.

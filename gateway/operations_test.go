@@ -74,7 +74,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":`, status: 400, want: map[string]string{"code": "bad_request"}},
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","timeout":"soon"}`, status: 422, want: map[string]string{"code": "invalid_input"}},
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `workflow=approval`, header: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 415, want: map[string]string{"code": "unsupported_media_type"}},
-		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"flow.document"}`, status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"bide.schedule"}`, status: 403, want: map[string]string{"code": "forbidden"}},
 		{op: "start-run", as: "refunder", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"labels":{"team":"dev"}}`, status: 403, want: map[string]string{"code": "forbidden"}},
 
 		{op: "get-run", as: "viewer", method: "GET", path: "/v1/runs/{waiting}", status: 200, want: map[string]string{"status": "waiting", "waits.0.wait_id": "{wait}"}},

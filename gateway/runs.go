@@ -3,11 +3,9 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/internal/search"
@@ -102,7 +100,7 @@ func (v *sight) narrow(q bide.RunQuery) bide.RunQuery {
 
 // ours reports whether the runs of a workflow are bide's own.
 func ours(workflow string) bool {
-	return slices.Contains([]string{flow.LibraryWorkflow, schedule.Workflow}, workflow)
+	return workflow == schedule.Workflow
 }
 
 type startRun struct {

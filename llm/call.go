@@ -73,7 +73,9 @@ func CallFrom(run *bide.Run, req Request, from From) (bide.Effect, error) {
 	if src.Count = len(messages); src.First < 0 || src.First > src.Count {
 		return bide.Effect{}, fmt.Errorf("a call from vars: %q has %d messages; the first to send cannot be number %d", src.Messages, src.Count, src.First)
 	}
-	src.SHA256 = hash(base, messages[src.First:])
+	if src.SHA256, err = hash(run.Vars, base, messages[src.First:]); err != nil {
+		return bide.Effect{}, fmt.Errorf("a call from vars: %w", err)
+	}
 	return effect(call{Request: req, From: &src}), nil
 }
 
@@ -98,14 +100,62 @@ func (s *source) read(vars bide.Vars) (base bide.JSON, messages []bide.JSON, err
 	return base, messages, err
 }
 
-// hash is over the base and the messages that are sent.
-func hash(base bide.JSON, messages []bide.JSON) string {
+// hash is over the base, the messages that are sent, and the results that they refer to.
+func hash(vars bide.Vars, base bide.JSON, messages []bide.JSON) (string, error) {
 	h := sha256.New()
-	for _, text := range append([]bide.JSON{base}, messages...) {
+	add := func(text bide.JSON) {
 		h.Write(text)
 		h.Write([]byte{'\n'}) // which is in no compact JSON
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	add(base)
+	for _, text := range messages {
+		add(text)
+		if !bytes.Contains(text, []byte(`"from":`)) {
+			continue
+		}
+		m, err := readMessage(vars, text)
+		if err != nil {
+			return "", err
+		}
+		for _, p := range m.Parts {
+			add(p.Result)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// readMessage reads a message of a conversation in vars, with the results that it refers to in their places.
+func readMessage(vars bide.Vars, text bide.JSON) (m Message, err error) {
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, err
+	}
+	for i := range m.Parts {
+		p := &m.Parts[i]
+		if p.From == "" {
+			continue
+		}
+		raw, ok, err := vars.Raw(p.From)
+		if err != nil || !ok {
+			return m, fmt.Errorf("there is no result at %q", p.From)
+		}
+		p.Result, p.From = raw, ""
+	}
+	return m, nil
+}
+
+// Messages reads the conversation at path in vars, with the results that its parts refer to (Part.From) in their places.
+func Messages(vars bide.Vars, path string) ([]Message, error) {
+	texts, err := vars.Items(path)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]Message, len(texts))
+	for i, text := range texts {
+		if messages[i], err = readMessage(vars, text); err != nil {
+			return nil, fmt.Errorf("%s.%d is not a message: %w", path, i, err)
+		}
+	}
+	return messages, nil
 }
 
 // resolve puts together the request of a payload and the run's vars.
@@ -118,7 +168,10 @@ func (c *call) resolve(vars bide.Vars) (Request, error) {
 	if err != nil {
 		return Request{}, Errorf(CodeConversation, "%w", err)
 	}
-	if src.First < 0 || src.First > src.Count || src.Count > len(messages) || hash(base, messages[src.First:src.Count]) != src.SHA256 {
+	if src.First < 0 || src.First > src.Count || src.Count > len(messages) {
+		return Request{}, Errorf(CodeConversation, "there are %d messages at %q in the vars; %d to %d were planned to be sent", len(messages), src.Messages, src.First, src.Count)
+	}
+	if sum, err := hash(vars, base, messages[src.First:src.Count]); err != nil || sum != src.SHA256 {
 		return Request{}, Errorf(CodeConversation, "what is at %q and %q in the vars is not what it was when the call was planned", src.Request, src.Messages)
 	}
 	req, err := overlay(base, c.Request)
@@ -126,8 +179,8 @@ func (c *call) resolve(vars bide.Vars) (Request, error) {
 		return Request{}, Errorf(CodeInvalidRequest, "the request at %q: %w", src.Request, err)
 	}
 	for i, raw := range messages[src.First:src.Count] {
-		var m Message
-		if err := json.Unmarshal(raw, &m); err != nil {
+		m, err := readMessage(vars, raw)
+		if err != nil {
 			return Request{}, Errorf(CodeInvalidRequest, "%s.%d is not a message: %w", src.Messages, src.First+i, err)
 		}
 		req.Messages = append(req.Messages, m)

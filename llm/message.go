@@ -50,9 +50,12 @@ type Part struct {
 	ArgsText string    `json:"args_text,omitempty"`
 	// Result is what the tool gave: any JSON. A string reaches the model as
 	// text, everything else as JSON text.
-	Result  bide.JSON `json:"result,omitempty"`
-	IsError bool      `json:"is_error,omitempty"`
-	Image   *Image    `json:"image,omitempty"`
+	Result bide.JSON `json:"result,omitempty"`
+	// From is, in place of Result, the path in a run's vars where the result is, so that it is stored once. It
+	// counts in messages that are in vars themselves (CallFrom, Messages).
+	From    string `json:"from,omitempty"`
+	IsError bool   `json:"is_error,omitempty"`
+	Image   *Image `json:"image,omitempty"`
 	// Meta is what a kind of provider wants back with the part, unchanged, in the next request:
 	// by kind, such as {"anthropic": {"signature": "…"}}. Other kinds do not see it.
 	Meta map[string]bide.JSON `json:"meta,omitempty"`

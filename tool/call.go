@@ -19,6 +19,8 @@ type Call struct {
 	Name string `json:"name"`
 	// Args are the arguments as the model wrote them: JSON, if it did well. Empty means {}.
 	Args string `json:"args"`
+	// Ask has a person decide even where the policy or a grant would let the call pass.
+	Ask bool `json:"ask,omitempty"`
 }
 
 // payload is that of the effect of a call.
@@ -28,6 +30,7 @@ type payload struct {
 	Args       bide.JSON `json:"args,omitempty"`
 	ArgsText   string    `json:"args_text,omitempty"` // instead of Args: arguments that are not JSON
 	Safety     Safety    `json:"safety,omitempty"`    // as of the plan; the effect's delivery follows it
+	Ask        bool      `json:"ask,omitempty"`       // as Call.Ask
 	AskOnly    bool      `json:"ask_only,omitempty"`  // only find out whether it may run
 	Leave      *Leave    `json:"leave,omitempty"`     // found out by another effect before
 }
@@ -84,7 +87,7 @@ func (s *Set) plan(calls []Call, path string, refine func(*payload)) (bide.StepP
 
 // payload brings a call into the form in which it is recorded.
 func (s *Set) payload(c Call) *payload {
-	p := &payload{ToolCallID: c.ID, Name: c.Name, Args: bide.JSON(c.Args)}
+	p := &payload{ToolCallID: c.ID, Name: c.Name, Args: bide.JSON(c.Args), Ask: c.Ask}
 	if strings.TrimSpace(c.Args) == "" {
 		p.Args = bide.JSON("{}")
 	}
@@ -111,6 +114,15 @@ func (s *Set) effect(p *payload, place string) bide.Effect {
 	case t != nil && t.Retry != nil:
 		return e.WithRetry(*t.Retry)
 	}
+	return e
+}
+
+// Effect is the call for a plan that is made where the tools are not known: it is taken for one that must not happen
+// twice. Its result is a Result.
+func (c Call) Effect() bide.Effect {
+	var s Set
+	e := s.effect(s.payload(c), "")
+	e.ErrorResult = false
 	return e
 }
 

@@ -107,6 +107,9 @@ func (s *Set) dispatch(ctx context.Context, t *Tool, leave *Leave, call *bide.In
 			res.note("Reason: %s.", strings.TrimSuffix(leave.Reason, "."))
 		}
 	}
+	if leave.By == ByPolicy { // its arguments are those of the call
+		res.Leave = &Leave{By: leave.By, Reason: leave.Reason, ToolSHA256: leave.ToolSHA256}
+	}
 	res.DecidedBy, res.Evidence = leave.Actor, rec.all()
 	res.limit(ctx, t.MaxResult, s.opts.Artifacts)
 	return bide.Completed(res), nil

@@ -17,9 +17,10 @@ type Leave struct {
 	Actor  string `json:"actor,omitempty"`   // the person
 	Reason string `json:"reason,omitempty"`  // the rule, the grant or the person's
 	WaitID string `json:"wait_id,omitempty"` // of the wait that it was decided in
-	// Args run; ArgsSHA256 pins them, and ToolSHA256 the tool's definition.
-	Args       bide.JSON `json:"args"`
-	ArgsSHA256 string    `json:"args_sha256"`
+	// Args run; ArgsSHA256 pins them, and ToolSHA256 the tool's definition. The result of a call that a rule let pass does
+	// not repeat the arguments.
+	Args       bide.JSON `json:"args,omitempty"`
+	ArgsSHA256 string    `json:"args_sha256,omitempty"`
 	ToolSHA256 string    `json:"tool_sha256"`
 	// Proposed are the arguments that a person replaced by Args.
 	Proposed bide.JSON `json:"proposed,omitempty"`
@@ -119,6 +120,8 @@ func (s *Set) seek(ctx context.Context, t *Tool, p *payload, call *bide.Invocati
 		return nil, judgement{Ask, "it has to be decided again: " + stale.Error(), j.approval}
 	case found != nil:
 		return found, j
+	case p.Ask:
+		return nil, judgement{Ask, "whoever planned the call wants a decision", j.approval}
 	}
 	sum, err := bide.ArgsSHA256(t.Name, args)
 	if err != nil {

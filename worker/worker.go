@@ -89,7 +89,7 @@ type Worker struct {
 	opts  Options
 
 	claimedAt time.Time     // time of the last claim; of Run's goroutine
-	wake      chan struct{} // holds a token when there may be something to claim
+	wake      chan struct{} // holds a token when there is something to do
 	drain     chan struct{} // closed when no further node is to be visited
 
 	mu       sync.Mutex
@@ -97,7 +97,12 @@ type Worker struct {
 	reserved int               // places kept for runs to be handed over
 	active   map[string]*drive // by run
 	mail     map[string]bool   // runs that were sent something by this process
+	look     bool              // there may be something to claim
+	full     bool              // there was no place for all that could be claimed
+	news     int64             // counts what may concern runs that are being driven
+	known    bool              // next is what the store says, or sooner
 	next     time.Time         // the earliest timer known; zero when none is
+	sooner   time.Time         // the earliest timer that was set while the store was asked
 	driving  sync.WaitGroup
 	counts   counts
 }
@@ -108,6 +113,8 @@ type drive struct {
 	// ended says that the store has ended the claim, with the commit that left
 	// the run with another status than running.
 	ended bool
+	mail  bool  // it was sent something by this process meanwhile
+	news  int64 // Worker.news when it began
 }
 
 // New returns a worker. store must be the one that rt is over.
@@ -121,6 +128,13 @@ func New(rt *bide.Runtime, store bide.Claims, opts *Options) (*Worker, error) {
 
 // Wake tells the worker that there may be something to claim.
 func (w *Worker) Wake() {
+	w.mu.Lock()
+	w.look = true
+	w.mu.Unlock()
+	w.signal()
+}
+
+func (w *Worker) signal() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -141,7 +155,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.rt.Observe(w.observe)()
 	defer w.rt.OnHint(func(claimable bool) {
 		if claimable {
-			w.Wake()
+			w.mu.Lock()
+			w.look, w.known = true, false
+			w.news++
+			w.mu.Unlock()
+			w.signal()
 		}
 	})()
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -149,7 +167,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { w.keepAlive(work, stopWork) })
 	w.mu.Lock()
-	w.work = work
+	w.work, w.look = work, true
 	w.mu.Unlock()
 	w.rt.DriveWith(w)
 	for ctx.Err() == nil && work.Err() == nil {
@@ -192,9 +210,10 @@ var errShutdown = errors.New("the worker shuts down")
 // claimSome claims a batch and drives it; it reports whether there may be more.
 func (w *Worker) claimSome(ctx context.Context) (more bool) {
 	w.mu.Lock()
-	free := w.free()
+	free, look := w.free(), w.look
+	w.look, w.full = false, free <= 0 && (look || w.full)
 	w.mu.Unlock()
-	if free <= 0 {
+	if free <= 0 || !look {
 		return false
 	}
 	limit := min(free, w.opts.Batch)
@@ -213,7 +232,13 @@ func (w *Worker) claimSome(ctx context.Context) (more bool) {
 		w.begun(c, func(ctx context.Context) (*bide.Run, error) { return w.rt.TickClaimed(ctx, c, w.drain) })
 		w.mu.Unlock()
 	}
-	return len(claims) == limit && limit < free
+	if len(claims) < limit {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.look, w.full = limit < free, limit == free
+	return w.look
 }
 
 // free is how many more runs can be driven. w.mu must be held.
@@ -221,7 +246,7 @@ func (w *Worker) free() int { return w.opts.Runs - len(w.active) - w.reserved }
 
 // begun drives a claimed run by tick. w.mu must be held, and runs be taken on.
 func (w *Worker) begun(c bide.Claim, tick func(context.Context) (*bide.Run, error)) {
-	d, ctx := &drive{claim: c}, w.work
+	d, ctx := &drive{claim: c, news: w.news}, w.work
 	w.active[c.RunID] = d
 	w.counts.claimed.Add(1)
 	w.driving.Go(func() { w.drive(ctx, d, tick) })
@@ -256,7 +281,9 @@ func (w *Worker) proceedMail() {
 	defer w.mu.Unlock()
 	for id := range w.mail {
 		if w.free() <= 0 {
-			return // they are claimed when there is a place
+			clear(w.mail) // they are claimed when there is a place
+			w.full = true
+			return
 		}
 		delete(w.mail, id)
 		ctx := w.work
@@ -276,9 +303,16 @@ func (w *Worker) drive(ctx context.Context, d *drive, tick func(context.Context)
 		delete(w.active, d.claim.RunID)
 	}
 	ended := d.ended
+	if d.mail {
+		w.mail[d.claim.RunID] = true
+	}
+	again := w.full || d.news != w.news || err == nil && run.Status == bide.StatusRunning
 	w.mu.Unlock()
-	if err == nil {
-		defer w.Wake() // a place is free, and what was left may be claimable again
+	switch { // once the run is given back
+	case again && err == nil:
+		defer w.Wake()
+	case d.mail:
+		defer w.signal()
 	}
 	log := w.opts.Logger.With("worker", w.opts.ID, "run", d.claim.RunID)
 	switch {
@@ -318,34 +352,39 @@ func (w *Worker) observe(n bide.Notice) {
 	if mine {
 		d.ended = c.RunID != "" && c.Info.Status != bide.StatusRunning
 	}
-	sooner := !c.Info.WakeAt.IsZero() && (w.next.IsZero() || c.Info.WakeAt.Before(w.next))
-	claimable := c.RunID != "" && !mine && c.Owner == "" && c.Info.Status == bide.StatusRunning || len(c.Starts) > 0
-	for _, m := range c.Send {
-		switch {
-		case slices.Contains(c.Took, m.ID): // it has arrived
-		case m.To != "":
-			w.mail[m.To], claimable = true, true
-		default:
-			claimable = true
+	act := false
+	if at := c.Info.WakeAt; !at.IsZero() {
+		if w.next.IsZero() || at.Before(w.next) {
+			w.next, act = at, true
+		}
+		if w.sooner.IsZero() || at.Before(w.sooner) {
+			w.sooner = at
 		}
 	}
+	look := c.RunID != "" && !mine && c.Owner == "" && c.Info.Status == bide.StatusRunning || len(c.Starts) > 0
+	for _, m := range c.Send {
+		switch d := w.active[m.To]; {
+		case slices.Contains(c.Took, m.ID): // it has arrived
+		case d != nil:
+			d.mail = true
+		case m.To != "":
+			w.mail[m.To], act = true, true
+		default: // the store knows for whom it is
+			look = true
+			w.news++
+		}
+	}
+	w.look = w.look || look
 	w.mu.Unlock()
-	if sooner || claimable {
-		w.Wake()
+	if act || look {
+		w.signal()
 	}
 }
 
 // await blocks until there may be something to claim.
 func (w *Worker) await(ctx, work context.Context) {
-	next, err := w.store.NextWake(ctx, w.claimedAt) // what was due at the last claim is not for this worker
-	if err != nil && ctx.Err() == nil {
-		w.counts.errors.Add(1)
-		w.opts.Logger.Error("next timer", "worker", w.opts.ID, "err", err)
-	}
-	w.mu.Lock()
-	w.next = next
-	w.mu.Unlock()
 	now := w.opts.Clock.Now()
+	next := w.nextTimer(ctx)
 	sleep := w.opts.Poll
 	if !next.IsZero() {
 		sleep = min(sleep, max(next.Sub(now), 0))
@@ -356,9 +395,36 @@ func (w *Worker) await(ctx, work context.Context) {
 	select {
 	case <-w.wake:
 	case <-alarm:
+		w.mu.Lock()
+		w.look, w.known = true, false
+		w.mu.Unlock()
 	case <-ctx.Done():
 	case <-work.Done():
 	}
+}
+
+// nextTimer is when the earliest timer is due of which the worker knows. The
+// store is asked when what it said may be out of date.
+func (w *Worker) nextTimer(ctx context.Context) time.Time {
+	w.mu.Lock()
+	if w.known && (w.next.IsZero() || w.next.After(w.claimedAt)) {
+		defer w.mu.Unlock()
+		return w.next
+	}
+	w.sooner = time.Time{}
+	w.mu.Unlock()
+	next, err := w.store.NextWake(ctx, w.claimedAt) // what was due at the last claim is not for this worker
+	if err != nil && ctx.Err() == nil {
+		w.counts.errors.Add(1)
+		w.opts.Logger.Error("next timer", "worker", w.opts.ID, "err", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next = next; !w.sooner.IsZero() && (next.IsZero() || w.sooner.Before(next)) {
+		w.next = w.sooner
+	}
+	w.known = err == nil
+	return w.next
 }
 
 // keepAlive gives signs of life. When the store has not heard one for as long as

@@ -23,6 +23,7 @@ func jobs(quick bool) (out []job) {
 		"growth -repeats 3",
 		"scale -repeats 3",
 		"recovery -repeats 5",
+		"evidence -repeats 3",
 		"workers -repeats 5",
 		"peers -repeats 3",
 	}
@@ -42,6 +43,7 @@ func jobs(quick bool) (out []job) {
 			"growth -repeats 1 -steps 500 -turns 50",
 			"scale -repeats 1 -n 2000 -rest 1s -wakes 50 -span 2s",
 			"recovery -repeats 1 -n 100 -records 2000 -takeover=false",
+			"evidence -repeats 1 -runs 100 -steps 2000",
 			"workers -repeats 1 -n 300",
 			"peers -repeats 1 -n 64 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
 		}

@@ -11,7 +11,7 @@ import (
 
 const (
 	bideRunSet    = "nothing; Runtime.Run: the caller drives its run"
-	bideWorkerSet = "nothing; engine.Open: the caller starts the run, a worker drives it, the caller watches it end"
+	bideWorkerSet = "nothing; engine.Open: the caller starts the run, a worker drives it, the caller awaits its end"
 )
 
 var (

@@ -1,6 +1,6 @@
 """A remote worker for bide that needs nothing but Python's standard library.
 
-    BIDE_URL=http://127.0.0.1:8080 BIDE_TOKEN=bide_... python3 worker.py
+    BIDE_URL=http://127.0.0.1:7878 BIDE_TOKEN=bide_... python3 worker.py
 
 It carries out the effect types named in HANDLERS, one call at a time. An effect may be made
 again after a crash, always with the same idempotency key: pass it on to whatever you call.

@@ -53,7 +53,7 @@ func TestABundleIsTheSameBytesAndComesBackAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := b.Manifest
-	if got := fmt.Sprint(m.Name, m.Version, m.Entries, m.Tools, m.Models, m.Effects, m.Calls, m.Secrets, len(m.Files)); got != "shop1.0[refund] [mail] [m] [LLM_CALL TOOL_CALLS http] [other] [k] 4" {
+	if got := fmt.Sprint(m.Name, m.Version, m.Entries, m.Tools, m.Models, m.Effects, m.Calls, m.Secrets, len(m.Files)); got != "shop1.0[refund] [mail] [m] [LLM_CALL http tool_call] [other] [k] 4" {
 		t.Errorf("manifest = %s", got)
 	}
 	if d, err := b.Flow("pay"); err != nil || d.ID() != "pay" {

@@ -52,12 +52,3 @@ func (b *bounded[K, V]) change(key K, f func(V) V) V {
 	}
 	return p.value
 }
-
-func (b *bounded[K, V]) drop(key K) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if at := b.byKey[key]; at != nil {
-		b.order.Remove(at)
-		delete(b.byKey, key)
-	}
-}

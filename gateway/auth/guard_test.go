@@ -68,7 +68,7 @@ func TestATokenIsShownOnceAndKeptAsAHash(t *testing.T) {
 		t.Errorf("another namespace lists %+v", list)
 	}
 	other := text[:len(text)-1] + map[bool]string{true: "b", false: "a"}[text[len(text)-1] == 'a']
-	for name, bad := range map[string]string{"none": "", "other secret": other, "cut": text[:20], "unknown id": strings.Replace(text, tok.ID, strings.Repeat("a", len(tok.ID)), 1)} {
+	for name, bad := range map[string]string{"none": "", "other secret": other, "cut": text[:20], "no text": "bide_\x00\xff" + text[7:], "unknown id": strings.Replace(text, tok.ID, strings.Repeat("a", len(tok.ID)), 1)} {
 		if _, err := tokens.Verify(t.Context(), bad); !errors.Is(err, auth.ErrBadToken) {
 			t.Errorf("%s: %v, want ErrBadToken", name, err)
 		}
@@ -161,7 +161,7 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 		"the thief's next attempt":                     {wrong, thief, 429},
 		"the right token from there":                   {text, thief, 429},
 		"the token from an address that never used it": {wrong, third, 429},
-		"the owner":                                    {text, owner, 200},
+		"the owner": {text, owner, 200},
 	} {
 		rec := answer(h, request("GET", "/", c.token, c.from))
 		if rec.Code != c.status || c.status == 429 && rec.Header().Get("Retry-After") != "1" {

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/store/mem"
 )
 
@@ -138,5 +140,37 @@ func TestATreeBelongsToTheNamespaceOfItsFirstRun(t *testing.T) {
 	}
 	if got, err := trees.SeesRun(t.Context(), none, "gone"); got || err != nil {
 		t.Errorf("a run that is gone is seen: %v, %v", got, err)
+	}
+}
+
+func TestARunOfAScheduleIsTheFirstOfItsTree(t *testing.T) {
+	rt := bide.Must(bide.New(mem.New(), nil))
+	if err := errors.Join(rt.Register(family...), schedule.Register(rt)); err != nil {
+		t.Fatal(err)
+	}
+	s := bide.Must(schedule.Create(t.Context(), rt, schedule.Spec{Name: "nightly", Interval: bide.Duration(1000 * time.Hour), Workflow: "parent",
+		Labels: map[string]string{auth.NamespaceLabel: "acme"}}))
+	bide.Must(rt.Tick(t.Context(), s.RunID))
+	if err := schedule.Trigger(t.Context(), rt, "nightly"); err != nil {
+		t.Fatal(err)
+	}
+	bide.Must(rt.Tick(t.Context(), s.RunID))
+	parents := bide.Must(rt.Runs(t.Context(), bide.RunQuery{Workflow: "parent"})).Runs
+	if len(parents) != 1 || parents[0].Parent != s.RunID {
+		t.Fatalf("the schedule started %+v", parents)
+	}
+	bide.Must(rt.Tick(t.Context(), parents[0].ID))
+	children := bide.Must(rt.Runs(t.Context(), bide.RunQuery{Workflow: "child"})).Runs
+	if len(children) != 1 || children[0].Root != s.RunID {
+		t.Fatalf("the run started %+v", children)
+	}
+	trees := auth.NewTrees(rt)
+	for ns, want := range map[string]bool{"acme": true, "other": false, "": false} {
+		p := &auth.Principal{Namespace: ns, Workflows: []string{"parent"}}
+		for _, run := range []*bide.RunInfo{&parents[0], &children[0]} {
+			if got, err := trees.Sees(t.Context(), p, run); got != want || err != nil {
+				t.Errorf("namespace %q sees the run of %s = %v, %v, want %v", ns, run.Workflow, got, err, want)
+			}
+		}
 	}
 }

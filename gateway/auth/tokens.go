@@ -243,6 +243,9 @@ func (t *Tokens) List(ctx context.Context, namespace string) (out []Token, err e
 }
 
 func (t *Tokens) get(ctx context.Context, id string) (*tokenDoc, int64, error) {
+	if !isText(id, idBytes) {
+		return nil, 0, bide.Errorf(bide.CodeNotFound, "there is no token %q", id)
+	}
 	doc, err := t.docs.Document(ctx, tokenKind, id)
 	if err != nil {
 		return nil, 0, err
@@ -272,7 +275,12 @@ func (t *Tokens) put(ctx context.Context, rev int64, d tokenDoc) error {
 func splitToken(text string) (id, secret string, ok bool) {
 	rest, ok := strings.CutPrefix(text, tokenPrefix)
 	id, secret, ok2 := strings.Cut(rest, "_")
-	return id, secret, ok && ok2 && len(id) == tokenText.EncodedLen(idBytes) && len(secret) == tokenText.EncodedLen(secretBytes)
+	return id, secret, ok && ok2 && isText(id, idBytes) && isText(secret, secretBytes)
+}
+
+// isText reports whether s could be what random(n) gives: nothing else is looked for.
+func isText(s string, n int) bool {
+	return len(s) == tokenText.EncodedLen(n) && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 
 func random(n int) string {

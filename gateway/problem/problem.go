@@ -3,8 +3,10 @@
 package problem
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -125,15 +127,39 @@ func Reply(w http.ResponseWriter, status int, value any) {
 	_, _ = w.Write(body) // as above
 }
 
-// Read decodes a request's JSON body of at most limit bytes into a value. Members that are not known are a fault.
+// bodyTime is how long a client may take to send a body.
+const bodyTime = 30 * time.Second
+
+// Body reads a request's body of at most limit bytes, and gives up on a client that takes longer than 30s to send it.
+func Body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	conn := http.NewResponseController(w)
+	if err := conn.SetReadDeadline(time.Now().Add(bodyTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, err
+	case err != nil:
+		return nil, New(api.CodeBadRequest, "the body cannot be read to its end")
+	}
+	// The deadline would end the request too, which may wait for something now.
+	if err := conn.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, err
+	}
+	return body, nil
+}
+
+// Read decodes a request's JSON body, as Body reads it, into a value. Members that are not known are a fault.
 func Read(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
+	body, err := Body(w, r, limit)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return err
-		}
 		return New(api.CodeBadRequest, "the body is not the JSON that is expected here: "+err.Error())
 	}
 	if dec.More() {

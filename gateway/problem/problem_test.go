@@ -56,3 +56,29 @@ func TestWhatIsNotMeantForClientsIsNotSaid(t *testing.T) {
 		t.Errorf("answer = %d %s", rec.Code, rec.Body)
 	}
 }
+
+func TestBodiesAreReadWithinBounds(t *testing.T) {
+	type value struct {
+		Name string `json:"name"`
+	}
+	for body, status := range map[string]int{
+		`{"name":"x"}`:                          200,
+		`{"name":"x"} `:                         200,
+		`{"name":"x"}{}`:                        400,
+		`{"name":"x","more":1}`:                 400,
+		`[]`:                                    400,
+		``:                                      400,
+		`{"name":"` + string(make([]byte, 100)): 413,
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(body))
+		var v value
+		if err := problem.Read(w, r, 50, &v); err != nil {
+			problem.Write(w, err)
+		} else if v.Name != "x" {
+			t.Errorf("Read(%q) = %+v", body, v)
+		}
+		if w.Code != status {
+			t.Errorf("Read(%q) = %d %s, want %d", body, w.Code, w.Body, status)
+		}
+	}
+}

@@ -73,8 +73,8 @@ type ending struct {
 	lost    bool
 }
 
-// New registers the handlers of effect types with a runtime. Call it once per runtime, before workers run. It panics as Handle does, when
-// a type is taken.
+// New registers the handlers of effect types with a runtime. Call it once per runtime, before the workflows that use them are
+// registered or workers run. It panics as Handle does, when a type is taken.
 func New(rt *bide.Runtime, types []string, opts *Options) *Pool {
 	var o Options
 	if opts != nil {

@@ -359,12 +359,12 @@ func TestThePythonWorkerServesEffects(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
 	})
-	run := bide.Must(h.Start(t.Context(), shout, nil, nil))
-	if run = h.next(t); string(run.Output) != `{"text":"HELLO","key":"`+run.ID+`/1/0"}` {
+	bide.Must(h.Start(t.Context(), shout, nil, nil))
+	if run := h.next(t); string(run.Output) != `{"text":"HELLO","key":"`+run.ID+`/1/0"}` {
 		t.Errorf("shout: %s %s %v", run.Status, run.Output, run.Error)
 	}
 	bide.Must(h.Start(t.Context(), divide, nil, nil))
-	if run = h.next(t); run.Error == nil || !strings.Contains(run.Error.Message, "ZeroDivisionError") {
+	if run := h.next(t); run.Error == nil || !strings.Contains(run.Error.Message, "ZeroDivisionError") {
 		t.Errorf("divide: %s %v", run.Status, run.Error)
 	}
 }

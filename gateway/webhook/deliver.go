@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -121,9 +122,10 @@ func (h *Hooks) send(ctx context.Context, call *bide.Invocation) (bide.Outcome, 
 	case d.Disabled != "":
 		return bide.Outcome{}, bide.Permanent(errors.New("the subscription is disabled: " + d.Disabled))
 	}
-	leave, err := h.busy.enter(ctx, d.ID)
-	if err != nil {
-		return bide.Outcome{}, err
+	leave, ok := h.busy.enter(ctx, h.opts.Clock, d.ID)
+	if !ok { // come again, without an attempt lost and without holding a place of the worker meanwhile
+		later := h.now().Add(busyFor/2 + rand.N(busyFor))
+		return bide.Waiting(bide.Wait{Again: true, Message: "The receiver is busy with other messages.", Default: bide.JSON("null"), ExpiresAt: later}), nil
 	}
 	defer leave()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL, bytes.NewReader(m.Body))
@@ -172,39 +174,57 @@ func withoutURL(err error) error {
 	return err
 }
 
-// gate lets a bounded number in at once per subscription, so that a slow
-// receiver does not hold all connections.
+// gate lets a bounded number in at once per subscription, and a bounded number wait for a moment, so that a slow
+// receiver does not hold all places of the worker.
 type gate struct {
-	mu     sync.Mutex
-	inside map[string]chan struct{}
-	users  map[string]int
+	mu    sync.Mutex
+	rooms map[string]*room
 }
 
-const perSubscription = 8
+type room struct {
+	users  int // inside or in line; guarded by gate.mu
+	places chan struct{}
+}
 
-func newGate() *gate { return &gate{inside: map[string]chan struct{}{}, users: map[string]int{}} }
+const (
+	perSubscription = 8
+	inLine          = 24
+	lineFor         = time.Second
+	busyFor         = 2 * time.Second
+)
 
-func (g *gate) enter(ctx context.Context, id string) (leave func(), err error) {
+func newGate() *gate { return &gate{rooms: map[string]*room{}} }
+
+// enter returns how to leave again, or false when there was no room in time.
+func (g *gate) enter(ctx context.Context, clock bide.Clock, id string) (leave func(), ok bool) {
 	g.mu.Lock()
-	if g.inside[id] == nil {
-		g.inside[id] = make(chan struct{}, perSubscription)
+	r := g.rooms[id]
+	if r == nil {
+		r = &room{places: make(chan struct{}, perSubscription)}
+		g.rooms[id] = r
 	}
-	room := g.inside[id]
-	g.users[id]++
+	if r.users == perSubscription+inLine {
+		g.mu.Unlock()
+		return nil, false
+	}
+	r.users++
 	g.mu.Unlock()
-	done := func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if g.users[id]--; g.users[id] == 0 {
-			delete(g.users, id)
-			delete(g.inside, id)
-		}
-	}
+	over := make(chan struct{})
+	defer clock.AfterFunc(lineFor, func() { close(over) })()
 	select {
-	case room <- struct{}{}:
-		return func() { <-room; done() }, nil
+	case r.places <- struct{}{}:
+		return func() { <-r.places; g.done(id, r) }, true
+	case <-over:
 	case <-ctx.Done():
-		done()
-		return nil, context.Cause(ctx)
+	}
+	g.done(id, r)
+	return nil, false
+}
+
+func (g *gate) done(id string, r *room) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r.users--; r.users == 0 {
+		delete(g.rooms, id)
 	}
 }

@@ -61,8 +61,13 @@ func (h *Hooks) Run(ctx context.Context) error {
 		}
 	}
 	defer h.rt.Observe(func(bide.Notice) { tell() })()
+	r := &reader{h: h}
 	for swept := (time.Time{}); ctx.Err() == nil; {
-		if err := h.CatchUp(ctx); err != nil && ctx.Err() == nil {
+		err := r.catchUp(ctx)
+		if err == nil && h.now().Sub(r.savedAt) >= saveEvery {
+			err = r.save(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			h.opts.Logger.Error("webhooks cannot go on; trying again", "err", err)
 		}
 		if now := h.now(); now.Sub(swept) >= sweepEvery {
@@ -71,48 +76,89 @@ func (h *Hooks) Run(ctx context.Context) error {
 				h.opts.Logger.Error("old webhook messages cannot be removed", "err", err)
 			}
 		}
-		stop := h.opts.Clock.AfterFunc(h.opts.Poll, tell)
-		select {
-		case <-some:
-		case <-ctx.Done():
-		}
-		stop()
+		h.pause(ctx, nil, pace)
+		h.pause(ctx, some, h.opts.Poll)
 	}
 	return nil
 }
 
+// pause waits until something comes, d is over or ctx ends.
+func (h *Hooks) pause(ctx context.Context, some <-chan struct{}, d time.Duration) {
+	over := make(chan struct{})
+	defer h.opts.Clock.AfterFunc(d, func() { close(over) })()
+	select {
+	case <-some:
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
 // CatchUp begins the messages about all that has happened up to now. Run does it over and over.
 func (h *Hooks) CatchUp(ctx context.Context) error {
-	c, _, err := get[cursorDoc](ctx, h.store, cursorKind, cursorID)
-	if errors.Is(err, bide.ErrNotFound) { // nobody has ever subscribed
-		return nil
-	}
-	if err != nil {
+	r := &reader{h: h}
+	if err := r.catchUp(ctx); err != nil {
 		return err
 	}
-	for more := true; more; {
-		page, err := h.store.Feed(ctx, bide.FeedQuery{After: c.After, Limit: pageSize})
+	return r.save(ctx)
+}
+
+// reader reads the feed. It keeps its position now and then only: what is read again begins the same messages.
+type reader struct {
+	h       *Hooks
+	begun   bool
+	at      int64 // up to here was read
+	saved   int64
+	savedAt time.Time
+}
+
+const (
+	saveEvery = time.Second
+	// pace is the least time between two looks, so that many commits are looked at together.
+	pace = 20 * time.Millisecond
+)
+
+func (r *reader) catchUp(ctx context.Context) error {
+	if !r.begun {
+		c, _, err := get[cursorDoc](ctx, r.h.store, cursorKind, cursorID)
+		if errors.Is(err, bide.ErrNotFound) { // nobody has ever subscribed
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		if page.Next == c.After {
+		r.begun, r.at, r.saved = true, c.After, c.After
+	}
+	for more := true; more; {
+		page, err := r.h.store.Feed(ctx, bide.FeedQuery{After: r.at, Limit: pageSize})
+		if err != nil {
+			return err
+		}
+		if page.Next == r.at {
 			return nil
 		}
 		// Listed after the page was read: who subscribed before a record was made is there.
-		subs, err := h.subscriptions(ctx)
+		subs, err := r.h.subscriptions(ctx)
 		if err != nil {
 			return err
 		}
-		for _, r := range page.Records {
-			if err := h.announce(ctx, subs, &r); err != nil {
-				return fmt.Errorf("record at %d of run %s: %w", r.Pos, r.RunID, err)
+		for _, rec := range page.Records {
+			if err := r.h.announce(ctx, subs, &rec); err != nil {
+				return fmt.Errorf("record at %d of run %s: %w", rec.Pos, rec.RunID, err)
 			}
 		}
-		if err := h.advance(ctx, page.Next); err != nil {
-			return err
-		}
-		c.After, more = page.Next, page.More
+		r.at, more = page.Next, page.More
 	}
+	return nil
+}
+
+func (r *reader) save(ctx context.Context) error {
+	if r.at == r.saved {
+		return nil
+	}
+	if err := r.h.advance(ctx, r.at); err != nil {
+		return err
+	}
+	r.saved, r.savedAt = r.at, r.h.now()
 	return nil
 }
 

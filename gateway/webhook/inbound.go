@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -134,7 +133,7 @@ func (h *Hooks) ListHooks(ctx context.Context, p *auth.Principal) (out []Hook, e
 
 // DeleteHook ends a hook. It fails with ErrNotFound when the principal's namespace has no such hook.
 func (h *Hooks) DeleteHook(ctx context.Context, p *auth.Principal, id string) error {
-	k, rev, err := get[Hook](ctx, h.store, hookKind, id)
+	k, rev, err := find[Hook](ctx, h.store, hookKind, id)
 	if err == nil && k.Namespace != p.Namespace {
 		err = bide.Errorf(bide.CodeNotFound, "there is no hook %q", id)
 	}
@@ -165,12 +164,12 @@ func (h *Hooks) Handler() http.Handler {
 
 // take makes an event of a request and returns the event's id.
 func (h *Hooks) take(w http.ResponseWriter, r *http.Request) (string, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := problem.Body(w, r, maxBody)
 	if err != nil {
 		return "", err
 	}
-	k, _, err := get[Hook](r.Context(), h.store, hookKind, r.PathValue("id"))
-	if errors.Is(err, bide.ErrNotFound) || errors.Is(err, bide.ErrInvalidInput) {
+	k, _, err := find[Hook](r.Context(), h.store, hookKind, r.PathValue("id"))
+	if errors.Is(err, bide.ErrNotFound) {
 		return "", problem.New(api.CodeUnauthenticated, ErrSignature.Error())
 	}
 	if err != nil {

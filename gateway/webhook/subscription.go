@@ -209,15 +209,17 @@ func (h *Hooks) disable(ctx context.Context, id, why string) error {
 }
 
 func (h *Hooks) subscription(ctx context.Context, p *auth.Principal, id string) (*subscriptionDoc, int64, error) {
-	d, rev, err := get[subscriptionDoc](ctx, h.store, subscriptionKind, id)
+	d, rev, err := find[subscriptionDoc](ctx, h.store, subscriptionKind, id)
 	if err == nil && d.Namespace != p.Namespace {
 		err = bide.Errorf(bide.CodeNotFound, "there is no subscription %q", id)
 	}
 	return d, rev, err
 }
 
+const idBytes = 12
+
 func newID() string {
-	raw := make([]byte, 12)
+	raw := make([]byte, idBytes)
 	rand.Read(raw) // never fails
 	return hex.EncodeToString(raw)
 }
@@ -241,6 +243,14 @@ func get[T any](ctx context.Context, docs bide.Documents, kind, id string) (*T, 
 		return nil, 0, bide.Errorf(bide.CodeCorrupt, "document %s of kind %s: %w", id, kind, err)
 	}
 	return &value, doc.Rev, nil
+}
+
+// find is get for an id that a client gives: what newID cannot have made is not looked for.
+func find[T any](ctx context.Context, docs bide.Documents, kind, id string) (*T, int64, error) {
+	if raw, err := hex.DecodeString(id); err != nil || len(raw) != idBytes {
+		return nil, 0, bide.Errorf(bide.CodeNotFound, "there is no %s with such an id", kind)
+	}
+	return get[T](ctx, docs, kind, id)
 }
 
 func list[T any](ctx context.Context, docs bide.Documents, kind string) (out []T, err error) {

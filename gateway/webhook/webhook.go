@@ -45,8 +45,8 @@ type Hooks struct {
 	busy   *gate
 }
 
-// New registers the workflow of deliveries and its handler with a runtime; call it once per runtime, before workers run. The
-// store is the one that rt is over.
+// New registers the workflow of deliveries and its handler with a runtime; call it once per runtime. A worker may be at work
+// already; wake it then (worker.Worker.Wake). The store is the one that rt is over.
 func New(rt *bide.Runtime, store Store, opts *Options) (*Hooks, error) {
 	var o Options
 	if opts != nil {
@@ -74,11 +74,8 @@ func New(rt *bide.Runtime, store Store, opts *Options) (*Hooks, error) {
 		client: &http.Client{Transport: tool.NewTransport(o.AllowPrivate), CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		}}}
-	if err := rt.Register(deliveries); err != nil {
-		return nil, err
-	}
-	rt.Handle(typeSend, h.send)
-	return h, nil
+	rt.Handle(typeSend, h.send) // before the workflow: a worker takes no run whose workflow is not known yet
+	return h, rt.Register(deliveries)
 }
 
 func (h *Hooks) now() time.Time { return h.opts.Clock.Now().UTC().Truncate(time.Microsecond) }

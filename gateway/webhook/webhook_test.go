@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -377,6 +378,57 @@ func TestOldMessagesAreRemoved(t *testing.T) {
 		}
 		if len(messages()) != c.left {
 			t.Errorf("after %s: %d messages, want %d", c.after, len(messages()), c.left)
+		}
+	}
+}
+
+func TestASlowReceiverDoesNotHoldTheWorker(t *testing.T) {
+	clock := bidetest.NewClock(noon)
+	store := mem.New()
+	rt := bide.Must(bide.New(store, &bide.Options{Clock: clock}))
+	hooks, err := webhook.New(rt, store, &webhook.Options{AllowPrivate: true, Clock: clock, Timeout: 1000 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const atOnce, messages = 8, 10
+	came, answer := make(chan bool, messages), make(chan bool)
+	to := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { came <- true; <-answer }))
+	defer to.Close()
+	if _, _, err := hooks.Subscribe(t.Context(), root, webhook.SubscriptionSpec{URL: to.URL, Types: []string{"run.started"}}); err != nil {
+		t.Fatal(err)
+	}
+	for range messages {
+		bide.Must(rt.Start(t.Context(), listen, nil, &bide.StartOptions{Session: "s"}))
+	}
+	if err := hooks.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	page := bide.Must(rt.Runs(t.Context(), bide.RunQuery{Workflow: webhook.WorkflowID})).Runs
+	var slow sync.WaitGroup
+	for _, run := range page[:atOnce] {
+		slow.Go(func() { bide.Must(rt.Tick(context.Background(), run.ID)) })
+		<-came
+	}
+	waiting := make(chan *bide.Run, messages)
+	for _, run := range page[atOnce:] {
+		slow.Go(func() { waiting <- bide.Must(rt.Tick(context.Background(), run.ID)) })
+	}
+	for len(waiting) < messages-atOnce { // they wait in line for a second
+		clock.Advance(100 * time.Millisecond)
+		runtime.Gosched()
+	}
+	for range messages - atOnce {
+		if r := <-waiting; r.Status != bide.StatusWaiting || r.WakeAt.IsZero() {
+			t.Errorf("message beside %d others: %s", atOnce, r.Status)
+		}
+	}
+	close(answer)
+	slow.Wait()
+	clock.Advance(3 * time.Second)
+	for _, run := range page {
+		r := bide.Must(rt.Tick(t.Context(), run.ID))
+		if r.Status != bide.StatusCompleted || r.Step != 1 {
+			t.Errorf("message %s: %s %v", run.ID, r.Status, r.Error)
 		}
 	}
 }

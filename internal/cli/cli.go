@@ -94,7 +94,7 @@ Data is written to standard output, words to standard error.`,
 	})
 	root.AddGroup(&cobra.Group{ID: groupRuns, Title: "Runs:"}, &cobra.Group{ID: groupPeople, Title: "People and events:"},
 		&cobra.Group{ID: groupLook, Title: "Look closer:"}, &cobra.Group{ID: groupFlows, Title: "Flows and schedules:"},
-		&cobra.Group{ID: groupSetup, Title: "Set up:"})
+		&cobra.Group{ID: groupProof, Title: "Prove, move and keep:"}, &cobra.Group{ID: groupSetup, Title: "Set up:"})
 	group := func(id string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = id
@@ -104,7 +104,8 @@ Data is written to standard output, words to standard error.`,
 	group(groupRuns, newRun(a), newStart(a), newLs(a), newShow(a), newTail(a), newWhy(a),
 		newPause(a), newUnpause(a), newCancel(a), newRetry(a), newDelete(a))
 	group(groupPeople, newInbox(a), newAnswer(a), newApprove(a), newReject(a), newRespond(a), newSend(a))
-	group(groupLook, newState(a), newReplay(a), newVerify(a))
+	group(groupLook, newState(a), newReplay(a), newVerify(a), newFork(a), newDiff(a), newMigrate(a), newBookmark(a), newReport(a))
+	group(groupProof, newKey(a), newCheckpoint(a), newProof(a), newExport(a), newImport(a), newInspect(a), newCopy(a), newBackup(a), newRetention(a))
 	group(groupFlows, newFlow(a), newSchedule(a))
 	group(groupSetup, newInit(a), newDev(a), newServe(a), newToken(a), newWork(a), newWorkers(a), newConfig(a), newDoctor(a), newVersion(a))
 	root.AddCommand(helpTopics()...)
@@ -119,6 +120,7 @@ const (
 	groupPeople = "people"
 	groupLook   = "look"
 	groupFlows  = "flows"
+	groupProof  = "proof"
 	groupSetup  = "setup"
 )
 

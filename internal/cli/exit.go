@@ -35,7 +35,7 @@ const exitCodesHelp = `bide ends with one of these codes:
   5    the run failed or was cancelled (run); a flow did not pass its cases (flow test)
   6    the run waits for somebody, and there is no terminal to ask at (run)
   7    the time given by --wait was over; the run goes on (run)
-  8    integrity: a ledger does not verify, or a replay decides otherwise (verify, replay)
+  8    integrity: a ledger or file does not verify, or a replay decides otherwise (verify, inspect, import, replay, migrate)
   130  interrupted with Ctrl-C; the run can go on (run, tail)
 `
 

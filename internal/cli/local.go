@@ -22,6 +22,7 @@ import (
 type local struct {
 	rt     *bide.Runtime
 	claims engine.Store                    // nil when a worker of this process drives the store
+	store  wholeStore                      // nil likewise
 	shut   func(ctx context.Context) error // ends the work and closes the store
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	log    *slog.Logger
@@ -49,6 +50,7 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 			return nil, err
 		}
 		l.claims, l.shut = store, func(context.Context) error { return store.Close() }
+		l.store, _ = store.(wholeStore) // evidence says so when it is none
 		if l.rt, err = bide.New(store, nil); err != nil {
 			return nil, errors.Join(err, store.Close())
 		}
@@ -70,7 +72,7 @@ func (l *local) Close(ctx context.Context) error { return l.shut(ctx) }
 
 // internalRun reports whether a run is bide's own.
 func internalRun(r *bide.RunInfo) bool {
-	return r.Workflow == flow.LibraryWorkflow || r.Workflow == schedule.Workflow
+	return r.Workflow == schedule.Workflow
 }
 
 func (l *local) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {

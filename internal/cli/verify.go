@@ -11,26 +11,40 @@ import (
 
 func newVerify(a *app) *cobra.Command {
 	var all bool
+	var signed signatures
 	cmd := &cobra.Command{
-		Use:   "verify RUN… | --all",
+		Use:   "verify RUN… | FILE | --all",
 		Short: "Check that the ledgers of runs are whole and unchanged",
 		Long: `Read the whole ledger of each run and check that every record carries the hash of the
 one before, that it ends where the run's row says, and that it gives the stored state. A run that does
-not verify is named, and the exit code is 8.`,
-		Args: args(0, many),
+not verify is named, and the exit code is 8.
+
+With --public the signed checkpoints are held against the records too, and with --all what was removed is found. What no
+checkpoint speaks for yet is listed. A FILE is an export or a proof: no store is needed for it.`,
+		Example: "  bide verify --all --public ops.pub --seen seen.note\n  bide verify run.bide --public ops.pub",
+		Args:    args(0, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
 				return usage("bide verify --help", "name runs, or give --all")
 			}
+			if len(args) == 1 && isFile(args[0]) {
+				return a.verifyFile(cmd, args[0], &signed)
+			}
 			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
+			}
+			if signed.public != "" {
+				return a.verifySigned(cmd, out, args, &signed)
 			}
 			return a.verify(cmd, b, out, args)
 		},
 		ValidArgsFunction: a.completeRun,
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every run of the store")
+	cmd.Flags().StringVar(&signed.public, "public", "", "file with the public keys that count (default: signatures are not looked at)")
+	cmd.Flags().StringVar(&signed.seen, "seen", "", "file with a checkpoint that was kept elsewhere: the log must still begin with it")
+	cmd.Flags().StringVar(&signed.identity, "identity", "", "file with the age identities that decrypt an export (default: none)")
 	return cmd
 }
 

@@ -189,7 +189,7 @@ func TestAFormerStoreIsBroughtUpToDate(t *testing.T) {
 		run(t, conn, sql)
 	}
 	for range 2 { // the second time as if the first had been cut off at its end
-		s = open(t, url, &postgres.Options{Sweep: time.Hour})
+		open(t, url, &postgres.Options{Sweep: time.Hour})
 		run(t, conn, "UPDATE bide_schema SET version = 7")
 	}
 	s = open(t, url, &postgres.Options{Sweep: time.Hour})

@@ -25,8 +25,7 @@ const (
 		ready_at = CASE WHEN status = ?9 THEN ready_at ELSE ?6 END, rested_at = CASE WHEN ?9 <> 'running' THEN ?6 END,
 		owner = ifnull(?14, owner), fence = fence + (?14 IS NOT NULL), claim_mail = CASE WHEN ?14 IS NULL THEN claim_mail ELSE ?13 END WHERE run_no = ?8`
 
-	sqlInsertRecord = `INSERT INTO ledger (run_no, seq, body) VALUES (?, ?, ?)`
-	sqlInsertWait   = `INSERT INTO waits (wait_id, run_no, kind, wait_key, created_at, body, run_id, run_created, root)
+	sqlInsertWait = `INSERT INTO waits (wait_id, run_no, kind, wait_key, created_at, body, run_id, run_created, root)
 		SELECT ?1, run_no, ?3, ?4, ?5, ?6, run_id, created_at, root FROM runs WHERE run_no = ?2` // by primary key
 	sqlDeleteWait  = `DELETE FROM waits WHERE wait_id = ?` // by the index of waits.wait_id
 	sqlPutCommand  = `INSERT OR REPLACE INTO commands (run_no, command_id, fingerprint, seq) VALUES (?, ?, ?, ?)`
@@ -195,9 +194,9 @@ func (e *entry) drives(p *place) bool {
 
 // putParts writes what a commit adds to a run.
 func (s *statements) putParts(e *entry, runNo int64) error {
-	for i := range e.records {
-		r := &e.records[i]
-		if err := s.query(sqlInsertRecord).int(runNo).int(r.seq).raw(r.raw).exec(); err != nil {
+	for i := range e.ledger {
+		r := &e.ledger[i]
+		if err := s.query(sqlInsertRecords).int(runNo).int(r.seq).int(r.records).raw(r.body).exec(); err != nil {
 			return err
 		}
 	}

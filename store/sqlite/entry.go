@@ -32,7 +32,8 @@ type commit struct {
 	expect   bide.Position
 	info     bide.RunInfo // Labels is not used
 	labels   []byte
-	records  []entryRecord
+	ledger   []ledgerRow
+	joined   []byte // the bodies of rows of several records
 	opened   []entryWait
 	closed   []string
 	command  *bide.CommandRecord
@@ -57,11 +58,6 @@ func (e *entry) String() string {
 	return "run " + e.runID
 }
 
-type entryRecord struct {
-	seq int64
-	raw []byte
-}
-
 type entryWait struct {
 	id, kind, key string
 	created       int64
@@ -77,10 +73,13 @@ func (e *entry) free() {
 	for _, start := range e.starts {
 		start.free()
 	}
-	clear(e.records)
+	clear(e.ledger)
 	clear(e.opened)
 	clear(e.closed)
-	*e = entry{done: e.done, commit: commit{records: e.records[:0], opened: e.opened[:0], closed: e.closed[:0]}}
+	if cap(e.joined) > rowBytes {
+		e.joined = nil
+	}
+	*e = entry{done: e.done, commit: commit{ledger: e.ledger[:0], joined: e.joined[:0], opened: e.opened[:0], closed: e.closed[:0]}}
 	entries.Put(e)
 }
 
@@ -91,9 +90,9 @@ func newEntry(c *bide.Commit) (*entry, error) {
 	e.info.Labels = nil
 	e.mailSeen, e.fence, e.owner, e.claimed = c.MailSeen, c.Fence, c.Owner, c.Claimed
 	e.bytes = len(c.Snapshot) + 256
-	for i := range c.Records {
-		e.records = append(e.records, entryRecord{c.Records[i].Seq, c.Records[i].Raw})
-		e.bytes += len(c.Records[i].Raw)
+	e.addRecords(c.Records)
+	for i := range e.ledger {
+		e.bytes += len(e.ledger[i].body)
 	}
 	e.closed = append(e.closed, c.Closed...)
 	if c.Command != nil {

@@ -12,15 +12,15 @@ import (
 // The feed is the ledger in the order of its numbers: commits are made one after
 // the other, whatever process makes them, and each gets numbers above all before it.
 const (
-	// By primary key, and for each record by that of runs. A grave has no run.
-	sqlFeed = `SELECT l.id, r.run_id, CASE WHEN ?2 = '' OR r.root = ?2 THEN l.body END
-		FROM ledger l LEFT JOIN runs r ON r.run_no = l.run_no WHERE l.id > ?1 ORDER BY l.id LIMIT ?3`
+	// By primary key, and for each row by that of runs. A grave has no run.
+	sqlFeed = `SELECT l.id, r.run_id, CASE WHEN ?2 = '' OR r.root = ?2 THEN l.records END, CASE WHEN ?2 = '' OR r.root = ?2 THEN l.body END
+		FROM ledger l LEFT JOIN runs r ON r.run_no = l.run_no WHERE l.id > ?1 ORDER BY l.id`
 	sqlFeedEnd = `SELECT ifnull(max(id), 0) FROM ledger` // by primary key
 	// By the index of runs.run_id, and that of ledger (run_no, seq).
-	sqlFirstOf = `SELECT l.id FROM runs r CROSS JOIN ledger l ON l.run_no = r.run_no AND l.seq = 1 WHERE r.run_id = ?`
+	sqlBefore = `SELECT l.id - l.records FROM runs r CROSS JOIN ledger l ON l.run_no = r.run_no WHERE r.run_id = ? ORDER BY l.seq LIMIT 1`
 )
 
-// feedBytes is how much text one page of the feed has at most, but for its last record.
+// feedBytes is how much text one page of the feed has at most, but for that of its last row.
 const feedBytes = 16 << 20
 
 // Feed implements bide.Store. For a tree it skips what was recorded before the tree began.
@@ -34,8 +34,8 @@ func (s *Store) Feed(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, err
 			})
 		}
 		if q.Root != "" {
-			err := r.query(sqlFirstOf).text(q.Root).rows(func(row *sqlite3.Stmt) error {
-				page.Next = max(page.Next, row.ColumnInt64(0)-1)
+			err := r.query(sqlBefore).text(q.Root).rows(func(row *sqlite3.Stmt) error {
+				page.Next = max(page.Next, row.ColumnInt64(0))
 				return nil
 			})
 			if err != nil {
@@ -44,18 +44,29 @@ func (s *Store) Feed(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, err
 		}
 		limit := bide.PageLimit(q.Limit)
 		looked, size := 0, 0
-		return r.query(sqlFeed).int(page.Next).text(q.Root).int(int64(limit) + 1).rows(func(row *sqlite3.Stmt) error {
-			if page.More = looked == limit || size > feedBytes; page.More {
-				return nil
+		return r.query(sqlFeed).int(page.Next).text(q.Root).rows(func(row *sqlite3.Stmt) error {
+			if page.More = looked >= limit || size > feedBytes; page.More {
+				return errEnough
 			}
-			looked++
+			after := page.Next
 			page.Next = row.ColumnInt64(0)
-			if row.ColumnType(1) == sqlite3.NULL || row.ColumnType(2) == sqlite3.NULL {
+			if row.ColumnType(1) == sqlite3.NULL || row.ColumnType(3) == sqlite3.NULL {
+				looked++
 				return nil
 			}
-			body := bytes.Clone(row.ColumnRawText(2))
-			size += len(body)
-			page.Records = append(page.Records, bide.FeedRecord{Pos: page.Next, RunID: row.ColumnText(1), Body: body})
+			all, err := texts(row, 2, 3)
+			if err != nil {
+				return err
+			}
+			runID := row.ColumnText(1)
+			for i, text := range all {
+				pos := page.Next - int64(len(all)-1-i)
+				if pos <= after {
+					continue
+				}
+				looked, size = looked+1, size+len(text)
+				page.Records = append(page.Records, bide.FeedRecord{Pos: pos, RunID: runID, Body: bytes.Clone(text)})
+			}
 			return row.Err()
 		})
 	})

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 
@@ -15,9 +14,8 @@ const (
 	// By the index of runs.run_id; whether there is mail and are waits by messages_open and waits_run.
 	sqlPosition = `SELECT run_no, seq, head, mail_seq, fence, EXISTS (SELECT 1 FROM messages m WHERE m.taken = 0 AND m.direct = 1 AND m.mailbox = r.run_id),
 		EXISTS (SELECT 1 FROM waits w WHERE w.run_no = r.run_no AND w.wait_key > '') FROM runs r WHERE run_id = ?`
-	sqlSnapshot = `SELECT seq, body FROM snapshots WHERE run_no = ?`                           // by primary key
-	sqlRecords  = `SELECT body FROM ledger WHERE run_no = ? AND seq >= ? ORDER BY seq LIMIT ?` // by the index of ledger (run_no, seq)
-	sqlCommand  = `SELECT fingerprint, seq FROM commands WHERE run_no = ? AND command_id = ?`  // by primary key
+	sqlSnapshot = `SELECT seq, body FROM snapshots WHERE run_no = ?`                          // by primary key
+	sqlCommand  = `SELECT fingerprint, seq FROM commands WHERE run_no = ? AND command_id = ?` // by primary key
 )
 
 // row is what is read of a run first.
@@ -112,13 +110,4 @@ func (r *reader) snapshot(runNo int64) (body []byte, seq int64, err error) {
 		return nil
 	})
 	return body, seq, err
-}
-
-func (r *reader) records(runNo, from, limit int64) ([][]byte, error) {
-	out := make([][]byte, 0, min(limit, 1000))
-	err := r.query(sqlRecords).int(runNo).int(from).int(limit).rows(func(stmt *sqlite3.Stmt) error {
-		out = append(out, bytes.Clone(stmt.ColumnRawText(0)))
-		return stmt.Err()
-	})
-	return out, err
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bide-dev/bide/store/sqlite"
+	"github.com/bide-dev/bide/store/sqlite/faultvfs"
 	"github.com/bide-dev/bide/storetest"
 )
 
@@ -27,6 +28,38 @@ func TestTheLogGrowsInFewSteps(t *testing.T) {
 	if steps > 12 {
 		t.Errorf("with 300 commits the log became longer %d times, want at most 12: each costs a flush twice the time", steps)
 	}
+}
+
+// TestALargeLogIsGivenBack: the log has all versions of pages, and is soon larger than what was written.
+func TestALargeLogIsGivenBack(t *testing.T) {
+	t.Parallel()
+	s, fs, path := openFaulty(t, sqlite.Options{})
+	cut := make(chan struct{}, 1)
+	fs.Hook(func(op faultvfs.Op, file string) error {
+		if op == faultvfs.OpTruncate && strings.HasSuffix(file, "-wal") {
+			select {
+			case cut <- struct{}{}:
+			default:
+			}
+		}
+		return nil
+	})
+	reader := connect(t, path)
+	c := storetest.NewChain("run")
+	for i := range 300 {
+		must(t, s, c.NextWith(`"`+strings.Repeat("x", 8000)+`"`))
+		if i == 150 {
+			run(t, reader, "BEGIN; SELECT count(*) FROM runs")
+		}
+	}
+	run(t, reader, "ROLLBACK") // until then the log is needed
+	<-cut
+	must(t, s, c.Next(1))
+	log, err := os.Stat(path + "-wal")
+	if err != nil || log.Size() > 1<<20 {
+		t.Errorf("the log has %d bytes, %v, want less than 1 MiB", log.Size(), err)
+	}
+	wantPosition(t, s, "run", c.Info.Position())
 }
 
 // TestTwoProcessesLetTheLogGrow: neither may write its zeros over what the other wrote.

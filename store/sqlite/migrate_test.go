@@ -109,7 +109,7 @@ func TestAStoreOfTheFirstLayoutIsUpgraded(t *testing.T) {
 
 // TestRunsOfOlderLayoutsAreListedAndFed: what layout 4 finds by was not stored before.
 func TestRunsOfOlderLayoutsAreListedAndFed(t *testing.T) {
-	for version := 1; version <= 3; version++ {
+	for version := 1; version <= 4; version++ {
 		tree := map[string]*storetest.Chain{}
 		for id, parent := range map[string]string{"root": "", "child": "root", "grandchild": "child", "orphan": "gone", "other": ""} {
 			c := storetest.NewChain(id)
@@ -175,6 +175,38 @@ func TestRunsOfOlderLayoutsAreListedAndFed(t *testing.T) {
 			t.Errorf("layout %d: Feed of a tree looks up to %d, %v, want 15", version, fed.Next, err)
 		}
 		must(t, s, tree["child"].Next(1), tree["other"].Next(1))
+	}
+}
+
+// TestTheLedgerOfOlderLayoutsGoesOn: they have a row for each record. Those who follow the feed go on where they were.
+func TestTheLedgerOfOlderLayoutsGoesOn(t *testing.T) {
+	for version := 1; version <= 4; version++ {
+		a, b := storetest.NewChain("a"), storetest.NewChain("b")
+		ofA, ofB := []*bide.Commit{a.NextWith("1", "{\n}", "3")}, []*bide.Commit{b.Next(4)}
+		path := dbPath(t)
+		layout(t, path, version, ofA[0], ofB[0])
+		s := open(t, path, nil)
+		for i := range 3 {
+			ofA, ofB = append(ofA, a.Next(2+i)), append(ofB, b.Next(1))
+			must(t, s, ofA[i+1], ofB[i+1])
+		}
+		wantRecords(t, s, "a", texts(ofA...))
+		wantRecords(t, s, "b", texts(ofB...))
+		want := append(texts(ofA[0], ofB[0])[5:], texts(ofA[1], ofB[1], ofA[2], ofB[2], ofA[3], ofB[3])...)
+		page, err := s.Feed(t.Context(), bide.FeedQuery{After: 5})
+		if err != nil || len(page.Records) != len(want) || page.More {
+			t.Fatalf("layout %d: Feed after record 5 = %d records, %v, want %d", version, len(page.Records), err, len(want))
+		}
+		for i, r := range page.Records {
+			if r.Pos != int64(6+i) || string(r.Body) != string(want[i]) {
+				t.Errorf("layout %d: position %d of the feed has %s, want %s at %d", version, r.Pos, r.Body, want[i], 6+i)
+			}
+		}
+		must(t, s, &bide.Commit{RunID: "a", Expect: a.Info.Position(), Delete: true})
+		wantRecords(t, s, "b", texts(ofB...))
+		if _, err := s.Records(t.Context(), "a", 1, 1); code(err) != bide.CodeNotFound {
+			t.Errorf("layout %d: Records of a deleted run = %v, want code %s", version, err, bide.CodeNotFound)
+		}
 	}
 }
 

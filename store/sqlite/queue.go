@@ -3,6 +3,7 @@ package sqlite
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
 // Limits of one transaction. A single commit may be larger.
@@ -60,6 +61,29 @@ func (q *queue) gather(answered int) {
 			was, idle = n, 0
 		}
 	}
+}
+
+// idle waits until there is something to do or a time has passed, and reports whether it has.
+func (q *queue) idle(d time.Duration) bool {
+	if q.busy() {
+		return false
+	}
+	over := time.NewTimer(d)
+	defer over.Stop()
+	for !q.busy() {
+		select {
+		case <-q.wake:
+		case <-over.C:
+			return true
+		}
+	}
+	return false
+}
+
+func (q *queue) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.entries) > 0 || q.closed
 }
 
 func (q *queue) len() int {

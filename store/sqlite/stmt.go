@@ -123,6 +123,9 @@ func (c *call) step() (bool, error) {
 	return row, c.stmt.Err()
 }
 
+// errEnough is what each gives to call.rows to end it: no more rows are wanted.
+var errEnough = errors.New("enough rows")
+
 // rows runs a statement and calls each for every row.
 func (c *call) rows(each func(*sqlite3.Stmt) error) error {
 	if c.err != nil {
@@ -131,6 +134,9 @@ func (c *call) rows(each func(*sqlite3.Stmt) error) error {
 	var err error
 	for err == nil && c.stmt.Step() {
 		err = each(c.stmt)
+	}
+	if err == errEnough {
+		err = nil
 	}
 	return cmp.Or(err, c.reset())
 }

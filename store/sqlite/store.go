@@ -42,7 +42,8 @@ type Options struct {
 	// BusyTimeout is how long to wait for another process that holds the file. Defaults to 5s.
 	BusyTimeout time.Duration
 	// CheckpointPages is the size, in pages of 4 KiB, at which the write-ahead
-	// log is copied into the file. Smaller means a smaller log and slower commits. Defaults to 8,000.
+	// log is copied into the file. Smaller means a smaller log and slower commits. Defaults to 8,000. A log of
+	// more than 1 MiB is also copied, and emptied, when nothing was committed for a second.
 	CheckpointPages int
 	// Readers is how many reads go on at once. Defaults to the number of processors, at most 4: more
 	// would take processor time from the writer and answer nobody sooner.

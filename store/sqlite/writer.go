@@ -19,6 +19,7 @@ type writer struct {
 	store       *Store
 	*statements               // nil after the connection was given up
 	flush       time.Duration // how long the last COMMIT took
+	wrote       bool          // since the log was last seen to be small
 }
 
 // slowFlush is from where on it pays to let others come before a transaction begins: with 64 in flight,
@@ -36,6 +37,7 @@ func (w *writer) work(q *queue) {
 	var batch []*entry
 	for {
 		var more bool
+		w.rest(q)
 		if w.flush > slowFlush {
 			q.gather(len(batch))
 		}
@@ -97,7 +99,7 @@ func (w *writer) transaction(batch []*entry) (err error) {
 	if err := w.query(sqlCommit).exec(); err != nil {
 		return w.failed(err)
 	}
-	w.flush = time.Since(start)
+	w.flush, w.wrote = time.Since(start), true
 	return nil
 }
 

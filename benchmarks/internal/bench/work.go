@@ -87,19 +87,14 @@ func Drive(ctx context.Context, n, inFlight int, do func(ctx context.Context, i 
 	return time.Since(start), each, context.Cause(ctx)
 }
 
-// StartThreeSteps makes one run, driven by a worker, watches it until its end,
-// and checks its result.
+// StartThreeSteps makes one run, driven by a worker, waits for its end, and
+// checks its result.
 func StartThreeSteps(ctx context.Context, rt *bide.Runtime) error {
 	run, err := rt.Start(ctx, ThreeSteps, nil, nil)
 	if err != nil {
 		return err
 	}
-	for _, err := range rt.Watch(ctx, run.ID, run.Seq+1) {
-		if err != nil {
-			return err
-		}
-	}
-	return checkResult(rt.Get(ctx, run.ID))
+	return checkResult(rt.Await(ctx, run.ID))
 }
 
 // DriveCounted is Drive of runs that adds what it found: runs a second, which it

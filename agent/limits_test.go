@@ -1,0 +1,297 @@
+package agent_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/agent"
+	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/store/mem"
+	"github.com/bide-dev/bide/tool"
+)
+
+// busy never has enough: it calls lookup with another word at each turn, until it is not given tools any more.
+func busy(turn int, req *llm.Request) (*llm.Response, error) {
+	if req.ToolChoice == "none" {
+		return says("enough")
+	}
+	return wants("lookup", fmt.Sprintf(`{"word":"w%d"}`, turn))
+}
+
+func words() tool.Tool {
+	return tool.Func("lookup", "", tool.ReadOnly, func(_ context.Context, in struct {
+		Word string `json:"word"`
+	}) (string, error) {
+		return "about " + in.Word, nil
+	})
+}
+
+func TestAtALimitTheAgentAnswersWithoutToolsIfThatFits(t *testing.T) {
+	for reason, c := range map[agent.ExitReason]struct {
+		limits agent.Limits
+		answer string
+		calls  int // of the model
+	}{
+		agent.ExitIterations:   {agent.Limits{Iterations: 4}, "enough", 4},
+		agent.ExitToolCalls:    {agent.Limits{ToolCalls: 3}, "enough", 4},
+		agent.ExitInputTokens:  {agent.Limits{InputTokens: 75}, "enough", 0},
+		agent.ExitOutputTokens: {agent.Limits{OutputTokens: 20}, "enough", 4},
+		agent.ExitTotalTokens:  {agent.Limits{TotalTokens: 130}, "enough", 0},
+		agent.ExitTime:         {agent.Limits{Time: 1}, "enough", 0},
+		agent.ExitUnpriced:     {agent.Limits{Cost: llm.USD(1e12)}, "", 1},
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, busy)
+			run := d.run(agent.Input{Spec: agent.Spec{Limits: &c.limits}})
+			out := output(t, run)
+			if out.Answer != c.answer || out.ExitReason != reason || c.calls > 0 && d.model.calls() != c.calls {
+				t.Errorf("after %d calls: %+v; want %q after %d, for %s", d.model.calls(), out, c.answer, c.calls, reason)
+			}
+			l := c.limits
+			if l.InputTokens > 0 && out.Used.InputTokens > l.InputTokens || l.OutputTokens > 0 && out.Used.OutputTokens > l.OutputTokens || l.ToolCalls > 0 && out.Used.ToolCalls > l.ToolCalls {
+				t.Errorf("used %+v of %+v", out.Used, l)
+			}
+			if got := bide.Must(bide.Get[agent.ExitReason](run.Vars, "exit_reason")); got != reason {
+				t.Errorf("exit_reason in the vars = %q", got)
+			}
+			d.replays()
+		})
+	}
+}
+
+func TestTheSameCallIsNotMadeForEver(t *testing.T) {
+	d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, func(_ int, req *llm.Request) (*llm.Response, error) {
+		if req.ToolChoice == "none" {
+			return says(req.Messages[len(req.Messages)-1].Parts[0].ResultText())
+		}
+		return wants("lookup", `{"word":"same"}`)
+	})
+	out := output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{Repeats: 3}}}))
+	if out.ExitReason != agent.ExitRepeats || out.Used.ToolCalls != 3 || !strings.Contains(out.Answer, "lookup was called 3 times with the same arguments") {
+		t.Errorf("output = %+v", out)
+	}
+}
+
+func TestTheCostIsLimited(t *testing.T) {
+	prices := filepath.Join(t.TempDir(), "prices.yaml")
+	if err := os.WriteFile(prices, []byte(`{version: "1", models: {fake/m: {input: "1000", output: "2000"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, desk{prices: prices}, agent.Config{Tools: auto(words())}, busy)
+	limit := bide.Must(llm.ParseUSD("0.15")) // a turn costs 0.02
+	out := output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{Cost: limit}}}))
+	if out.ExitReason != agent.ExitCost || out.Used.Cost > limit || out.Used.Cost == 0 || out.Used.Unpriced != 0 {
+		t.Errorf("output = %+v", out)
+	}
+}
+
+func TestCallsWithoutAPricePassWhenTheyMay(t *testing.T) {
+	d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, busy)
+	out := output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{Cost: 1, AllowUnpriced: true, Iterations: 2}}}))
+	if out.ExitReason != agent.ExitIterations || out.Used.Unpriced != 2 {
+		t.Errorf("output = %+v", out)
+	}
+}
+
+func TestUsageThatIsNotKnownIsCountedAsReserved(t *testing.T) {
+	d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, func(turn int, req *llm.Request) (*llm.Response, error) {
+		r, err := busy(turn, req)
+		r.Usage = llm.Usage{}
+		return r, err
+	})
+	out := output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{TotalTokens: 2000}}}))
+	if out.ExitReason != agent.ExitTotalTokens || out.Used.Uncounted != out.Used.Iterations || out.Used.InputTokens == 0 {
+		t.Errorf("output = %+v", out)
+	}
+}
+
+func TestAtALimitAPersonMayRaiseItOrStop(t *testing.T) {
+	for _, c := range []struct {
+		limits agent.Limits
+		raise  string
+		used   int64 // tool calls at the end, when raised
+	}{
+		{agent.Limits{Iterations: 2}, `{"type":"raise","limits":{"iterations":3}}`, 3},
+		{agent.Limits{ToolCalls: 2}, `{"type":"raise","limits":{"tool_calls":3}}`, 3},
+		{agent.Limits{TotalTokens: 60}, `{"type":"raise","limits":{"total_tokens":150}}`, 3},
+	} {
+		for _, stop := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%+v stop %v", c.limits, stop), func(t *testing.T) {
+				c.limits.OnReached = agent.ReachedAsk
+				d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, busy)
+				run := d.run(agent.Input{Spec: agent.Spec{Limits: &c.limits}})
+				if len(run.Waits) != 1 || run.Waits[0].Kind != bide.WaitBudget || !strings.Contains(run.Waits[0].Message, "are used") {
+					t.Fatalf("waits = %+v, want one about the budget", run.Waits)
+				}
+				_, err := d.rt.Resume(ctx, "r", run.Waits[0].ID, bide.JSON(`{"type":"raise","limits":{"patience":3}}`), bide.Command{Actor: "anna"})
+				if err == nil || !strings.Contains(err.Error(), "patience") {
+					t.Errorf("raising what is no limit = %v", err)
+				}
+				if !stop {
+					d.answer(run.Waits[0], bide.JSON(c.raise))
+					if run = bide.Must(d.rt.Tick(ctx, "r")); len(run.Waits) != 1 || run.Waits[0].Kind != bide.WaitBudget {
+						t.Fatalf("the run is %s; want it to ask again", run.Status)
+					}
+				}
+				d.answer(run.Waits[0], bide.Budget{Type: bide.BudgetStop})
+				out := output(t, bide.Must(d.rt.Tick(ctx, "r")))
+				if out.ExitReason != agent.ExitStopped || !stop && out.Used.ToolCalls < c.used-1 {
+					t.Errorf("output = %+v", out)
+				}
+				d.replays()
+			})
+		}
+	}
+}
+
+func TestCrossingTheWarningThresholdIsOnRecordOnce(t *testing.T) {
+	d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, busy)
+	output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{Iterations: 10, WarnAt: 0.5}}}))
+	var told []string
+	for rec, err := range d.rt.Ledger(ctx, "r", 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, ok := bide.Must(rec.Decode()).(*bide.StepPlanned); ok {
+			for _, e := range data.Plan.Effects {
+				if e.Type == bide.TypeTell {
+					told = append(told, string(e.Payload))
+				}
+			}
+		}
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "Budget: 5 of 10 iterations are used") {
+		t.Errorf("told = %q", told)
+	}
+}
+
+// team is a boss with workers that it calls at once.
+func team(t *testing.T, d desk, limits agent.Limits, workers int) *desk {
+	worker := bide.Must(agent.New(agent.Config{ID: "worker", Description: "Looks words up.", Tools: auto(words())}))
+	return newDesk(t, d, agent.Config{ID: "boss", Agents: []*agent.Agent{worker}, Spec: agent.Spec{Limits: &limits}}, func(turn int, req *llm.Request) (*llm.Response, error) {
+		switch {
+		case req.Messages[0].Text() != "Do it.":
+			return busy(turn, req)
+		case turn == 1:
+			var calls []string
+			for i := range workers {
+				calls = append(calls, "worker", fmt.Sprintf(`{"task":"part %d"}`, i))
+			}
+			return wants(calls...)
+		}
+		return says("all done")
+	})
+}
+
+func TestEightChildrenTogetherOvershootByTheCallsUnderWayAtMost(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		limits agent.Limits
+		over   func(agent.Used) int64 // by how much the limit was overshot
+		most   int64
+		half   int64 // of the limit
+	}{
+		{"tokens", agent.Limits{TotalTokens: 700}, func(u agent.Used) int64 { return u.InputTokens + u.OutputTokens - 700 }, 8 * 15, 350},
+		{"tool calls", agent.Limits{ToolCalls: 20}, func(u agent.Used) int64 { return u.ToolCalls - 20 }, 0, 10},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			worker := bide.Must(agent.New(agent.Config{ID: "worker", Tools: auto(words())}))
+			d := team(t, desk{}, c.limits, 8)
+			worker.Register(d.rt)
+			auto(words()).Register(d.rt)
+			d.run(agent.Input{})
+			done := make(chan error)
+			var ended atomic.Int64
+			var ids []string
+			for _, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{Parent: "r"})).Runs {
+				ids = append(ids, info.ID)
+			}
+			if len(ids) != 8 {
+				t.Fatalf("%d children", len(ids))
+			}
+			for _, id := range ids {
+				go func() {
+					run, err := d.rt.Tick(ctx, id)
+					if err == nil && run.Status == bide.StatusCompleted {
+						ended.Add(1)
+					}
+					done <- err
+				}()
+			}
+			for range ids {
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+			if ended.Load() != 8 {
+				t.Errorf("%d children have ended", ended.Load())
+			}
+			sum := agent.Used{}
+			for _, id := range append(ids, "r") {
+				run := bide.Must(d.rt.Get(ctx, id))
+				u := bide.Must(bide.Get[agent.Used](run.Vars, "used"))
+				sum.InputTokens += u.InputTokens
+				sum.OutputTokens += u.OutputTokens
+				sum.ToolCalls += u.ToolCalls
+			}
+			if over := c.over(sum); over > c.most {
+				t.Errorf("together they used %+v: %d too much; %d may be", sum, over, c.most)
+			}
+			if c.over(sum) < -c.half {
+				t.Errorf("together they used only %+v, less than half", sum)
+			}
+			d.tree()
+		})
+	}
+}
+
+func TestChildrenDrawOnTheirParentsLimitsAndAPersonRaisesThem(t *testing.T) {
+	d := team(t, desk{store: mem.New()}, agent.Limits{ToolCalls: 4, OnReached: agent.ReachedAsk}, 2)
+	auto(words()).Register(d.rt)
+	d.run(agent.Input{})
+	d.tree()
+	page := bide.Must(d.rt.Waits(ctx, bide.WaitQuery{Root: "r"}))
+	var budget []bide.Wait
+	for _, w := range page.Waits {
+		if w.Kind == bide.WaitBudget {
+			budget = append(budget, w)
+		}
+	}
+	if len(budget) == 0 {
+		t.Fatalf("no budget wait below the root; waits = %+v", page.Waits)
+	}
+	d.answer(budget[0], bide.JSON(`{"type":"raise","limits":{"tool_calls":7}}`))
+	for range 10 {
+		d.tree()
+		again := false
+		for _, w := range bide.Must(d.rt.Waits(ctx, bide.WaitQuery{Root: "r"})).Waits {
+			if w.Kind == bide.WaitBudget {
+				d.answer(w, bide.Budget{Type: bide.BudgetStop})
+				again = true
+			}
+		}
+		if !again {
+			break
+		}
+	}
+	if out := output(t, d.tree()); out.Answer != "all done" {
+		t.Errorf("output = %+v", out)
+	}
+	sum := int64(0)
+	for _, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{})).Runs {
+		run := bide.Must(d.rt.Get(ctx, info.ID))
+		sum += bide.Must(bide.Get[agent.Used](run.Vars, "used")).ToolCalls
+		if div, err := d.rt.Replay(ctx, info.ID); div != nil || err != nil {
+			t.Errorf("Replay(%s) = %v, %v", info.Workflow, div, err)
+		}
+	}
+	if sum <= 4 || sum > 7 {
+		t.Errorf("%d calls were made; the limit was 4, then 7", sum)
+	}
+}

@@ -1,0 +1,173 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bide-dev/bide"
+)
+
+// Pool is a limit that several runs draw on: that of an agent which calls others.
+type Pool struct {
+	ID     string `json:"id"` // the id of that agent's run
+	Limits Limits `json:"limits"`
+}
+
+// TypeDraw is the effect by which a run reserves what its next call may use from the pools that it draws on,
+// and settles what it has used so far.
+const TypeDraw = "agent.draw"
+
+// kindPool is the kind of the documents with the state of pools.
+const kindPool = "agent-pool"
+
+// drawing is the payload of a draw.
+type drawing struct {
+	Pools []Pool `json:"pools"`
+	Used  Used   `json:"used"`           // by the run, from its start
+	Next  *Used  `json:"next,omitempty"` // nil: the run needs nothing more
+	Raise *raise `json:"raise,omitempty"`
+}
+
+// raise is a limit that a person has raised.
+type raise struct {
+	Pool   string `json:"pool"`
+	Limits Limits `json:"limits"`
+}
+
+// poolState is the document of a pool. It has one entry for each run that has drawn on it.
+type poolState struct {
+	Limits Limits               `json:"limits"`
+	Runs   map[string]poolShare `json:"runs"`
+}
+
+// poolShare is what one run has of a pool, as of a step.
+type poolShare struct {
+	Step int64 `json:"step"`
+	Used Used  `json:"used"`
+	Held Used  `json:"held"`
+}
+
+// granted is the result of a draw.
+type granted struct {
+	verdict
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// draws is the effect of a draw; with nil, the last one.
+func (s *state) draws(next *Used) bide.Effect {
+	d := drawing{Pools: s.pools, Used: s.used, Next: next}
+	if err := s.get(map[string]any{"raise": &d.Raise}); err != nil {
+		d.Raise = nil
+	}
+	return bide.Call(TypeDraw, d).WithRetry(bide.RetryPolicy{Attempts: 10})
+}
+
+// draw draws on the pools for the node that comes next.
+func (a *Agent) draw(s *state) (bide.StepPlan, error) {
+	var next Used
+	var back string
+	if err := s.get(map[string]any{"reserve": &next, "back": &back}); err != nil {
+		return bide.StepPlan{}, err
+	}
+	return bide.Do(s.draws(&next).As("grant")).Delete("reserve").Delete("raise").Then(back).OnError(nodeRefused), nil
+}
+
+// handleDraw carries out a draw. It is done for each pool in turn, until one refuses. Made again, it changes nothing more.
+func (h *host) handleDraw(ctx context.Context, call *bide.Invocation) (bide.Outcome, error) {
+	var d drawing
+	if err := json.Unmarshal(call.Payload, &d); err != nil {
+		return bide.Outcome{}, bide.Permanent(err)
+	}
+	var out granted
+	for _, p := range d.Pools {
+		var v verdict
+		var warnings []string
+		err := h.update(ctx, p, func(state *poolState) error {
+			var err error
+			v, warnings, err = state.apply(p.ID, &d, call)
+			return err
+		})
+		if err != nil {
+			return bide.Outcome{}, err
+		}
+		out.Warnings = append(out.Warnings, warnings...)
+		if v.Reached != "" {
+			out.verdict = v
+		}
+		if v.Reached != "" && !v.Last {
+			break
+		}
+	}
+	return bide.Completed(out), nil
+}
+
+// apply settles and reserves for one run.
+func (p *poolState) apply(id string, d *drawing, call *bide.Invocation) (v verdict, warnings []string, err error) {
+	if d.Raise != nil && d.Raise.Pool == id {
+		p.Limits = d.Raise.Limits.over(p.Limits)
+	}
+	was := p.Runs[call.Run]
+	if call.Step < was.Step {
+		return v, nil, bide.Permanent(fmt.Errorf("the run has drawn on pool %s again since", id))
+	}
+	before, held := p.total()
+	p.Runs[call.Run] = poolShare{Step: call.Step, Used: d.Used}
+	used, _ := p.total()
+	warnings = p.Limits.warnings(before, used)
+	if d.Next == nil {
+		return v, warnings, nil
+	}
+	held = held.plus(negative(was.Held))
+	v = p.Limits.judge(used.plus(held), *d.Next)
+	v.Pool = id
+	if v.Reached == "" || v.Last {
+		p.Runs[call.Run] = poolShare{Step: call.Step, Used: d.Used, Held: *d.Next}
+	}
+	return v, warnings, nil
+}
+
+func (p *poolState) total() (used, held Used) {
+	for _, share := range p.Runs {
+		used, held = used.plus(share.Used), held.plus(share.Held)
+	}
+	return used, held
+}
+
+func negative(u Used) Used {
+	return Used{-u.Iterations, -u.ToolCalls, -u.InputTokens, -u.OutputTokens, -u.Cost, -u.Uncounted, -u.Unpriced}
+}
+
+// maxConflicts bounds how often a document is written again because another run was faster.
+const maxConflicts = 1000
+
+// update changes the document of a pool.
+func (h *host) update(ctx context.Context, p Pool, change func(*poolState) error) error {
+	for range maxConflicts {
+		state := poolState{Limits: p.Limits, Runs: map[string]poolShare{}}
+		doc := bide.Document{Kind: kindPool, ID: p.ID}
+		switch found, err := h.store.Document(ctx, kindPool, p.ID); {
+		case err == nil:
+			doc.Rev = found.Rev
+			if err := json.Unmarshal(found.Body, &state); err != nil {
+				return bide.Permanent(fmt.Errorf("pool %s: %w", p.ID, err))
+			}
+		case !errors.Is(err, bide.ErrNotFound):
+			return fmt.Errorf("pool %s: %w", p.ID, err)
+		}
+		if err := change(&state); err != nil {
+			return err
+		}
+		var err error
+		if doc.Body, err = json.Marshal(state); err != nil {
+			return bide.Permanent(err)
+		}
+		doc.UpdatedAt = h.now().UTC().Truncate(time.Microsecond)
+		if _, err = h.store.PutDocument(ctx, doc); !errors.Is(err, bide.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("pool %s: changed %d times while it was to be written", p.ID, maxConflicts)
+}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/ledger/retention"
+	"github.com/bide-dev/bide/ledger/transfer"
+)
+
+func newRetention(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "retention", Short: "Remove old runs on purpose, and keep what must stay", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(newRetentionApply(a), newRetentionHold(a), newRetentionUnhold(a))
+	return cmd
+}
+
+func newRetentionApply(a *app) *cobra.Command {
+	var rule retention.Rule
+	var after time.Duration
+	var status, archive, key string
+	var yes bool
+	o := retention.Options{Export: &transfer.ExportOptions{Documents: []string{flow.KindFlow}}}
+	cmd := &cobra.Command{
+		Use:   "apply --after AGE",
+		Short: "Archive and delete trees of runs that ended long ago",
+		Long: `Delete trees of runs whose last one ended at least so long ago, each exported into
+the folder of --archive before, and noted in the log of checkpoints when --key is given. Those under a hold stay.`,
+		Example: "  bide retention apply --after 2160h --archive old --key ops.key --dry-run",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out, l, err := a.evidence(cmd)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			rule.After, rule.Status = bide.Duration(after), bide.Status(status)
+			o.Rules = []retention.Rule{rule}
+			signers, err := privateKeys(key)
+			if err != nil {
+				return err
+			}
+			if o.Log, err = ledger.OpenLog(ctx, l.store, &ledger.LogOptions{Signers: signers}); err != nil {
+				return err
+			}
+			if key == "" {
+				if o.Log.After() > 0 && !o.DryRun {
+					return usage("bide retention apply --help", "the store has checkpoints: --key must name the keys that sign what is deleted")
+				}
+				o.Log = nil
+			}
+			if archive != "" {
+				o.Archive = func(ctx context.Context, root *bide.RunInfo, write func(io.Writer) error) error {
+					return archiveInto(archive, root.ID, write)
+				}
+			}
+			if !o.DryRun {
+				if err := a.confirm(ctx, yes, "Runs will be deleted for good. Go on?"); err != nil {
+					return err
+				}
+			}
+			done, err := retention.Apply(ctx, l.rt, l.store, o)
+			if err != nil {
+				return err
+			}
+			a.say("%d trees; %d under a hold, %d with runs that have not ended.", len(done.Removed), done.Held, done.Active)
+			return list(out, done.Removed, []string{"RUN", "FLOW", "STATUS", "RUNS", "ENDED"}, func(r retention.Removed) []string {
+				return []string{r.Root.ID, r.Root.Workflow, string(r.Root.Status), itoa(int64(r.Runs)), r.Root.EndedAt.Format(time.RFC3339)}
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&after, "after", 0, "how long ago the last run of a tree must have ended, such as 720h")
+	f.StringVar(&rule.Workflow, "flow", "", "only runs of this flow (default: all)")
+	f.StringVar(&status, "status", "", "only those that are completed, failed or cancelled (default: all that have ended)")
+	f.StringVar(&archive, "archive", "", "folder to export to before (default: no archive)")
+	f.StringVar(&key, "key", "", "file with the private keys that sign what is deleted (default: none)")
+	f.IntVar(&o.Limit, "limit", 1000, "how many trees at most")
+	f.BoolVar(&o.DryRun, "dry-run", false, "list them, and change nothing")
+	f.BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// archiveInto writes an archive, whole and durable, or not at all. One that is there from a try that was cut off is replaced.
+func archiveInto(dir, id string, write func(io.Writer) error) (err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".archive-")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(tmp), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), filepath.Join(dir, id+".bide"))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func newRetentionHold(a *app) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "hold RUN", Short: "Forbid the deletion of a run and all of its tree", Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, l, err := a.evidence(cmd)
+			if err != nil {
+				return err
+			}
+			root, err := a.rootOf(cmd.Context(), l, args[0])
+			if err != nil {
+				return err
+			}
+			return retention.Hold(cmd.Context(), l.store, root, reason, a.cfg.get("actor"), l.now())
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	return cmd
+}
+
+func newRetentionUnhold(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "unhold RUN", Short: "End a hold", Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, l, err := a.evidence(cmd)
+			if err != nil {
+				return err
+			}
+			root, err := a.rootOf(cmd.Context(), l, args[0])
+			if err != nil {
+				return err
+			}
+			return retention.Unhold(cmd.Context(), l.store, root)
+		},
+	}
+}
+
+// rootOf is the first run of the tree of a run.
+func (a *app) rootOf(ctx context.Context, l *local, ref string) (string, error) {
+	id, err := resolve(ctx, l, ref)
+	if err != nil {
+		return "", err
+	}
+	run, err := l.rt.Get(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return run.Root, nil
+}

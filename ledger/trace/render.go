@@ -1,0 +1,109 @@
+package trace
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+	"time"
+
+	_ "embed" // for the page
+
+	"github.com/bide-dev/bide"
+)
+
+//go:embed report.html
+var page string
+
+var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+	"stamp":  func(at time.Time) string { return stamp(at) },
+	"short":  func(h bide.Hash) string { return h.String()[:12] },
+	"pretty": pretty,
+	"or":     firstOf,
+}).Parse(page))
+
+// HTML writes the report as one page that needs nothing else. Each line is an anchor, "#r" and the number of its record, and
+// has the whole hash in its title.
+func (r *Report) HTML(w io.Writer) error { return pageTemplate.Execute(w, r) }
+
+// Markdown writes the report as Markdown.
+func (r *Report) Markdown(w io.Writer) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Run %s\n\n", plain(r.Run.ID))
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "| %s | %s |\n", name, plain(value))
+		}
+	}
+	b.WriteString("| | |\n|---|---|\n")
+	row("workflow", r.Run.Workflow+", version "+r.Run.Version)
+	row("status", string(r.Run.Status))
+	row("started", stamp(r.Run.CreatedAt)+by(r.Run.Actor))
+	if !r.Run.EndedAt.IsZero() {
+		row("ended", stamp(r.Run.EndedAt))
+	}
+	row("forked from", r.Run.Origin)
+	row("records", fmt.Sprintf("%d, the last has the hash %s", r.Run.Seq, r.Run.Head))
+	row("signed", r.Signed)
+	b.WriteByte('\n')
+	if len(r.Decisions) > 0 {
+		b.WriteString("## Decisions\n\n| when | who | about | decided | record |\n|---|---|---|---|---|\n")
+		for _, d := range r.Decisions {
+			verdict := d.Verdict
+			if d.Args != nil {
+				verdict += " with " + string(d.Args) + " (SHA-256 " + d.ArgsSHA256 + ")"
+			}
+			if d.Edited != nil {
+				verdict += ", changed to " + string(d.Edited)
+			}
+			if d.Reason != "" {
+				verdict += ": " + d.Reason
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | [%d](#record-%d) `%s` |\n", stamp(d.At), plain(somebody(d.Who)), plain(d.About), plain(verdict), d.Seq, d.Seq, d.Hash)
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("## Records\n")
+	for _, l := range r.Lines {
+		fmt.Fprintf(&b, "\n### Record %d\n\n%s%s. %s", l.Seq, stamp(l.At), plain(by(l.Who)), plain(l.Text))
+		if l.Why != "" {
+			fmt.Fprintf(&b, " Reason: %s.", plain(l.Why))
+		}
+		b.WriteString("\n")
+		if l.Detail != nil {
+			text := pretty(l.Detail)
+			fence := "```"
+			for strings.Contains(text, fence) {
+				fence += "`"
+			}
+			fmt.Fprintf(&b, "\n%sjson\n%s\n%s\n", fence, text, fence)
+		}
+		fmt.Fprintf(&b, "\n`%s` %s\n", l.Hash, l.Kind)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func by(actor string) string {
+	if actor == "" {
+		return ""
+	}
+	return ", by " + actor
+}
+
+// special are the characters that mean something in Markdown.
+var special = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "<", "&lt;", ">", "&gt;", "|", "\\|", "#", "\\#", "\n", " ", "\r", " ")
+
+// plain makes text mean nothing but itself in Markdown.
+func plain(s string) string { return special.Replace(s) }
+
+// pretty is JSON as people read it.
+func pretty(raw bide.JSON) string {
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return string(raw)
+	}
+	return b.String()
+}

@@ -1,0 +1,385 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/artifact"
+	"github.com/bide-dev/bide/internal/ledgertest"
+	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/ledger/transfer"
+	"github.com/bide-dev/bide/store/mem"
+)
+
+// goOn lets the imported runs go on to their ends.
+func goOn(t *testing.T, s ledgertest.Store) {
+	t.Helper()
+	w := ledgertest.New(t, s)
+	w.Clock.Set(ledgertest.Start.Add(time.Hour))
+	children, err := s.Runs(ctx, bide.RunQuery{Parent: "parent"})
+	if err != nil || len(children.Runs) != 1 {
+		t.Fatalf("children = %v, %v", children, err)
+	}
+	if run := w.Finish("parent", children.Runs[0].ID); run.Status != bide.StatusCompleted {
+		t.Errorf("the parent is %s after its child has ended, want completed", run.Status)
+	}
+	if child := w.ToChild("asking"); w.Finish("asking", child).Status != bide.StatusCompleted {
+		t.Error("the run that asked did not complete")
+	}
+	// A command that was applied before is known to the new store.
+	again, err := w.RT.Start(ctx, ledgertest.Order, "x", &bide.StartOptions{RunID: "done", Command: bide.Command{ID: "start-done", Actor: "eve", Reason: "a customer"},
+		Session: "s1", Labels: map[string]string{"team": "a"}})
+	if err != nil || again.ID != "done" {
+		t.Errorf("the start sent again = %v, %v; want the run that is there", again, err)
+	}
+	decided, err := w.RT.Get(ctx, "failed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.RT.Resume(ctx, "failed", decided.ID+".1", "yes", bide.Command{ID: "answer-failed", Actor: "bob"}); err != nil {
+		t.Errorf("the answer sent again = %v, want the first result", err)
+	}
+	if _, err := w.RT.Unpause(ctx, "held"); err != nil {
+		t.Error(err)
+	}
+	verified(t, s)
+}
+
+func TestRunsMoveBetweenAllStoresAndGoOn(t *testing.T) {
+	for _, from := range ledgertest.Kinds {
+		w, _, key := filled(t, from)
+		file := export(t, w.Store, nil)
+		for _, to := range ledgertest.Kinds {
+			t.Run(from+" to "+to, func(t *testing.T) {
+				s := ledgertest.Open(t, to)
+				opts := &transfer.ImportOptions{Live: true, ReadOptions: transfer.ReadOptions{Keys: []note.Verifier{key}}}
+				out, err := transfer.Import(ctx, s, bytes.NewReader(file), opts)
+				if err != nil || out.Runs != 8 || out.Live != 4 {
+					t.Fatalf("Import = %+v, %v; want 8 runs, 4 of them live", out, err)
+				}
+				same(t, s, w.Store)
+				verified(t, s)
+				if !bytes.Equal(records(t, s), records(t, w.Store)) {
+					t.Error("the records are not those of the store that they come from")
+				}
+				again, err := transfer.Import(ctx, s, bytes.NewReader(file), opts)
+				if err != nil || again.Runs != 0 || again.Known != 8 || again.Records != 0 {
+					t.Errorf("Import again = %+v, %v; want nothing new", again, err)
+				}
+				goOn(t, s)
+				if out, err := transfer.Import(ctx, s, bytes.NewReader(file), opts); err != nil || out.Known != 8 {
+					t.Errorf("Import after they went on = %+v, %v; want nothing new", out, err)
+				}
+			})
+			t.Run(from+" copied to "+to, func(t *testing.T) {
+				s := ledgertest.Open(t, to)
+				if out, err := transfer.Copy(ctx, w.Store, s, nil); err != nil || out.Runs != 8 {
+					t.Fatalf("Copy = %+v, %v; want 8 runs", out, err)
+				}
+				same(t, s, w.Store)
+				if out, err := transfer.Copy(ctx, w.Store, s, nil); err != nil || out.Runs != 0 || out.Known != 8 {
+					t.Errorf("Copy again = %+v, %v; want nothing new", out, err)
+				}
+				goOn(t, s)
+			})
+		}
+	}
+}
+
+// records are the records of all runs, by id.
+func records(t *testing.T, s bide.Store) (out []byte) {
+	t.Helper()
+	page, err := s.Runs(ctx, bide.RunQuery{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(page.Runs, func(a, b bide.RunInfo) int { return strings.Compare(a.ID, b.ID) })
+	for _, r := range page.Runs {
+		raws, err := s.Records(ctx, r.ID, 1, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, bytes.Join(raws, []byte("\n"))...)
+	}
+	return out
+}
+
+func TestHistoryIsReadAndNotTouched(t *testing.T) {
+	for _, kind := range ledgertest.Kinds {
+		t.Run(kind, func(t *testing.T) {
+			w, _, _ := filled(t, "mem")
+			// A run of one record, too.
+			if _, err := w.RT.Start(ctx, ledgertest.Part, nil, &bide.StartOptions{RunID: "fresh"}); err != nil {
+				t.Fatal(err)
+			}
+			s := ledgertest.Open(t, kind)
+			out, err := transfer.Import(ctx, s, bytes.NewReader(export(t, w.Store, nil)), &transfer.ImportOptions{From: "the old site"})
+			if err != nil || out.History != 5 || out.Live != 0 {
+				t.Fatalf("Import = %+v, %v; want 5 runs as history", out, err)
+			}
+			if err := s.Heartbeat(ctx, "w", time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			claims, err := s.Claim(ctx, bide.ClaimQuery{Owner: "w", Now: time.Now().Add(24 * time.Hour), Limit: 100, Workflows: []bide.WorkflowVersion{{ID: "order", Version: "1"}, {ID: "part", Version: "1"}}})
+			if err != nil || len(claims) > 0 {
+				t.Errorf("Claim = %v, %v; want nothing to do", claims, err)
+			}
+			waits, err := s.Waits(ctx, bide.WaitQuery{})
+			if err != nil || len(waits.Waits) > 0 {
+				t.Errorf("Waits = %v, %v; want none for people to answer", waits, err)
+			}
+			aside, err := s.Runs(ctx, bide.RunQuery{SetAside: true})
+			if err != nil || len(aside.Runs) != 5 || aside.Runs[0].SetAside != ledger.HistoryReason("the old site") {
+				t.Errorf("set aside = %v, %v", aside, err)
+			}
+			verified(t, s)
+		})
+	}
+}
+
+// cutOff is a store that fails from its nth write on.
+type cutOff struct {
+	ledgertest.Store
+	left int
+}
+
+var errCutOff = bide.Errorf(bide.CodeStoreFull, "cut off")
+
+func (s *cutOff) write() error {
+	if s.left--; s.left < 0 {
+		return errCutOff
+	}
+	return nil
+}
+
+func (s *cutOff) Commit(ctx context.Context, c *bide.Commit) error {
+	if err := s.write(); err != nil {
+		return err
+	}
+	return s.Store.Commit(ctx, c)
+}
+
+func (s *cutOff) SetAside(ctx context.Context, id, reason string) error {
+	if err := s.write(); err != nil {
+		return err
+	}
+	return s.Store.SetAside(ctx, id, reason)
+}
+
+// Cut off at every write in turn, an import and a copy leave nothing that a worker takes, and are finished by doing them again.
+func TestAnImportThatWasCutOffIsFinished(t *testing.T) {
+	w, _, _ := filled(t, "mem")
+	file := export(t, w.Store, nil)
+	for n := 0; ; n++ {
+		s := mem.New()
+		cut := &cutOff{s, n}
+		var err error
+		if n%2 == 0 {
+			_, err = transfer.Import(ctx, cut, bytes.NewReader(file), &transfer.ImportOptions{Live: true})
+		} else {
+			_, err = transfer.Copy(ctx, w.Store, cut, nil)
+		}
+		if err == nil && n%2 == 1 {
+			if n < 20 {
+				t.Errorf("it took %d writes", n)
+			}
+			break
+		}
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errCutOff) {
+			t.Fatalf("cut off at write %d: %v", n, err)
+		}
+		if n%2 == 0 {
+			_, err = transfer.Import(ctx, s, bytes.NewReader(file), &transfer.ImportOptions{Live: true})
+		} else {
+			_, err = transfer.Copy(ctx, w.Store, s, nil)
+		}
+		if err != nil {
+			t.Fatalf("again after write %d: %v", n, err)
+		}
+		same(t, s, w.Store)
+		goOn(t, s)
+	}
+}
+
+func TestAnotherRunUnderTheSameIDIsNotOverwritten(t *testing.T) {
+	w, _, _ := filled(t, "mem")
+	file := export(t, w.Store, nil)
+	s := mem.New()
+	other := ledgertest.New(t, s)
+	other.Clock.Advance(time.Hour)
+	other.Start("asking", "another")
+	if _, err := transfer.Import(ctx, s, bytes.NewReader(file), nil); !errors.Is(err, bide.ErrExists) {
+		t.Errorf("Import = %v, want ErrExists", err)
+	}
+	// The same run that went on at the other place: the file has more than the store, and the store does not follow.
+	s2 := mem.New()
+	if _, err := transfer.Import(ctx, s2, bytes.NewReader(file), &transfer.ImportOptions{Live: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.Answer("asking", "yes")
+	if _, err := transfer.Import(ctx, s2, bytes.NewReader(export(t, w.Store, nil)), nil); !errors.Is(err, bide.ErrExists) {
+		t.Errorf("Import of a run that went on = %v, want ErrExists", err)
+	}
+}
+
+func TestALongRunIsMovedInBatches(t *testing.T) {
+	s := mem.New()
+	rt := bide.Must(bide.New(s, &bide.Options{TickSteps: 1 << 20}))
+	wf := bide.Workflow{ID: "long", Version: "1", Entry: "n", Nodes: bide.Nodes{"n": func(r *bide.Run) (bide.StepPlan, error) {
+		n, err := bide.Get[int](r.Vars, "n")
+		if n == 3500 {
+			return bide.Do(bide.Ask("?", nil)).ThenComplete(n), err
+		}
+		return bide.Go("n").Set("n", n+1), err
+	}}}
+	want, err := rt.Run(ctx, wf, nil, &bide.StartOptions{RunID: "long"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range ledgertest.Kinds {
+		to := ledgertest.Open(t, kind)
+		if out, err := transfer.Copy(ctx, s, to, nil); err != nil || out.Records != want.Seq {
+			t.Fatalf("%s: Copy = %+v, %v; want %d records", kind, out, err, want.Seq)
+		}
+		same(t, to, s)
+		verified(t, to)
+	}
+}
+
+func TestMailThatARunWaitsForGoesAlong(t *testing.T) {
+	w := ledgertest.New(t, mem.New())
+	w.Start("r", "x")
+	child := w.ToChild("r")
+	w.Answer(child, "made") // the parent is told, and nobody has driven it since
+	s := mem.New()
+	if _, err := transfer.Copy(ctx, w.Store, s, nil); err != nil {
+		t.Fatal(err)
+	}
+	to := ledgertest.New(t, s)
+	if run := to.Tick("r"); run.Node != "wait" {
+		t.Errorf("the run is at %s, want at the node after its child's end", run.Node)
+	}
+}
+
+func TestArtifactsAndDocumentsGoAlongWhenAsked(t *testing.T) {
+	from, err := artifact.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	to, err := artifact.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	big := strings.Repeat("evidence ", 50_000)
+	sum, _, err := from.Put(ctx, strings.NewReader(big))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := strings.Repeat("0", 64)
+	s := mem.New()
+	rt := bide.Must(bide.New(s, nil))
+	wf := bide.Workflow{ID: "w", Version: "1", Entry: "a", Nodes: bide.Nodes{"a": func(*bide.Run) (bide.StepPlan, error) {
+		return bide.Complete([]any{map[string]string{"sha256": sum}, map[string]string{"sha256": lost}, map[string]string{"sha256": sum}}), nil
+	}}}
+	if _, err := rt.Run(ctx, wf, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"flow", "token"} {
+		if _, err := s.PutDocument(ctx, bide.Document{Kind: kind, ID: "x", Body: bide.JSON(`{"a":"<b>"}`), UpdatedAt: ledgertest.Start}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := export(t, s, &transfer.ExportOptions{Artifacts: from, Documents: []string{"flow", "token"}})
+	content, err := transfer.Inspect(bytes.NewReader(file), nil, nil)
+	if err != nil || !content.OK() || content.Artifacts != 1 || content.Missing != 1 || content.Documents != 2 {
+		t.Fatalf("Inspect = %+v, %v", content, err)
+	}
+	into := mem.New()
+	out, err := transfer.Import(ctx, into, bytes.NewReader(file), &transfer.ImportOptions{Artifacts: to, Documents: []string{"flow"}})
+	if err != nil || out.Artifacts != 1 || out.Documents != 1 || out.Left != 1 {
+		t.Fatalf("Import = %+v, %v; want one artifact, one document and one left", out, err)
+	}
+	r, err := to.Open(ctx, sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); string(got) != big || err != nil {
+		t.Errorf("the artifact has %d bytes, %v", len(got), err)
+	}
+	if d, err := into.Document(ctx, "flow", "x"); err != nil || string(d.Body) != `{"a":"<b>"}` {
+		t.Errorf("the document is %v, %v", d, err)
+	}
+	if _, err := into.Document(ctx, "token", "x"); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("the token came along: %v", err)
+	}
+}
+
+func TestAnEncryptedFileIsForItsRecipients(t *testing.T) {
+	w, _, key := filled(t, "mem")
+	me, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := export(t, w.Store, &transfer.ExportOptions{Recipients: []age.Recipient{me.Recipient()}})
+	if bytes.Contains(file, []byte("order")) {
+		t.Error("the file can be read without a key")
+	}
+	opts := &transfer.ReadOptions{Identities: []age.Identity{me}, Keys: []note.Verifier{key}}
+	content, err := transfer.Inspect(bytes.NewReader(file), opts, nil)
+	if err != nil || !content.OK() || content.Runs != 8 || content.SignedRuns != 8 {
+		t.Errorf("Inspect = %+v, %v", content, err)
+	}
+	for name, ids := range map[string][]age.Identity{"no identity": nil, "another's": {other}} {
+		if _, err := transfer.Inspect(bytes.NewReader(file), &transfer.ReadOptions{Identities: ids}, nil); !errors.Is(err, bide.ErrInvalidInput) {
+			t.Errorf("Inspect with %s = %v, want ErrInvalidInput", name, err)
+		}
+	}
+	for _, at := range []int{len(file) / 2, len(file) - 1} {
+		changed := bytes.Clone(file)
+		changed[at] ^= 1
+		if content, err := transfer.Inspect(bytes.NewReader(changed), opts, nil); err == nil && content.OK() {
+			t.Errorf("a change at byte %d was not found", at)
+		}
+	}
+	if content, err := transfer.Inspect(bytes.NewReader(file[:len(file)-20]), opts, nil); err == nil && content.OK() {
+		t.Error("a cut was not found")
+	}
+}
+
+func TestATreeIsExportedAlone(t *testing.T) {
+	w, _, _ := filled(t, "mem")
+	file := export(t, w.Store, &transfer.ExportOptions{Runs: []string{"parent"}})
+	var ids []string
+	content, err := transfer.Inspect(bytes.NewReader(file), nil, func(info bide.RunInfo, run *bide.Run) {
+		ids = append(ids, info.ID)
+		if run == nil || run.Seq != info.Seq {
+			t.Errorf("run %s was not read: %v", info.ID, run)
+		}
+	})
+	if err != nil || !content.OK() || len(ids) != 2 || ids[0] != "parent" || slices.Contains(ids, "failed") {
+		t.Errorf("Inspect = %+v, %v with runs %q", content, err, ids)
+	}
+	if _, err := transfer.Export(ctx, w.Store, io.Discard, &transfer.ExportOptions{Runs: []string{"nobody"}}); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("Export of nothing = %v, want ErrNotFound", err)
+	}
+}

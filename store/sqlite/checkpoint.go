@@ -1,0 +1,45 @@
+package sqlite
+
+import (
+	"os"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// What the write-ahead log takes of the disk is given back when nothing was to be committed for quiet, and
+// the log is larger than smallLog. It holds every version of a page since it was begun, up to
+// Options.CheckpointPages: far more than a small store has.
+const (
+	quiet    = time.Second
+	smallLog = 1 << 20
+)
+
+// rest gives back what the log takes while nothing comes.
+func (w *writer) rest(q *queue) {
+	for w.wrote && q.idle(quiet) {
+		w.wrote = !w.cutLog()
+	}
+}
+
+// cutLog copies a log that is not small into the file and empties it. It reports false when
+// somebody was reading or writing, for whom it does not wait.
+func (w *writer) cutLog() (done bool) {
+	if log, err := os.Stat(w.store.path + "-wal"); err != nil || log.Size() <= smallLog || w.statements == nil {
+		return true
+	}
+	defer func() {
+		if recover() != nil { // as in transaction
+			w.drop()
+			done = true
+		}
+	}()
+	err := w.conn.BusyTimeout(0)
+	if err == nil {
+		_, _, err = w.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
+	}
+	if again := w.conn.BusyTimeout(w.store.opts.BusyTimeout); again != nil {
+		w.drop()
+	}
+	return code(err) != sqlite3.BUSY // whatever else there is the next commit will say
+}

@@ -1,0 +1,261 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/schedule"
+	"github.com/bide-dev/bide/store/mem"
+	"github.com/bide-dev/bide/tool"
+	"github.com/bide-dev/bide/web"
+	"github.com/bide-dev/bide/worker"
+)
+
+const refund = `bide: 1
+flow: refund
+title: Refund an order
+version: "1"
+input:
+  type: object
+  properties:
+    order: {type: string, default: order-42, description: The number of the order}
+    amount: {type: number, exclusiveMinimum: 0, default: 120}
+    express: {type: boolean}
+    currency: {type: string, enum: [EUR, USD], default: EUR}
+  required: [order, amount]
+  additionalProperties: false
+steps:
+  - id: approve
+    ask:
+      prompt: 'Refund {{ input.amount }} EUR for {{ input.order }}?'
+      choices: [approve, reject]
+  - if: approve.choice == "reject"
+    then:
+      - return: {paid: false}
+  - id: note
+    form:
+      prompt: How was it paid?
+      schema:
+        type: object
+        properties:
+          receipt: {type: string, minLength: 3}
+          paid: {type: number}
+        required: [receipt]
+  - say: Refunded.
+output: {paid: true, receipt: "{{ note.data.receipt }}"}
+`
+
+// site is a server with its worker, as a browser sees it.
+type site struct {
+	*httptest.Server
+	rt    *bide.Runtime
+	api   *gateway.Server
+	store *mem.Store
+	opts  gateway.Options
+	ready atomic.Bool // whether the effect of flaky succeeds
+}
+
+type mail struct {
+	To      string `json:"to" jsonschema:"an address"`
+	Subject string `json:"subject"`
+	Body    string `json:"body,omitempty"`
+}
+
+// newSite serves the API with the pages below /ui/, over a fresh store in memory.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{}
+	store := mem.New()
+	rt, err := bide.New(store, nil)
+	check(t, err)
+	s.rt = rt
+	flow.Handle(rt, nil)
+	check(t, schedule.Register(rt))
+	set, err := tool.New(nil, tool.Func("send_email", "Sends an e-mail.", tool.Once, func(_ context.Context, m mail) (string, error) { return "sent to " + m.To, nil }))
+	check(t, err)
+	set.Register(rt)
+	rt.Handle("flaky", bide.Typed(func(context.Context, any) (string, error) {
+		if !s.ready.Load() {
+			return "", errors.New("the bank <b>is closed</b>")
+		}
+		return "paid", nil
+	}))
+	workflows := []bide.Workflow{mailing(set), payment(), counting()}
+	guard := auth.New(store, &auth.Options{Anonymous: &auth.Principal{Actor: "ann", Roles: []auth.Role{auth.Administrator}}})
+	s.opts = gateway.Options{Authenticate: guard.Protect, Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())}}
+	opts := s.opts
+	opts.Workflows = workflows
+	srv, err := gateway.New(rt, store, &opts)
+	check(t, err)
+	s.store = store
+	doc, err := flow.Parse("refund.yaml", []byte(refund))
+	check(t, err)
+	check(t, flow.Publish(t.Context(), rt, doc))
+	w, err := worker.New(rt, store, nil)
+	check(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	s.api, s.Server = srv, httptest.NewServer(srv)
+	t.Cleanup(func() {
+		s.api.Close()
+		s.Server.Close()
+		stop()
+		if err := errors.Join(<-done, rt.Close(context.Background()), store.Close()); err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// mailing asks for a call of a tool that a person decides about.
+func mailing(set *tool.Set) bide.Workflow {
+	calls := func(r *bide.Run) []tool.Call {
+		args, _, _ := r.Vars.Raw("input") // always there
+		return []tool.Call{{ID: "call_1", Name: "send_email", Args: string(args)}}
+	}
+	return bide.Workflow{ID: "mailing", Version: "1", Entry: "send", Nodes: bide.Nodes{
+		"send": func(r *bide.Run) (bide.StepPlan, error) {
+			plan, err := set.Plan(calls(r), "results")
+			return plan.Then("report"), err
+		},
+		"report": func(r *bide.Run) (bide.StepPlan, error) {
+			results, err := tool.Results(r.Vars, "results", calls(r))
+			return bide.Complete(results), err
+		},
+	}}
+}
+
+// payment fails until the site is ready.
+func payment() bide.Workflow {
+	return bide.Workflow{ID: "payment", Version: "1", Entry: "pay", Nodes: bide.Nodes{
+		"pay": func(*bide.Run) (bide.StepPlan, error) {
+			return bide.Do(bide.Call("flaky", nil).As("paid")).ThenCompleteWith("paid"), nil
+		},
+	}}
+}
+
+// counting takes a step for each event "go", three times.
+func counting() bide.Workflow {
+	return bide.Workflow{ID: "counting", Version: "1", Entry: "count", Nodes: bide.Nodes{
+		"count": func(r *bide.Run) (bide.StepPlan, error) {
+			n, err := bide.Get[int](r.Vars, "n")
+			if err != nil || n == 3 {
+				return bide.Complete(n), err
+			}
+			return bide.Do(bide.WaitEvent("go", nil)).Set("n", n+1).Then("count"), nil
+		},
+	}}
+}
+
+// start starts a run over the API and returns its id.
+func (s *site) start(t *testing.T, workflow, input string) string {
+	t.Helper()
+	resp, err := http.Post(s.URL+"/v1/runs", "application/json", strings.NewReader(fmt.Sprintf(`{"workflow":%q,"input":%s}`, workflow, input)))
+	check(t, err)
+	defer resp.Body.Close()
+	var run struct {
+		ID string `json:"run_id"`
+	}
+	check(t, json.NewDecoder(resp.Body).Decode(&run))
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("start %s = %s", workflow, resp.Status)
+	}
+	return run.ID
+}
+
+// awaitWait returns the first open wait of a run once there is one.
+func (s *site) awaitWait(t *testing.T, runID string) bide.Wait {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	for rec, err := range s.rt.Watch(ctx, runID, 1) {
+		check(t, err)
+		run, err := s.rt.Get(ctx, runID)
+		check(t, err)
+		if rec.Kind == bide.KindWaitOpened && len(run.Waits) > 0 {
+			return run.Waits[0]
+		}
+	}
+	t.Fatalf("run %s ended without an open wait", runID)
+	return bide.Wait{}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// only returns the one run of the site.
+func (s *site) only(t *testing.T) *bide.Run {
+	t.Helper()
+	page, err := s.rt.Runs(t.Context(), bide.RunQuery{Workflow: "refund"})
+	check(t, err)
+	if len(page.Runs) != 1 {
+		t.Fatalf("there are %d runs, want 1", len(page.Runs))
+	}
+	run, err := s.rt.Get(t.Context(), page.Runs[0].ID)
+	check(t, err)
+	return run
+}
+
+// ended returns a run once it has ended.
+func (s *site) ended(t *testing.T, id string) *bide.Run {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	for _, err := range s.rt.Watch(ctx, id, 1) {
+		check(t, err)
+	}
+	run, err := s.rt.Get(t.Context(), id)
+	check(t, err)
+	if run.Status != bide.StatusCompleted {
+		t.Fatalf("run %s is %s, want completed", id, run.Status)
+	}
+	return run
+}
+
+// length is the number of a run's records.
+func (s *site) length(t *testing.T, id string) int64 {
+	t.Helper()
+	run, err := s.rt.Get(t.Context(), id)
+	check(t, err)
+	return run.Seq
+}
+
+// down ends the server and all its connections; the worker goes on.
+func (s *site) down(t *testing.T) {
+	t.Helper()
+	s.api.Close()
+	s.CloseClientConnections()
+	s.Server.Close()
+}
+
+// up starts another server at the same address.
+func (s *site) up(t *testing.T) {
+	t.Helper()
+	srv, err := gateway.New(s.rt, s.store, &s.opts)
+	check(t, err)
+	l, err := net.Listen("tcp", s.Listener.Addr().String())
+	check(t, err)
+	next := httptest.NewUnstartedServer(srv)
+	check(t, next.Listener.Close())
+	next.Listener = l
+	next.Start()
+	s.api, s.Server = srv, next
+}

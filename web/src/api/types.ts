@@ -1,0 +1,594 @@
+// Made by go generate out of gateway/openapi.json. Do not edit.
+
+import type { Json } from "./json";
+
+export type Accepted = {
+  /** the waits of the run that are still open */
+  remaining: Wait[];
+  wait: Wait;
+};
+
+export type Answered = {
+  decision: Decision;
+  wait: RunWait;
+};
+
+export type Artifact = {
+  sha256: string;
+  size: number;
+};
+
+export type Cause = {
+  actor?: string;
+  at?: string;
+  command?: string;
+  reason?: string;
+};
+
+export type Change = {
+  /** why, for the ledger */
+  reason?: string;
+};
+
+export type CommandStatus = {
+  command_id: string;
+  run_id: string;
+  /** the record at which it was done: its result is the state there */
+  seq: number;
+};
+
+export type Decision = {
+  actor?: string;
+  answer?: Json;
+  at: string;
+  by: string;
+  seq: number;
+  wait_id: string;
+};
+
+export type Divergence = {
+  node: string;
+  now: Json;
+  recorded: Json;
+  seq: number;
+  step: number;
+};
+
+export type Effect = {
+  append?: boolean;
+  attempt_timeout?: string;
+  delivery?: string;
+  error_result?: boolean;
+  payload?: Json;
+  result?: string;
+  retry?: RetryPolicy;
+  timeout?: string;
+  type: string;
+};
+
+export type EffectState = {
+  answered?: Answered[] | null;
+  append?: boolean;
+  attempt: number;
+  attempt_timeout?: string;
+  delivery?: string;
+  error?: Failure;
+  error_result?: boolean;
+  fan_out?: FanOutState;
+  idempotency_key: string;
+  lost?: number;
+  payload?: Json;
+  result?: string;
+  retry?: RetryPolicy;
+  spent?: number;
+  started_at?: string;
+  status: string;
+  timeout?: string;
+  type: string;
+  wait_id?: string;
+};
+
+export type Event = {
+  /** an id is delivered once to a scope; defaults to the Idempotency-Key, or else to a fresh one */
+  event_id?: string;
+  /** how long an event for a workflow or for all stays for later waits that ask for it */
+  keep?: string;
+  name: string;
+  /** any JSON value */
+  payload?: Json;
+  /** defaults to run */
+  scope?: "run" | "session" | "workflow" | "global";
+  /** the run, session or workflow; absent for global */
+  scope_id?: string;
+};
+
+export type Exit = {
+  complete?: boolean;
+  fail?: Failure;
+  node?: string;
+  output?: Json;
+  output_from?: string;
+};
+
+export type Failure = {
+  attempts?: number;
+  code: string;
+  effect?: string;
+  message: string;
+  node?: string;
+  permanent?: boolean;
+  run_id?: string;
+  stack?: string;
+  step?: number;
+};
+
+export type FanOutState = {
+  completed: number;
+  ended: number;
+  started: number;
+  total: number;
+};
+
+export type Fault = {
+  message: string;
+  path?: string;
+};
+
+export type Flow = {
+  /** flows that it calls */
+  calls?: string[] | null;
+  /** it is a flow document; otherwise it is the code of a program */
+  document: boolean;
+  /** JSON Schema of the input */
+  input_schema?: Json;
+  /** the version that the document gives itself */
+  label?: string;
+  /** it is the one that is started when no version is named */
+  newest: boolean;
+  published_at?: string;
+  /** the document as it was written; only when one version is asked for */
+  source?: string;
+  title?: string;
+  /** the hash of the document */
+  version: string;
+  /** what the document does that is probably not meant */
+  warnings?: string[] | null;
+  workflow: string;
+};
+
+export type FlowList = {
+  workflows: Flow[];
+};
+
+export type Fork = {
+  /** defaults to the origin's */
+  labels?: Record<string, string>;
+  /** why, for the ledger */
+  reason?: string;
+  /** defaults to one made from the Idempotency-Key, or else to a fresh one */
+  run_id?: string;
+  /** number of the record to go on from */
+  seq: number;
+  /** changes to the vars that the new run begins with */
+  writes?: Write[] | null;
+};
+
+export type ForkEffect = {
+  certain?: boolean;
+  delivery?: string;
+  effect: number;
+  node: string;
+  payload?: Json;
+  seq: number;
+  step: number;
+  type: string;
+  unsafe?: boolean;
+};
+
+export type ForkPreview = {
+  effects: ForkEffect[];
+};
+
+export type Grant = {
+  args_sha256?: string;
+  at: string;
+  by?: string;
+  grant_id: string;
+  match: string;
+  scope: string;
+  tool: string;
+  tool_sha256?: string;
+};
+
+export type Graph = {
+  entry: string;
+  /** a drawing of a flow document, for mermaid.js */
+  mermaid?: string;
+  nodes: Node[];
+};
+
+export type Health = {
+  detail?: string;
+  status: "ok" | "closing" | "failing";
+};
+
+export type Ledger = {
+  /** the number to go on from; absent at the end */
+  next?: number;
+  /** each as it is stored, byte for byte: the hash of a record is the SHA-256 of its text */
+  records: Json[];
+};
+
+export type LlmSpending = {
+  by_model?: Record<string, LlmSpending>;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  calls: number;
+  failed: number;
+  input_tokens: number;
+  output_tokens: number;
+  reasoning_tokens: number;
+  uncounted: number;
+  unpriced: number;
+  usd: string;
+};
+
+export type Node = {
+  /** where it may go; (end) is completion */
+  exits?: string[] | null;
+  id: string;
+};
+
+export type Output = {
+  /** of a run that failed */
+  error?: Failure;
+  /** of a run that completed */
+  output?: Json;
+  status: string;
+};
+
+export type Problem = {
+  /** the last part of the type */
+  code: string;
+  /** with already_decided: who answered, when and what */
+  decision?: Decision;
+  detail?: string;
+  /** everything that is wrong, with its place */
+  faults?: Fault[] | null;
+  run_id?: string;
+  status: number;
+  title: string;
+  type: string;
+  wait_id?: string;
+};
+
+export type Replay = {
+  /** the first step that it decides otherwise */
+  divergence?: Divergence;
+  run_id: string;
+  same: boolean;
+};
+
+export type RetryPolicy = {
+  attempts: number;
+  backoff?: string;
+  factor?: number;
+  jitter?: number;
+  max?: string;
+};
+
+export type Run = {
+  actor?: string;
+  caught?: Failure;
+  created_at: string;
+  deadline?: string;
+  definition: string;
+  depth?: number;
+  detached?: boolean;
+  effects?: EffectState[] | null;
+  ended_at?: string;
+  error?: Failure;
+  exit?: Exit;
+  grants?: Grant[] | null;
+  head: string;
+  key?: string;
+  labels?: Record<string, string>;
+  max_steps: number;
+  node?: string;
+  origin?: string;
+  output?: Json;
+  parent?: string;
+  paused?: Cause;
+  plan?: StepPlan;
+  root: string;
+  run_id: string;
+  seq: number;
+  session?: string;
+  set_aside?: string;
+  status: string;
+  step: number;
+  updated_at: string;
+  vars: Record<string, Json>;
+  version: string;
+  wait_count?: number;
+  waits?: RunWait[] | null;
+  wake_at?: string;
+  workflow: string;
+};
+
+export type RunInfo = {
+  actor?: string;
+  created_at: string;
+  definition: string;
+  ended_at?: string;
+  head: string;
+  key?: string;
+  labels?: Record<string, string>;
+  node?: string;
+  origin?: string;
+  parent?: string;
+  root: string;
+  run_id: string;
+  seq: number;
+  session?: string;
+  set_aside?: string;
+  status: string;
+  step: number;
+  updated_at: string;
+  version: string;
+  wake_at?: string;
+  workflow: string;
+};
+
+export type RunPage = {
+  /** cursor of the next page; absent at the end */
+  next?: string;
+  runs: RunInfo[];
+};
+
+export type RunWait = {
+  again?: boolean;
+  allow_free_text?: boolean;
+  assignees?: string[] | null;
+  choices?: string[] | null;
+  created_at: string;
+  default?: Json;
+  details?: Json;
+  effect: number;
+  expires_at?: string;
+  item?: number;
+  items?: ToolItem[] | null;
+  key?: string;
+  kind: string;
+  message?: string;
+  node: string;
+  on_expire?: string;
+  priority?: number;
+  response_schema?: Json;
+  since?: string;
+  state?: Json;
+  step: number;
+  until?: string;
+  wait_id: string;
+};
+
+export type Schedule = {
+  backlog?: string[] | null;
+  counts: ScheduleCounts;
+  created_at: string;
+  due?: string;
+  error?: Failure;
+  last?: ScheduleFiring;
+  next?: string;
+  paused?: Cause;
+  refused?: string;
+  run_id: string;
+  spec: ScheduleSpec;
+  status: string;
+};
+
+export type ScheduleCounts = {
+  cancelled: number;
+  completed: number;
+  failed: number;
+  missed: number;
+  skipped: number;
+  started: number;
+};
+
+export type ScheduleFiring = {
+  by?: string;
+  error?: Failure;
+  run_id?: string;
+  started_at: string;
+  status: string;
+  time: string;
+  triggered?: boolean;
+};
+
+export type ScheduleList = {
+  /** cursor of the next page; absent at the end */
+  next?: string;
+  schedules: Schedule[];
+};
+
+export type ScheduleSpec = {
+  anchor?: string;
+  catch_up?: number;
+  cron?: string;
+  end?: string;
+  grace?: string;
+  input?: Json;
+  interval?: string;
+  jitter?: string;
+  labels?: Record<string, string>;
+  name: string;
+  overlap?: string;
+  queue?: number;
+  run_timeout?: string;
+  session?: string;
+  start?: string;
+  time_zone?: string;
+  version?: string;
+  workflow: string;
+};
+
+export type StartRun = {
+  /** any JSON value; its numbers keep their text */
+  input?: Json;
+  /** names the run among those of its workflow: the same key gives the same run */
+  key?: string;
+  labels?: Record<string, string>;
+  max_steps?: number;
+  /** why, for the ledger */
+  reason?: string;
+  /** defaults to one made from the key or the Idempotency-Key, or else to a fresh one */
+  run_id?: string;
+  session?: string;
+  /** how long the run may take, such as 90s or 24h; defaults to the flow's own, or forever */
+  timeout?: string;
+  /** defaults to the one published last */
+  version?: string;
+  /** id of a flow or workflow */
+  workflow: string;
+};
+
+export type StepPlan = {
+  effects?: Effect[] | null;
+  error_node?: string;
+  exit: Exit;
+  timeout_node?: string;
+  writes?: Write[] | null;
+};
+
+export type ToolAnnotations = {
+  destructiveHint: boolean;
+  idempotentHint: boolean;
+  openWorldHint: boolean;
+  readOnlyHint: boolean;
+};
+
+export type ToolItem = {
+  allowed_decisions: string[] | null;
+  annotations: ToolAnnotations;
+  args: Json;
+  args_schema?: Json;
+  args_sha256: string;
+  description?: string;
+  name: string;
+  reason?: string;
+  source: ToolSource;
+  status: string;
+  tool_call_id: string;
+};
+
+export type ToolSource = {
+  kind: string;
+  server?: string;
+  tool_sha256?: string;
+};
+
+export type Tree = {
+  /** there are more than are given */
+  more?: boolean;
+  runs: RunInfo[];
+};
+
+export type Upload = {
+  /** what to call it in messages, such as its file name */
+  name?: string;
+  /** the document: YAML or JSON */
+  source: string;
+};
+
+export type V2ErrorDetail = {
+  /** Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
+  location?: string;
+  /** Error message text */
+  message?: string;
+  /** The value at the given location */
+  value?: Json;
+};
+
+export type V2ErrorModel = {
+  /** A human-readable explanation specific to this occurrence of the problem. */
+  detail?: string;
+  /** Optional list of individual error details */
+  errors?: V2ErrorDetail[] | null;
+  /** A URI reference that identifies the specific occurrence of the problem. */
+  instance?: string;
+  /** HTTP status code */
+  status?: number;
+  /** A short, human-readable summary of the problem type. This value should not change between occurrences of the error. */
+  title?: string;
+  /** A URI reference to human-readable documentation for the error. */
+  type?: string;
+};
+
+export type Verification = {
+  head: string;
+  records: number;
+  run_id: string;
+};
+
+export type Wait = {
+  again?: boolean;
+  allow_free_text?: boolean;
+  assignees?: string[] | null;
+  choices?: string[] | null;
+  created_at: string;
+  /** how it was resolved; absent while it is open */
+  decision?: Decision;
+  default?: Json;
+  details?: Json;
+  effect: number;
+  expires_at?: string;
+  item?: number;
+  items?: ToolItem[] | null;
+  key?: string;
+  kind: string;
+  message?: string;
+  node: string;
+  on_expire?: string;
+  priority?: number;
+  /** how many answers resolve it; always 1 */
+  quorum: number;
+  response_schema?: Json;
+  run_id: string;
+  since?: string;
+  state?: Json;
+  status: "open" | "answered" | "expired" | "closed";
+  step: number;
+  until?: string;
+  wait_id: string;
+  workflow: string;
+};
+
+export type WaitPage = {
+  /** cursor of the next page; absent at the end */
+  next?: string;
+  waits: Wait[];
+};
+
+export type Worker = {
+  /** runs taken on so far, each time counted */
+  claimed: number;
+  /** runs at the moment */
+  driving: number;
+  /** failed calls of the store so far */
+  errors: number;
+  id: string;
+  next_wake?: string;
+  /** runs set aside so far */
+  set_aside: number;
+};
+
+export type WorkerList = {
+  workers: Worker[];
+};
+
+export type Write = {
+  op: string;
+  path: string;
+  value?: Json;
+};

@@ -1,0 +1,10 @@
+import "./main.css";
+import { render } from "preact";
+import { startStream } from "./api/stream";
+import { startInbox } from "./inbox";
+import { App } from "./app";
+import "./theme";
+
+startStream();
+startInbox();
+render(<App />, document.getElementById("app")!);

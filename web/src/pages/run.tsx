@@ -1,0 +1,185 @@
+// One run: a sentence that says how it stands, and three views of its records that share one selection.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { read, segment } from "../api/client";
+import type { Json } from "../api/json";
+import type { Graph, LlmSpending, Replay, Run, Tree as RunTree, Verification } from "../api/types";
+import { Act, verb, verbsFor } from "../actions";
+import { useLoaded } from "../load";
+import { go, href, put, query } from "../router";
+import { given, moment } from "../time";
+import { doing, people, titled, why } from "../words";
+import { Answer, asks, Deadline } from "../ui/answer";
+import { Copy, Refusal, RunLink, Status, Tabs, Time } from "../ui/basics";
+import { Tree } from "../ui/json";
+import { RunGraph } from "../run/graph";
+import { Inspector, stateAt } from "../run/inspector";
+import { useRecords } from "../run/ledger";
+import { LedgerTable } from "../run/table";
+import { Timeline } from "../run/timeline";
+
+const views = [["graph", "Graph"], ["timeline", "Timeline"], ["ledger", "Ledger"]] as const;
+type View = (typeof views)[number][0];
+
+export function RunPage({ id }: { id: string }) {
+  const path = `v1/runs/${segment(id)}`;
+  const live = useLoaded((s) => read<Run>(path, {}, s), [id], (run) => run === id, 150);
+  const { records, error, complete } = useRecords(id);
+  const last = records.length;
+  const wanted = Number(query.value.get("seq")) || 0;
+  const seq = wanted > 0 && wanted <= last ? wanted : last;
+  const past = seq < last;
+  const then = useLoaded(() => (past ? stateAt(id, seq) : Promise.resolve(undefined)), [id, seq, past]);
+  const run = past ? then.value ?? live.value : live.value;
+  const view = (query.value.get("view") as View) || "graph";
+  const select = (to: number) => put({ seq: to >= last ? undefined : Math.max(1, to) });
+  const shape = useLoaded((s) => (live.value ? read<Graph>(`v1/workflows/${segment(live.value.workflow)}/versions/${segment(live.value.version)}/graph`, {}, s).catch(() => undefined) : Promise.resolve(undefined)), [live.value?.workflow, live.value?.version]);
+
+  if (!live.value) return <><h1>Run</h1>{live.error ? <Refusal error={live.error} /> : <p class="faint">Loading…</p>}</>;
+  const now = live.value;
+  return (
+    <>
+      <header class="run-head">
+        <h1>{titled(now)}</h1>
+        <p class="mono faint">{id} <Copy text={id} /></p>
+      </header>
+      <section class={`sentence card ${past ? "past" : ""}`} aria-live="polite">
+        <p class="lead"><Status of={now.set_aside ? "set_aside" : (run ?? now).status} /> {past ? <>After record {seq}: {run && doing(run)}</> : doing(now)}</p>
+        {past ? <p><button type="button" class="primary" onClick={() => put({ seq: undefined })}>Back to now</button> You look at an earlier state.</p> : <Now run={now} done={live.again} />}
+      </section>
+      <Refusal error={live.error ?? error ?? then.error} />
+      <Scrubber seq={seq} last={last} at={records[seq - 1]?.at} select={select} complete={complete} />
+      <Tabs label="Views of the run" of={views} value={view} choose={(v) => put({ view: v === "graph" ? undefined : v })} />
+      <div class="run-body">
+        <div class="run-view">
+          {view === "graph" && <RunGraph shape={shape.value} records={records} run={run} seq={seq} selected={records[seq - 1]?.node} select={select} />}
+          {view === "timeline" && <Timeline records={records} seq={seq} selected={seq} select={select} />}
+          {view === "ledger" && <LedgerTable records={records} seq={seq} select={select} />}
+          <Why run={now} />
+          <Trust run={now} />
+          <Below run={now} />
+          <About run={now} />
+        </div>
+        <Inspector id={id} records={records} seq={seq} head={now.head} select={select} />
+      </div>
+    </>
+  );
+}
+
+/** Now offers what can be done about the run as it is. */
+function Now({ run, done }: { run: Run; done: () => void }) {
+  const waits = (run.waits ?? []).filter((w) => (people as readonly string[]).includes(w.kind));
+  // What is answered stays for a while, so that one sees that it was and by whom.
+  const [kept, keep] = useState(waits);
+  useEffect(() => {
+    keep((old) => [...old.filter((w) => !waits.some((x) => x.wait_id === w.wait_id)).slice(-2), ...waits]);
+  }, [waits.map((w) => w.wait_id).join(" ")]);
+  return (
+    <>
+      {run.status === "failed" && run.error && (
+        <details><summary>The failure</summary><dl class="facts">
+          <dt>Code</dt><dd>{run.error.code}</dd>{run.error.node && <><dt>Node</dt><dd>{run.error.node}</dd></>}{run.error.effect && <><dt>Effect</dt><dd>{run.error.effect}, {run.error.attempts} attempts</dd></>}
+          <dt>Message</dt><dd class="wrap">{run.error.message}</dd></dl>{run.error.stack && <pre class="scroll">{run.error.stack}</pre>}</details>
+      )}
+      {run.status === "completed" && <Tree value={run.output} label="Output" />}
+      {kept.slice(-12).map((w) => (
+        <article key={w.wait_id} class="inline-wait" aria-label={asks(w)}>
+          <h3>{asks(w)}</h3>
+          <p class="faint">at {w.node}, asked <Time at={w.created_at} /><Deadline wait={w} /></p>
+          <Answer wait={w} done={done} />
+        </article>
+      ))}
+      <p class="row">{verbsFor(run.status, run.set_aside).map((v) => <Act key={v} of={verb(v, run.run_id)} done={() => (v === "delete" ? go(href(["runs"])) : done())} />)}</p>
+    </>
+  );
+}
+
+function Scrubber({ seq, last, at, select, complete }: { seq: number; last: number; at?: string; select: (seq: number) => void; complete: boolean }) {
+  const [draft, setDraft] = useState<number>();
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  if (last < 2) return null;
+  const drag = (to: number) => {
+    setDraft(to);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => { setDraft(undefined); select(to); }, 60);
+  };
+  return (
+    <div class="scrubber row" role="group" aria-label="Time">
+      <button type="button" aria-label="One record back" disabled={seq <= 1} onClick={() => select(seq - 1)}>◀</button>
+      <input class="grow" type="range" min="1" max={last} value={draft ?? seq} aria-label="Record" aria-valuetext={`record ${seq} of ${last}`} onInput={(e) => drag(Number(e.currentTarget.value))} />
+      <button type="button" aria-label="One record on" disabled={seq >= last} onClick={() => select(seq + 1)}>▶</button>
+      <span class="faint scrub-at">{draft ?? seq} of {last}{!complete && "…"}{at && ` · ${moment(at)}`}</span>
+    </div>
+  );
+}
+
+function Why({ run }: { run: Run }) {
+  return (
+    <details class="card" open={run.status === "failed" || run.status === "waiting"}>
+      <summary>Why</summary>
+      <ul>{why(run).map((r, i) => <li key={i}>{r.text}{r.next && <> <code>{r.next}</code> <Copy text={r.next} /></>}</li>)}</ul>
+    </details>
+  );
+}
+
+/** Trust checks the chain of hashes, by itself for short ledgers. */
+function Trust({ run }: { run: Run }) {
+  const [asked, ask] = useState(run.seq <= 2000 ? 1 : 0);
+  const path = `v1/runs/${segment(run.run_id)}`;
+  const checked = useLoaded((s) => (asked ? read<Verification>(`${path}/verification`, {}, s) : Promise.resolve(undefined)), [run.run_id, asked]);
+  const [again, setAgain] = useState(0);
+  const replay = useLoaded((s) => (again ? read<Replay>(`${path}/replay`, {}, s) : Promise.resolve(undefined)), [run.run_id, again]);
+  const v = checked.value;
+  return (
+    <section class="trust card" aria-label="Evidence">
+      <p role="status">
+        {checked.error ? <strong class="bad">The ledger does not hold together.</strong> : v ? <><span class="good" aria-hidden="true">✓</span> Ledger verified: {v.records} records, each with the hash of the one before. Head <code title={v.head}>{v.head.slice(0, 16)}…</code></> : asked ? "Verifying…" : "Not verified yet."}
+        {replay.value && (replay.value.same ? " The code decides every step as it was recorded." : ` The code decides step ${replay.value.divergence?.step} (${replay.value.divergence?.node}) otherwise now.`)}
+      </p>
+      <Refusal error={checked.error ?? replay.error} />
+      <p class="row"><button type="button" class="quiet" onClick={() => ask(asked + 1)}>Verify</button><button type="button" class="quiet" onClick={() => setAgain(again + 1)}>Replay the code</button></p>
+    </section>
+  );
+}
+
+function Below({ run }: { run: Run }) {
+  const tree = useLoaded((s) => read<RunTree>(`v1/runs/${segment(run.run_id)}/tree`, {}, s), [run.run_id], (_, r) => r.kind === "run.started" ? r.data.parent !== undefined : r.kind.startsWith("run."), 1000);
+  const runs = tree.value?.runs.slice(1) ?? [];
+  if (runs.length === 0) return null;
+  return (
+    <details class="card" open={runs.length <= 20}>
+      <summary>{runs.length}{tree.value?.more && "+"} runs below it</summary>
+      <ul class="lines">{runs.slice(0, 200).map((r) => <li key={r.run_id}><span><RunLink id={r.run_id} /> {titled(r)}</span><span><Status of={r.status} /> <Time at={r.updated_at} /></span></li>)}</ul>
+    </details>
+  );
+}
+
+function About({ run }: { run: Run }) {
+  const usage = useLoaded((s) => read<LlmSpending>(`v1/runs/${segment(run.run_id)}/usage`, { tree: true }, s), [run.run_id, run.status]);
+  const u = usage.value;
+  return (
+    <details class="card">
+      <summary>About this run</summary>
+      <dl class="facts">
+        <dt>Workflow</dt><dd><a href={href(["workflows", run.workflow, run.version])}>{run.workflow}</a></dd>
+        <dt>Version</dt><dd class="mono clip" title={run.version}>{run.version.slice(0, 16)}</dd>
+        <dt>Started</dt><dd>{moment(run.created_at)}{run.actor && ` by ${run.actor}`}</dd>
+        {given(run.ended_at) && <><dt>Ended</dt><dd>{moment(run.ended_at)}</dd></>}
+        {given(run.deadline) && <><dt>Deadline</dt><dd>{moment(run.deadline)}</dd></>}
+        {run.session && <><dt>Session</dt><dd>{run.session}</dd></>}
+        {run.parent && <><dt>Below</dt><dd><RunLink id={run.parent} /></dd></>}
+        {run.origin && <><dt>Forked from</dt><dd><RunLink id={run.origin} /></dd></>}
+        {Object.entries(run.labels ?? {}).map(([n, v]) => <><dt key={n}>{n}</dt><dd>{v}</dd></>)}
+        {!!u?.calls && <><dt>Models</dt><dd>{u.calls} calls, {u.input_tokens} tokens in, {u.output_tokens} out, {u.usd} USD{u.unpriced > 0 && `, ${u.unpriced} without a price`}</dd></>}
+      </dl>
+      {!!run.grants?.length && (
+        <><h4>Grants</h4><ul class="lines">{run.grants.map((g) => (
+          <li key={g.grant_id}><span><code>{g.tool}</code> may be called in this {g.scope}{g.match === "tool+args" && " with the same arguments"}, by {g.by}</span>
+            <Act of={{ label: "Revoke", request: { method: "DELETE", path: `v1/runs/${segment(run.run_id)}/grants/${segment(g.grant_id)}` }, danger: true, consequence: "Calls that it lets pass will ask again." }} /></li>
+        ))}</ul></>
+      )}
+      <Tree value={run.vars as Json} label="Vars now" />
+    </details>
+  );
+}

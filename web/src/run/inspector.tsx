@@ -1,0 +1,130 @@
+// One record: what it holds, the effect that it is about with its attempts, what it changed in the vars.
+
+import { useState } from "preact/hooks";
+import { call, newKey, read, segment, type Request } from "../api/client";
+import { diff, get, isObject, print, type Json } from "../api/json";
+import type { Rec } from "../api/record";
+import type { ForkPreview, Run } from "../api/types";
+import { CopyAs } from "../actions";
+import { go, href } from "../router";
+import { moment } from "../time";
+import { told } from "../words";
+import { Copy, Dialog, Refusal, RunLink, Tabs } from "../ui/basics";
+import { Changes, Tree } from "../ui/json";
+import { effectOf } from "./ledger";
+import { useLoaded } from "../load";
+
+const views = [["record", "Record"], ["changes", "Changes"], ["state", "State then"]] as const;
+const states = new Map<string, Promise<Run>>();
+
+/** stateAt is a run as it was after a record, which never changes. */
+export function stateAt(id: string, seq: number): Promise<Run> {
+  const key = `${id}\n${seq}`;
+  let found = states.get(key);
+  if (!found) {
+    found = read<Run>(`v1/runs/${segment(id)}`, { at: seq });
+    found.catch(() => states.delete(key));
+    states.set(key, found);
+    if (states.size > 60) states.delete(states.keys().next().value!);
+  }
+  return found;
+}
+
+export function Inspector({ id, records, seq, head, select }: { id: string; records: Rec[]; seq: number; head: string; select: (seq: number) => void }) {
+  const [view, setView] = useState<(typeof views)[number][0]>("record");
+  const [forking, fork] = useState(false);
+  const r = records[seq - 1];
+  if (!r) return <p class="faint">Choose a record.</p>;
+  const hash = records[seq]?.prev ?? (seq === records.length ? head : "");
+  return (
+    <section class="inspector card" aria-label={`Record ${seq}`}>
+      <header>
+        <h3><span class="faint">#{seq}</span> {r.kind}</h3>
+        <button type="button" class="quiet" onClick={() => fork(true)}>Fork from here…</button>
+      </header>
+      <p>{told(r)}</p>
+      <dl class="facts">
+        <dt>At</dt><dd>{moment(r.at)}</dd>
+        {r.node && <><dt>Node</dt><dd>{r.node}, step {r.step}</dd></>}
+        {r.actor && <><dt>By</dt><dd>{r.actor}</dd></>}
+        {r.reason && <><dt>Reason</dt><dd>{r.reason}</dd></>}
+        {r.command && <><dt>Command</dt><dd class="mono clip">{r.command}</dd></>}
+        {hash && <><dt>Hash</dt><dd class="mono clip" title={hash}>{hash.slice(0, 16)}… <Copy text={hash} /></dd></>}
+        <dt>Before</dt><dd>{seq > 1 ? <button type="button" class="link mono" onClick={() => select(seq - 1)} title={r.prev}>{r.prev.slice(0, 16)}…</button> : "the first"}</dd>
+      </dl>
+      <Tabs label="What to show of the record" of={views} value={view} choose={setView} />
+      {view === "record" && <Record records={records} record={r} select={select} />}
+      {view === "changes" && <Changed id={id} seq={seq} />}
+      {view === "state" && <State id={id} seq={seq} />}
+      {forking && <Fork id={id} seq={seq} close={() => fork(false)} />}
+    </section>
+  );
+}
+
+function Record({ records, record, select }: { records: Rec[]; record: Rec; select: (seq: number) => void }) {
+  const about = effectOf(records, record);
+  const same = about ? records.slice(about.planned.seq).filter((x) => x.step === record.step && effectOf(records, x)?.index === about.index).slice(0, 50) : [];
+  const result = record.kind === "effect.completed" ? record.data.result : undefined;
+  const child = record.kind === "wait.opened" && record.data.kind === "child" ? String(get(record.data.details ?? null, "run_id") ?? "") : "";
+  return (
+    <>
+      {about?.effect && <Tree value={about.effect.payload} label={`Asked of ${about.effect.type}`} />}
+      {result !== undefined ? <><Used result={result} /><Tree value={result} label="Result" /></> : record.data !== undefined && <Tree value={record.data as unknown as Json} label="Data" />}
+      {child && <p>Run below it: <RunLink id={child} /></p>}
+      {same.length > 1 && (
+        <>
+          <h4>This effect, from start to end</h4>
+          <ol class="attempts">{same.map((x) => <li key={x.seq}><button type="button" class="link" aria-current={x.seq === record.seq || undefined} onClick={() => select(x.seq)}>#{x.seq} {x.kind}</button> <span class="faint">{told(x)}</span></li>)}</ol>
+        </>
+      )}
+    </>
+  );
+}
+
+/** Used says what a call of a model took. */
+function Used({ result }: { result: Json }) {
+  const usage = get(result, "usage");
+  if (!isObject(usage)) return null;
+  return <p class="faint">{Object.entries(usage).filter(([, v]) => typeof v === "number" || typeof v === "string").map(([k, v]) => `${k.replaceAll("_", " ")}: ${v}`).join(" · ")}</p>;
+}
+
+function Changed({ id, seq }: { id: string; seq: number }) {
+  const { value, error } = useLoaded(async () => {
+    const [before, after] = await Promise.all([seq > 1 ? stateAt(id, seq - 1) : undefined, stateAt(id, seq)]);
+    return diff(before?.vars ?? {}, after.vars);
+  }, [id, seq]);
+  return <><Refusal error={error} />{value && <Changes of={value} none="This record changes nothing in the vars." />}</>;
+}
+
+function State({ id, seq }: { id: string; seq: number }) {
+  const { value, error } = useLoaded(() => stateAt(id, seq), [id, seq]);
+  return <><Refusal error={error} />{value && <Tree value={value.vars as Json} label={`Vars after record ${seq}`} />}</>;
+}
+
+/** Fork starts a new run from a record, after it has said what would happen again. */
+function Fork({ id, seq, close }: { id: string; seq: number; close: () => void }) {
+  const path = `v1/runs/${segment(id)}/fork`;
+  const preview = useLoaded((s) => read<ForkPreview>(path, { seq }, s), [id, seq]);
+  const [error, setError] = useState<unknown>();
+  const [key] = useState(newKey);
+  const request = (): Request => ({ method: "POST", path, body: { seq }, key });
+  const effects = preview.value?.effects ?? [];
+  const run = async () => {
+    try {
+      go(href(["runs", (await call<Run>(request())).run_id]));
+    } catch (e) {
+      setError(e);
+    }
+  };
+  return (
+    <Dialog title={`Fork from record ${seq}`} close={close}>
+      <p>A new run goes on from the state after this record. This run stays as it is.</p>
+      {preview.value && (effects.length === 0 ? <p>No effect that already happened would happen again.</p> : (
+        <><p>Effects that happened after it in this run, and would happen again:</p>
+          <ul>{effects.map((e, i) => <li key={i}><code>{e.type}</code> at {e.node}{e.unsafe && <strong> — it is not meant to happen twice</strong>} <span class="faint clip">{print(e.payload ?? null)}</span></li>)}</ul></>
+      ))}
+      <Refusal error={error ?? preview.error} />
+      <footer><CopyAs request={request} /><button type="button" onClick={close}>Leave it</button><button type="button" class="primary" disabled={!preview.value} onClick={run}>Fork</button></footer>
+    </Dialog>
+  );
+}

@@ -33,8 +33,26 @@ type Evidence struct {
 	stored hashes
 }
 
-// Of returns the leaves of a run, oldest first.
-func (e *Evidence) Of(runID string) []Signed { return e.byRun[runID] }
+// Of returns the leaves of a run, oldest first. Those up to its last deletion on record are left out: what has the id
+// since is another run, or an archive that came back and is signed anew.
+func (e *Evidence) Of(runID string) []Signed {
+	all := e.byRun[runID]
+	for i, leaf := range slices.Backward(all) {
+		if leaf.Deleted {
+			return all[i+1:]
+		}
+	}
+	return all
+}
+
+// Tombstone returns the newest leaf of a run when it says that the run was deleted.
+func (e *Evidence) Tombstone(runID string) (Signed, bool) {
+	all := e.byRun[runID]
+	if len(all) == 0 || !all[len(all)-1].Deleted {
+		return Signed{}, false
+	}
+	return all[len(all)-1], true
+}
 
 // ReadLog reads the log of a store and checks it: every batch follows the one before, every
 // checkpoint has the root of the leaves up to it, every signature by one of keys is right, and

@@ -30,10 +30,8 @@ type RecordProof struct {
 
 // Prove returns the proof of a run's newest leaf. It fails with ErrNotFound when no checkpoint speaks of the run.
 func (e *Evidence) Prove(runID string) (*RunProof, error) {
-	for _, leaf := range slices.Backward(e.byRun[runID]) {
-		if !leaf.Deleted {
-			return e.prove(leaf)
-		}
+	if leaves := e.Of(runID); len(leaves) > 0 {
+		return e.prove(leaves[len(leaves)-1])
 	}
 	return nil, bide.Errorf(bide.CodeNotFound, "no checkpoint speaks of run %s yet; write one and try again", runID)
 }
@@ -70,11 +68,12 @@ func (p *RunProof) Check(keys []note.Verifier) (Signed, *Checkpoint, error) {
 // ProveRecord returns the proof of one record, by the oldest leaf that speaks for it; records are the stored
 // text of the run's records from it on. It fails with ErrNotFound when no checkpoint speaks for it.
 func (e *Evidence) ProveRecord(runID string, seq int64, records iter.Seq2[bide.Record, error]) (*RecordProof, error) {
-	i := slices.IndexFunc(e.byRun[runID], func(l Signed) bool { return l.Seq >= seq && !l.Deleted })
+	leaves := e.Of(runID)
+	i := slices.IndexFunc(leaves, func(l Signed) bool { return l.Seq >= seq })
 	if i < 0 || seq < 1 {
 		return nil, bide.Errorf(bide.CodeNotFound, "no checkpoint speaks for record %d of run %s; write one and try again", seq, runID)
 	}
-	leaf := e.byRun[runID][i]
+	leaf := leaves[i]
 	run, err := e.prove(leaf)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -33,8 +34,9 @@ func newRetentionApply(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply --after AGE",
 		Short: "Archive and delete trees of runs that ended long ago",
-		Long: `Delete trees of runs whose last one ended at least so long ago, each exported into
-the folder of --archive before, and noted in the log of checkpoints when --key is given. Those under a hold stay.`,
+		Long: `Delete trees of runs whose last one ended at least so long ago. Each is exported into the folder
+of --archive before, named by its id and the beginning of its last hash, and noted in the log of
+checkpoints when --key is given. Those under a hold stay.`,
 		Example: "  bide retention apply --after 2160h --archive old --key ops.key --dry-run",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,7 +62,7 @@ the folder of --archive before, and noted in the log of checkpoints when --key i
 			}
 			if archive != "" {
 				o.Archive = func(ctx context.Context, root *bide.RunInfo, write func(io.Writer) error) error {
-					return archiveInto(archive, root.ID, write)
+					return archiveInto(archive, fmt.Sprintf("%s-%.12s.bide", root.ID, root.Head), write)
 				}
 			}
 			if !o.DryRun {
@@ -91,7 +93,7 @@ the folder of --archive before, and noted in the log of checkpoints when --key i
 }
 
 // archiveInto writes an archive, whole and durable, or not at all. One that is there from a try that was cut off is replaced.
-func archiveInto(dir, id string, write func(io.Writer) error) (err error) {
+func archiveInto(dir, name string, write func(io.Writer) error) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -101,7 +103,7 @@ func archiveInto(dir, id string, write func(io.Writer) error) (err error) {
 	}
 	err = errors.Join(write(tmp), tmp.Sync(), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, id+".bide"))
+		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))

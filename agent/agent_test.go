@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,8 +158,11 @@ func TestApprovalsOfTheSpecAreAskedForBeyondThePolicy(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("all %v", all), func(t *testing.T) {
 			ran := []string{}
+			var mu sync.Mutex
 			note := func(name string) tool.Tool {
 				return tool.Func(name, "", tool.Once, func(context.Context, struct{}) (string, error) {
+					mu.Lock()
+					defer mu.Unlock()
 					ran = append(ran, name)
 					return name + " done", nil
 				})

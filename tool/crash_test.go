@@ -82,7 +82,7 @@ func TestACrashBeforeTheDecisionRaisesNoFalseAlarm(t *testing.T) {
 			mail := d.mail()
 			d.store = store
 			d.boot(nil, mail)
-			if _, err := d.rt.Run(ctx, d.workflow(), mails(2), nil); err == nil && commits < 3 {
+			if _, err := d.rt.Run(ctx, d.workflow(), mails(2), nil); err == nil && commits < 2 { // the ends of both calls may be one commit
 				t.Fatalf("the process did not die at commit %d", commits)
 			}
 			d.store = store.Store

@@ -93,14 +93,14 @@ func TestOnlyWhatIsBetweenTheMarkersIsReplaced(t *testing.T) {
 }
 
 func TestEveryTableIsOfAJob(t *testing.T) {
-	for _, quick := range []bool{true, false} {
+	for _, much := range []effort{whole, short, quick} {
 		commands := map[string]bool{}
-		for _, j := range jobs(quick) {
+		for _, j := range jobs(much) {
 			commands[j.command] = true
 		}
 		for _, table := range tables {
 			if !commands[table.question] {
-				t.Errorf("with quick=%v nothing asks for %q", quick, table.title)
+				t.Errorf("with effort %v nothing asks for %q", much, table.title)
 			}
 		}
 	}

@@ -15,8 +15,17 @@ type job struct {
 // longer than in memory, and nothing else has a part in it.
 const slowDisk = " -flush 1ms -dir /dev/shm"
 
-// jobs lists what to run. With quick it shows that everything works, and roughly where things are.
-func jobs(quick bool) (out []job) {
+// effort is how much is measured.
+type effort int
+
+const (
+	whole effort = iota // hours
+	short               // a quarter of an hour: the same questions with less work, fewer samples and no million of runs
+	quick               // a minute or two: it shows that everything works, and roughly where things are
+)
+
+// jobs lists what to run.
+func jobs(much effort) (out []job) {
 	lines := []string{
 		"throughput -repeats 5",
 		"latency -repeats 5 -quiet 60s",
@@ -36,7 +45,20 @@ func jobs(quick bool) (out []job) {
 		"workers -repeats 5",
 		"peers -repeats 3 -n 500",
 	}
-	if quick {
+	switch much {
+	case short:
+		lines = []string{
+			"throughput -repeats 3 -n 1000 -inflight 1,64,512",
+			"latency -repeats 3 -n 100 -quiet 5s",
+			"growth -repeats 1 -steps 2000 -stores sqlite,postgres,file",
+			"scale -repeats 1 -n 100000 -stores sqlite",
+			"recovery -repeats 2 -takeover=false",
+			"evidence -repeats 2 -runs 300 -steps 10000",
+			"workers -repeats 3 -n 1000",
+			"peers -repeats 3 -n 1000 -alone 20 -only bide|DBOS",
+		}
+		slow = []string{"throughput -repeats 2 -n 300 -inflight 1,64"}
+	case quick:
 		lines = []string{
 			"throughput -repeats 1 -n 200 -inflight 1,64",
 			"latency -repeats 1 -n 20 -quiet 1s",

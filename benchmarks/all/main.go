@@ -20,24 +20,32 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	quick := flag.Bool("quick", false, "take a minute or two instead of hours: little work, one sample of each, for a first look")
+	isQuick := flag.Bool("quick", false, "take a minute or two instead of hours: little work, one sample of each, for a first look")
+	isShort := flag.Bool("short", false, "take a quarter of an hour instead of hours: less work, fewer samples")
 	out := flag.String("out", "", "folder for performance.md, performance.svg and performance.jsonl; by default the repository's docs, and with -quick none: the tables are printed")
 	render := flag.Bool("render", false, "measure nothing; make tables and picture from performance.jsonl as it is")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *quick, *render, *out)
+	much := whole
+	switch {
+	case *isQuick:
+		much = quick
+	case *isShort:
+		much = short
+	}
+	err := run(ctx, much, *render, *out)
 	stop()
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, quick, render bool, out string) error {
+func run(ctx context.Context, much effort, render bool, out string) error {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return err
 	}
-	if out == "" && !quick {
+	if out == "" && much != quick {
 		out = filepath.Join(root, "..", "docs")
 	}
 	data := filepath.Join(out, "performance.jsonl")
@@ -48,7 +56,7 @@ func run(ctx context.Context, quick, render bool, out string) error {
 		}
 		defer os.RemoveAll(dir)
 		fresh := filepath.Join(dir, "performance.jsonl")
-		if err := measure(ctx, root, dir, fresh, quick); err != nil {
+		if err := measure(ctx, root, dir, fresh, much); err != nil {
 			return err
 		}
 		if out == "" {
@@ -85,7 +93,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 }
 
 // measure runs the commands one after the other, and gathers what they print in a file.
-func measure(ctx context.Context, root, dir, path string, quick bool) error {
+func measure(ctx context.Context, root, dir, path string, much effort) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -98,7 +106,7 @@ func measure(ctx context.Context, root, dir, path string, quick bool) error {
 	if err := about.Write(f); err != nil {
 		return err
 	}
-	for _, j := range jobs(quick) {
+	for _, j := range jobs(much) {
 		program := filepath.Join(dir, j.command)
 		build := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
 		build.Dir = filepath.Join(root, j.command)

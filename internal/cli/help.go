@@ -57,12 +57,27 @@ folder above it that has one:
     addresses: [127.0.0.0/8]     # what http steps may reach besides public addresses; BIDE_ALLOW_ADDRESSES
   env:
     region: eu                   # what flows read as env.region; BIDE_ENV_REGION
+  models:                        # of llm and agent steps; BIDE_MODELS, as JSON
+    default: openai/gpt-5-mini
+    providers:
+      openai: {key: env:OPENAI_API_KEY}  # where the key is, never the key itself
+      scripted: {file: replies.yaml}     # answers without a model
+  tools:                         # of tool and agent steps; none unless named here; BIDE_TOOLS, as JSON
+    workspace: work              # a folder, for list_files, read_file, search_files, write_file and edit_file
+    exec: [git]                  # programs that run_command may start there, * for any
+    fetch: true                  # reads public web pages
+    policy:                      # the first that matches; a person is asked about all other calls
+      - {tool: read_file, decide: auto}
+    mcp:                         # servers of the Model Context Protocol
+      - {name: files, command: [mcp-files, work]}
   worker:
     runs: 256                    # BIDE_WORKER_RUNS
     lease: 30s                   # BIDE_WORKER_LEASE
     poll: 1s                     # BIDE_WORKER_POLL
 
 Secrets of flows are in no file: BIDE_SECRET_NAME in the environment, with the name in capitals.
+Headers and variables of MCP servers refer to them as ${secret:NAME}. Well-known providers of models need no entry: their
+keys are OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, GROQ_API_KEY and OPENROUTER_API_KEY.
 
 A name that is not known is an error. Paths in the file are relative to the project; those of
 flags and the environment to the working directory.`

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/engine"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/internal/search"
@@ -27,6 +28,10 @@ type local struct {
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	log    *slog.Logger
 	now    func() time.Time
+	docs   agent.Store
+	cfg    *config
+
+	equipped closers // what was opened for models and tools; nil until they are registered
 }
 
 var _ backend = (*local)(nil)
@@ -43,13 +48,13 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 			return nil, err
 		}
 	}
-	l := &local{now: time.Now}
+	l := &local{now: time.Now, cfg: cfg}
 	if opts == nil {
 		store, err := engine.OpenStore(ctx, url)
 		if err != nil {
 			return nil, err
 		}
-		l.claims, l.shut = store, func(context.Context) error { return store.Close() }
+		l.claims, l.docs, l.shut = store, store, func(context.Context) error { return store.Close() }
 		l.store, _ = store.(wholeStore) // evidence says so when it is none
 		if l.rt, err = bide.New(store, nil); err != nil {
 			return nil, errors.Join(err, store.Close())
@@ -59,16 +64,24 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 		if err != nil {
 			return nil, err
 		}
-		l.rt, l.engine, l.shut, l.log = e.Runtime, e, e.Close, opts.Worker.Logger
+		l.rt, l.docs, l.engine, l.shut, l.log = e.Runtime, e.Store(), e, e.Close, opts.Worker.Logger
 	}
 	flow.Handle(l.rt, h)
+	if opts != nil {
+		if err := l.equip(ctx, cfg); err != nil {
+			return nil, errors.Join(err, l.shut(ctx))
+		}
+	}
 	if err := schedule.Register(l.rt); err != nil {
-		return nil, errors.Join(err, l.shut(ctx))
+		return nil, errors.Join(err, l.Close(ctx))
 	}
 	return l, nil
 }
 
-func (l *local) Close(ctx context.Context) error { return l.shut(ctx) }
+// Close ends the work, then what was opened for it.
+func (l *local) Close(ctx context.Context) error {
+	return errors.Join(l.shut(ctx), l.equipped.close(ctx))
+}
 
 // internalRun reports whether a run is bide's own.
 func internalRun(r *bide.RunInfo) bool {
@@ -150,6 +163,9 @@ func (l *local) publish(ctx context.Context, docs []*flow.Doc) error {
 func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if run.Workflow == schedule.Workflow {
 		return nil
+	}
+	if run.Workflow == flow.AgentWorkflow {
+		return l.equip(ctx, l.cfg)
 	}
 	d, err := flow.ForRun(ctx, l.rt, run)
 	if errors.Is(err, bide.ErrNotFound) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -72,6 +73,9 @@ type entry struct {
 	line        int
 }
 
+// sections are the settings that are whole objects: their value is the JSON of one.
+var sections = []string{"models", "tools"}
+
 // readEntries lists the scalars of a YAML text. A list of scalars is one value, joined by commas.
 func readEntries(text []byte) (entries []entry, err error) {
 	var doc yaml.Node
@@ -93,6 +97,14 @@ func readEntries(text []byte) (entries []entry, err error) {
 }
 
 func walkEntries(path string, node *yaml.Node, entries *[]entry) error {
+	if slices.Contains(sections, path) {
+		value, err := sectionJSON(node.Decode)
+		if err != nil {
+			return fmt.Errorf("line %d: %s: %w", node.Line, path, err)
+		}
+		*entries = append(*entries, entry{path, value, node.Line})
+		return nil
+	}
 	switch node.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {

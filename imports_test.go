@@ -46,7 +46,7 @@ var layout = map[string][]string{
 	"client":              {".", "gateway/api", "llm", "schedule"},
 	"web":                 {},
 	"internal/search":     {"."},
-	"internal/cli":        {"*", "store/*", "llm/*", "flow/flowtest", "gateway/api", "gateway/auth", "internal/search"},
+	"internal/cli":        {"*", "store/*", "llm/*", "flow/flowtest", "gateway/*", "internal/search"},
 	"cmd/*":               {"internal/cli"},
 	"examples/*":          {"*", "store/*", "llm/*"},
 	"telemetry":           {".", "llm", "tool"},

@@ -30,6 +30,7 @@ func (s *Server) routes() http.Handler {
 	s.registerFlows()
 	s.registerSchedules()
 	s.registerArtifacts()
+	s.registerWebhooks()
 	s.registerWorkers()
 	s.registerStreams()
 	s.registerHealth()

@@ -16,6 +16,7 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/mcpserver"
+	"github.com/bide-dev/bide/gateway/webhook"
 )
 
 // hostFlags say where a server listens.
@@ -33,6 +34,7 @@ func (h *hostFlags) add(cmd *cobra.Command) {
 type host struct {
 	b        *local
 	lib      *flow.Library
+	hooks    *webhook.Hooks
 	blobs    *artifact.Dir
 	listener net.Listener
 	url      string
@@ -47,7 +49,12 @@ func (a *app) newHost(cmd *cobra.Command) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &host{b: b, lib: flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Logger: b.log})}
+	out := &host{b: b}
+	// What workflows use is there before they are.
+	if out.hooks, err = webhook.New(b.rt, b.engine.Store(), &webhook.Options{AllowPrivate: a.cfg.get("webhooks.private") == "true", Logger: b.log}); err != nil {
+		return nil, err
+	}
+	out.lib = flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Logger: b.log})
 	if _, err := out.lib.Sync(cmd.Context()); err != nil {
 		return nil, err
 	}
@@ -84,7 +91,13 @@ func (h *host) gateway(protect func(http.Handler) http.Handler) (srv *gateway.Se
 	whole := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.ServeHTTP(w, r) })
 	version := buildVersion().Version
 	srv, err = gateway.New(h.b.rt, h.b.engine.Store(), &gateway.Options{
-		Authenticate: protect, Artifacts: h.blobs, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
+		Authenticate: func(next http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/hooks/", h.hooks.Handler()) // a signature is the credentials
+			mux.Handle("/", protect(next))
+			return mux
+		},
+		Artifacts: h.blobs, Webhooks: h.hooks, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
 		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
 	})
 	return srv, err
@@ -112,6 +125,7 @@ func (h *host) run(ctx context.Context, main, beside func(ctx context.Context) e
 		})
 	}
 	work("look for published flows", h.lib.Run)
+	work("send webhooks", h.hooks.Run)
 	if beside != nil {
 		work("publish the flows of the project", beside)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/schedule"
 )
@@ -72,7 +73,7 @@ func (l *local) Close(ctx context.Context) error { return l.shut(ctx) }
 
 // internalRun reports whether a run is bide's own.
 func internalRun(r *bide.RunInfo) bool {
-	return r.Workflow == schedule.Workflow
+	return r.Workflow == schedule.Workflow || r.Workflow == webhook.WorkflowID
 }
 
 func (l *local) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {

@@ -50,7 +50,7 @@ func askOverMCP(t *testing.T, over mcp.Transport, actor string, decides bool) {
 // command is bide as a server of MCP.
 func command(dir string, env ...string) mcp.Transport {
 	cmd := exec.Command("bide", "mcp")
-	cmd.Dir, cmd.Env, cmd.Stderr = dir, append(append(os.Environ(), "BIDE_ACTOR=ann"), env...), os.Stderr
+	cmd.Dir, cmd.Env = dir, append(append(os.Environ(), "BIDE_ACTOR=ann"), env...)
 	return &mcp.CommandTransport{Command: cmd}
 }
 

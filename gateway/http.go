@@ -31,6 +31,7 @@ func (s *Server) routes() http.Handler {
 	s.registerSchedules()
 	s.registerArtifacts()
 	s.registerWebhooks()
+	s.registerTokens()
 	s.registerWorkers()
 	s.registerStreams()
 	s.registerHealth()

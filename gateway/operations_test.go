@@ -169,6 +169,12 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "get-graph", as: "viewer", method: "GET", path: "/v1/workflows/approval/versions/{version}/graph", status: 200, want: map[string]string{"entry": "@start"}},
 		{op: "get-graph", as: "viewer", method: "GET", path: "/v1/workflows/nothing/versions/newest/graph", status: 404},
 
+		{op: "list-tokens", as: "admin", method: "GET", path: "/v1/tokens", status: 200, want: map[string]string{"tokens": "[]"}},
+		{op: "create-token", as: "admin", method: "POST", path: "/v1/tokens", body: `{"name":"x","roles":["king"]}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "create-token", as: "admin@acme", method: "POST", path: "/v1/tokens", body: `{"name":"x","roles":["viewer"]}`, status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "create-token", as: "admin", method: "POST", path: "/v1/tokens", body: `{"name":"x","roles":["viewer"]}`, status: 201, want: map[string]string{"name": "x", "actor": "token:x"}},
+		{op: "revoke-token", as: "admin", method: "DELETE", path: "/v1/tokens/none", status: 404, want: map[string]string{"code": "not_found"}},
+
 		{op: "list-webhooks", as: "admin", method: "GET", path: "/v1/webhooks", status: 200, want: map[string]string{"webhooks.0.subscription_id": "{webhook}", "webhooks.0.secret": "null"}},
 		{op: "list-webhooks", as: "admin@acme", method: "GET", path: "/v1/webhooks", status: 200, want: map[string]string{"webhooks": "[]"}},
 		{op: "list-webhooks", as: "author", method: "GET", path: "/v1/webhooks", status: 403, want: map[string]string{"code": "forbidden"}},

@@ -120,6 +120,7 @@ type Server struct {
 	handler http.Handler
 	library *library
 	trees   *auth.Trees
+	tokens  *auth.Tokens
 	metrics *metrics
 	streams *streams
 }
@@ -135,7 +136,7 @@ func New(rt *bide.Runtime, store Store, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s.library = newLibrary(rt, s.opts.Workflows)
-	s.trees = auth.NewTrees(rt)
+	s.trees, s.tokens = auth.NewTrees(rt), auth.NewTokens(store, s.opts.Clock)
 	s.streams = newStreams(s.opts.Streams)
 	s.handler = s.routes()
 	return s, nil

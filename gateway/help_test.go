@@ -15,6 +15,7 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/store/mem"
 )
@@ -69,6 +70,9 @@ func serverOf(t testing.TB, rt *bide.Runtime, store gateway.Store, opts *gateway
 	}
 	if opts.Artifacts == nil {
 		opts.Artifacts = bide.Must(artifact.OpenDir(t.TempDir()))
+	}
+	if opts.Webhooks == nil {
+		opts.Webhooks = bide.Must(webhook.New(rt, store, &webhook.Options{AllowPrivate: true}))
 	}
 	srv, err := gateway.New(rt, store, opts)
 	if err != nil {

@@ -30,6 +30,8 @@ func (s *Server) routes() http.Handler {
 	s.registerFlows()
 	s.registerSchedules()
 	s.registerArtifacts()
+	s.registerWebhooks()
+	s.registerTokens()
 	s.registerWorkers()
 	s.registerStreams()
 	s.registerHealth()

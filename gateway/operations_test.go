@@ -37,7 +37,13 @@ func (s *server) fixtures() map[string]string {
 	if blob.Status != http.StatusCreated {
 		s.t.Fatalf("artifact = %d %s", blob.Status, blob.Body)
 	}
+	hooked := s.ask("admin", http.MethodPost, "/v1/webhooks", `{"url":"http://127.0.0.1:1/"}`)
+	hook := s.ask("admin", http.MethodPost, "/v1/hooks", `{"style":"standard","scope":"global","name":"paid"}`)
+	if hooked.Status != http.StatusCreated || hook.Status != http.StatusCreated {
+		s.t.Fatalf("webhook = %d %s, hook = %d %s", hooked.Status, hooked.Body, hook.Status, hook.Body)
+	}
 	return map[string]string{
+		"webhook": hooked.field(s.t, "subscription_id"), "hook": hook.field(s.t, "hook_id"),
 		"waiting": waiting.ID, "wait": waiting.Waits[0].ID, "foreign": foreign.ID, "foreign-wait": foreign.Waits[0].ID,
 		"done": done.ID, "done-wait": done.Waits[0].ID, "failed": failed.ID, "version": s.doc.Version(), "blob": blob.field(s.t, "sha256"),
 		"etag": s.ask("viewer", http.MethodGet, "/v1/runs/"+waiting.ID, "").Header.Get("ETag"),
@@ -74,6 +80,9 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":`, status: 400, want: map[string]string{"code": "bad_request"}},
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","timeout":"soon"}`, status: 422, want: map[string]string{"code": "invalid_input"}},
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `workflow=approval`, header: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 415, want: map[string]string{"code": "unsupported_media_type"}},
+		{op: "start-run", as: "operator@acme", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"run_id":"mine"}`, status: 201, want: map[string]string{"run_id": "_acme_mine"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"run_id":"_acme_mine"}`, status: 201, want: map[string]string{"run_id": "___acme_mine"}},
+		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"bide.webhook"}`, status: 403, want: map[string]string{"code": "forbidden"}},
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"bide.schedule"}`, status: 403, want: map[string]string{"code": "forbidden"}},
 		{op: "start-run", as: "refunder", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"labels":{"team":"dev"}}`, status: 403, want: map[string]string{"code": "forbidden"}},
 
@@ -160,6 +169,28 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "get-graph", as: "viewer", method: "GET", path: "/v1/workflows/approval/versions/{version}/graph", status: 200, want: map[string]string{"entry": "@start"}},
 		{op: "get-graph", as: "viewer", method: "GET", path: "/v1/workflows/nothing/versions/newest/graph", status: 404},
 
+		{op: "list-tokens", as: "admin", method: "GET", path: "/v1/tokens", status: 200, want: map[string]string{"tokens": "[]"}},
+		{op: "create-token", as: "admin", method: "POST", path: "/v1/tokens", body: `{"name":"x","roles":["king"]}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "create-token", as: "admin@acme", method: "POST", path: "/v1/tokens", body: `{"name":"x","roles":["viewer"]}`, status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "create-token", as: "admin", method: "POST", path: "/v1/tokens", body: `{"name":"x","roles":["viewer"]}`, status: 201, want: map[string]string{"name": "x", "actor": "token:x"}},
+		{op: "revoke-token", as: "admin", method: "DELETE", path: "/v1/tokens/none", status: 404, want: map[string]string{"code": "not_found"}},
+
+		{op: "list-webhooks", as: "admin", method: "GET", path: "/v1/webhooks", status: 200, want: map[string]string{"webhooks.0.subscription_id": "{webhook}", "webhooks.0.secret": "null"}},
+		{op: "list-webhooks", as: "admin@acme", method: "GET", path: "/v1/webhooks", status: 200, want: map[string]string{"webhooks": "[]"}},
+		{op: "list-webhooks", as: "author", method: "GET", path: "/v1/webhooks", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "create-webhook", as: "admin", method: "POST", path: "/v1/webhooks", body: `{"url":"https://example.com/x","types":["run.failed"]}`, status: 201, want: map[string]string{"types": `["run.failed"]`, "created_by": "admin"}},
+		{op: "create-webhook", as: "admin", method: "POST", path: "/v1/webhooks", body: `{"url":"ftp://example.com"}`, status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "/url"}},
+		{op: "delete-webhook", as: "admin", method: "DELETE", path: "/v1/webhooks/{webhook}", status: 204},
+		{op: "delete-webhook", as: "admin@acme", method: "DELETE", path: "/v1/webhooks/{webhook}", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "redeliver-message", as: "admin", method: "POST", path: "/v1/messages/{waiting}/redeliver", status: 404, want: map[string]string{"code": "not_found"}},
+
+		{op: "list-hooks", as: "admin", method: "GET", path: "/v1/hooks", status: 200, want: map[string]string{"hooks.0.hook_id": "{hook}", "hooks.0.secret": "null"}},
+		{op: "create-hook", as: "admin", method: "POST", path: "/v1/hooks", body: `{"style":"github","scope":"session","scope_id":"s","name":"pushed","secret":"0123456789abcdef"}`, status: 201, want: map[string]string{"name": "pushed", "secret": "0123456789abcdef"}},
+		{op: "create-hook", as: "admin@acme", method: "POST", path: "/v1/hooks", body: `{"style":"github","scope":"global","name":"pushed"}`, status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "create-hook", as: "admin", method: "POST", path: "/v1/hooks", body: `{"style":"smoke","scope":"global","name":"pushed"}`, status: 422, want: map[string]string{"faults.0.path": "/style"}},
+		{op: "delete-hook", as: "admin", method: "DELETE", path: "/v1/hooks/{hook}", status: 204},
+		{op: "delete-hook", as: "admin", method: "DELETE", path: "/v1/hooks/none", status: 404, want: map[string]string{"code": "not_found"}},
+
 		{op: "list-schedules", as: "viewer", method: "GET", path: "/v1/schedules", status: 200, want: map[string]string{"schedules.0.spec.name": "nightly"}},
 		{op: "list-schedules", as: "viewer@acme", method: "GET", path: "/v1/schedules", status: 200, want: map[string]string{"schedules": "[]"}},
 		{op: "create-schedule", as: "author", method: "POST", path: "/v1/schedules", body: `{"name":"hourly","interval":"1h","workflow":"approval","input":{"amount":2}}`, status: 201, want: map[string]string{"spec.version": "{version}"}},
@@ -235,7 +266,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 // The permission matrix: every operation by every role.
 func TestEveryOperationNeedsItsRight(t *testing.T) {
 	s := newServer(t, nil)
-	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "grant": "g", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
+	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
 	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "stranger"}
 	rights := map[string][]string{
 		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},

@@ -8,6 +8,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/schedule"
 )
@@ -100,7 +101,7 @@ func (v *sight) narrow(q bide.RunQuery) bide.RunQuery {
 
 // ours reports whether the runs of a workflow are bide's own.
 func ours(workflow string) bool {
-	return workflow == schedule.Workflow
+	return workflow == schedule.Workflow || workflow == webhook.WorkflowID
 }
 
 type startRun struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/worker"
 )
@@ -38,6 +39,8 @@ type Options struct {
 	Deltas *llm.Deltas
 	// Artifacts holds blobs. Nil serves none.
 	Artifacts *artifact.Dir
+	// Webhooks are those of the store. Nil serves none.
+	Webhooks *webhook.Hooks
 	// Worker is the one at work in this process, to show. Nil shows none.
 	Worker *worker.Worker
 	// Version is the program's, for the description of the API.
@@ -117,6 +120,7 @@ type Server struct {
 	handler http.Handler
 	library *library
 	trees   *auth.Trees
+	tokens  *auth.Tokens
 	metrics *metrics
 	streams *streams
 }
@@ -132,7 +136,7 @@ func New(rt *bide.Runtime, store Store, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s.library = newLibrary(rt, s.opts.Workflows)
-	s.trees = auth.NewTrees(rt)
+	s.trees, s.tokens = auth.NewTrees(rt), auth.NewTokens(store, s.opts.Clock)
 	s.streams = newStreams(s.opts.Streams)
 	s.handler = s.routes()
 	return s, nil

@@ -42,6 +42,7 @@ func settings() []setting {
 		{"allow.addresses", "", "networks that http steps may reach although they are not public, such as 127.0.0.0/8", always(""), prefixes},
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
+		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
 		{"worker.poll", "poll", "how often a worker looks for what other processes made runnable", always("1s"), duration},

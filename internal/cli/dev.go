@@ -25,13 +25,13 @@ Ctrl-C lets requests and effects at work end and hands the runs back.`,
   curl http://127.0.0.1:7878/v1/runs`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			on, err := a.newHost(cmd, &h)
+			on, err := a.newServer(cmd, &h)
 			if err != nil {
 				return err
 			}
 			anybody := &auth.Principal{Actor: a.cfg.get("actor"), Roles: []auth.Role{auth.Administrator}}
 			guard := auth.New(on.b.engine.Store(), &auth.Options{Anonymous: anybody, Logger: on.b.log, Rate: 10_000, Burst: 10_000})
-			p := &publisher{a: a, lib: newLibrary(a.cfg), b: on.b, known: map[string]string{}}
+			p := newPublisher(a, on.b)
 			if err := p.look(cmd.Context()); err != nil {
 				return err
 			}
@@ -49,6 +49,10 @@ type publisher struct {
 	lib   *library
 	b     *local
 	known map[string]string // by name: the version, or what was wrong
+}
+
+func newPublisher(a *app, b *local) *publisher {
+	return &publisher{a: a, lib: newLibrary(a.cfg), b: b, known: map[string]string{}}
 }
 
 // look publishes what is new, and says what cannot be used.

@@ -15,6 +15,8 @@ import (
 	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/gateway/mcpserver"
+	"github.com/bide-dev/bide/gateway/webhook"
 )
 
 // hostFlags say where a server listens.
@@ -28,17 +30,18 @@ func (h *hostFlags) add(cmd *cobra.Command) {
 	f.Duration("poll", 0, "how often to look for what other processes made runnable (default: 1s)")
 }
 
-// host is a server at work in this process, on a store with a worker.
+// host is a gateway at work in this process, on a store with a worker.
 type host struct {
 	b        *local
 	lib      *flow.Library
+	hooks    *webhook.Hooks
+	blobs    *artifact.Dir
 	listener net.Listener
 	url      string
-	blobs    *artifact.Dir
 }
 
-// newHost opens the store and listens.
-func (a *app) newHost(cmd *cobra.Command, h *hostFlags) (*host, error) {
+// newHost opens the store.
+func (a *app) newHost(cmd *cobra.Command) (*host, error) {
 	if err := a.hosting(cmd); err != nil {
 		return nil, err
 	}
@@ -46,12 +49,26 @@ func (a *app) newHost(cmd *cobra.Command, h *hostFlags) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &host{b: b, lib: flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Logger: b.log})}
+	out := &host{b: b}
+	// What workflows use is there before they are.
+	if out.hooks, err = webhook.New(b.rt, b.engine.Store(), &webhook.Options{AllowPrivate: a.cfg.get("webhooks.private") == "true", Logger: b.log}); err != nil {
+		return nil, err
+	}
+	out.lib = flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Logger: b.log})
 	if _, err := out.lib.Sync(cmd.Context()); err != nil {
 		return nil, err
 	}
 	b.engine.Worker().Wake()
 	if out.blobs, err = artifact.OpenDir(filepath.Join(a.cfg.project.state(), "artifacts")); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// newServer is newHost, and listens.
+func (a *app) newServer(cmd *cobra.Command, h *hostFlags) (*host, error) {
+	out, err := a.newHost(cmd)
+	if err != nil {
 		return nil, err
 	}
 	if out.listener, err = net.Listen("tcp", h.listen); err != nil {
@@ -69,14 +86,34 @@ func (a *app) newHost(cmd *cobra.Command, h *hostFlags) (*host, error) {
 	return out, nil
 }
 
+// gateway returns the API, and what is served beside it.
+func (h *host) gateway(protect func(http.Handler) http.Handler) (srv *gateway.Server, err error) {
+	whole := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.ServeHTTP(w, r) })
+	version := buildVersion().Version
+	srv, err = gateway.New(h.b.rt, h.b.engine.Store(), &gateway.Options{
+		Authenticate: func(next http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/hooks/", h.hooks.Handler()) // a signature is the credentials
+			mux.Handle("/", protect(next))
+			return mux
+		},
+		Artifacts: h.blobs, Webhooks: h.hooks, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
+		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
+	})
+	return srv, err
+}
+
 // serve answers requests until ctx ends; beside, when not nil, works along.
 func (h *host) serve(ctx context.Context, protect func(http.Handler) http.Handler, beside func(ctx context.Context) error) error {
-	srv, err := gateway.New(h.b.rt, h.b.engine.Store(), &gateway.Options{
-		Authenticate: protect, Artifacts: h.blobs, Worker: h.b.engine.Worker(), Version: buildVersion().Version, Logger: h.b.log,
-	})
+	srv, err := h.gateway(protect)
 	if err != nil {
 		return errors.Join(err, h.listener.Close(), h.blobs.Close())
 	}
+	return h.run(ctx, func(ctx context.Context) error { return srv.Serve(ctx, h.listener) }, beside)
+}
+
+// run does main, with what a gateway needs in the background, until main returns; beside, when not nil, works along.
+func (h *host) run(ctx context.Context, main, beside func(ctx context.Context) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var works sync.WaitGroup
@@ -88,10 +125,11 @@ func (h *host) serve(ctx context.Context, protect func(http.Handler) http.Handle
 		})
 	}
 	work("look for published flows", h.lib.Run)
+	work("send webhooks", h.hooks.Run)
 	if beside != nil {
 		work("publish the flows of the project", beside)
 	}
-	err = srv.Serve(ctx, h.listener)
+	err := main(ctx)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)
 	}

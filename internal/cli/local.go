@@ -15,6 +15,7 @@ import (
 	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/engine"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/schedule"
 )
@@ -85,7 +86,7 @@ func (l *local) Close(ctx context.Context) error {
 
 // internalRun reports whether a run is bide's own.
 func internalRun(r *bide.RunInfo) bool {
-	return r.Workflow == schedule.Workflow
+	return r.Workflow == schedule.Workflow || r.Workflow == webhook.WorkflowID
 }
 
 func (l *local) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {

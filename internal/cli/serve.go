@@ -24,7 +24,7 @@ Ctrl-C or SIGTERM lets requests and effects at work end and hands the runs back.
 			if (h.cert == "") != (h.key == "") {
 				return usage("bide serve --help", "--tls-cert and --tls-key go together")
 			}
-			on, err := a.newHost(cmd, &h)
+			on, err := a.newServer(cmd, &h)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/bide-dev/bide/gateway/auth"
+)
+
+const tagTokens = "tokens"
+
+func (s *Server) registerTokens() {
+	register(s, operation{id: "list-tokens", method: http.MethodGet, path: "/v1/tokens", tag: tagTokens, right: auth.Admin,
+		summary: "List tokens, without what is secret"}, s.listTokens)
+	register(s, operation{id: "create-token", method: http.MethodPost, path: "/v1/tokens", tag: tagTokens, right: auth.Admin, status: http.StatusCreated,
+		summary: "Make a token", about: "It can do no more than whoever makes it. It is shown this once; the same Idempotency-Key again is a conflict."}, s.createToken)
+	register(s, operation{id: "revoke-token", method: http.MethodDelete, path: "/v1/tokens/{token}", tag: tagTokens, right: auth.Admin,
+		summary: "End a token at once", about: "It stays on the list."}, s.revokeToken)
+}
+
+// TokenList lists tokens.
+type TokenList struct {
+	Tokens []auth.Token `json:"tokens" nullable:"false"`
+}
+
+// MadeToken is a token with its text.
+type MadeToken struct {
+	auth.Token
+	Text string `json:"token" doc:"the token itself, shown this once"`
+}
+
+func (s *Server) listTokens(ctx context.Context, _ *none) (*result[TokenList], error) {
+	all, err := s.tokens.List(ctx, auth.From(ctx).Namespace)
+	return ok(&TokenList{append([]auth.Token{}, all...)}), err
+}
+
+type createToken struct {
+	Keyed
+	Body auth.TokenSpec
+}
+
+func (s *Server) createToken(ctx context.Context, in *createToken) (*result[MadeToken], error) {
+	p := auth.From(ctx)
+	if err := p.MayGive(&in.Body); err != nil {
+		return nil, err
+	}
+	var made MadeToken
+	err := s.makeOnce(ctx, in.command(ctx, ""), "token", func() (err error) {
+		made.Text, made.Token, err = s.tokens.Create(ctx, in.Body, p.Actor)
+		return err
+	})
+	return ok(&made), err
+}
+
+type revokeToken struct {
+	Keyed
+	Token string `path:"token" maxLength:"100" doc:"id of the token"`
+}
+
+func (s *Server) revokeToken(ctx context.Context, in *revokeToken) (*result[auth.Token], error) {
+	p := auth.From(ctx)
+	revoked, err := s.tokens.Revoke(ctx, p.Namespace, in.Token, p.Actor)
+	return ok(&revoked), err
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/mcpserver"
 	"github.com/bide-dev/bide/gateway/webhook"
+	"github.com/bide-dev/bide/web"
 )
 
 // hostFlags say where a server listens.
@@ -93,7 +94,9 @@ func (h *host) gateway(protect func(http.Handler) http.Handler) (srv *gateway.Se
 	srv, err = gateway.New(h.b.rt, h.b.engine.Store(), &gateway.Options{
 		Authenticate: func(next http.Handler) http.Handler {
 			mux := http.NewServeMux()
-			mux.Handle("/hooks/", h.hooks.Handler()) // a signature is the credentials
+			mux.Handle("/hooks/", h.hooks.Handler())                    // a signature is the credentials
+			mux.Handle("/ui/", http.StripPrefix("/ui/", web.Handler())) // pages hold nothing secret; what they ask for is guarded
+			mux.Handle("/{$}", http.RedirectHandler("ui/", http.StatusFound))
 			mux.Handle("/", protect(next))
 			return mux
 		},

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/engine"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/webhook"
@@ -29,7 +28,7 @@ type local struct {
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	log    *slog.Logger
 	now    func() time.Time
-	docs   agent.Store
+	docs   engine.Store
 	cfg    *config
 
 	equipped closers // what was opened for models and tools; nil until they are registered

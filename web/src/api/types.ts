@@ -18,6 +18,34 @@ export type Artifact = {
   size: number;
 };
 
+export type AuthToken = {
+  actor?: string;
+  created_at: string;
+  created_by?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  last_used_at?: string;
+  name: string;
+  namespace?: string;
+  revoked_at?: string;
+  revoked_by?: string;
+  roles: string[] | null;
+  token_id: string;
+  workflows?: string[] | null;
+};
+
+export type AuthTokenSpec = {
+  actor?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  name: string;
+  namespace?: string;
+  roles: string[] | null;
+  workflows?: string[] | null;
+};
+
 export type Cause = {
   actor?: string;
   at?: string;
@@ -212,6 +240,10 @@ export type Health = {
   status: "ok" | "closing" | "failing";
 };
 
+export type HookList = {
+  hooks: WebhookHook[];
+};
+
 export type Ledger = {
   /** the number to go on from; absent at the end */
   next?: number;
@@ -231,6 +263,39 @@ export type LlmSpending = {
   uncounted: number;
   unpriced: number;
   usd: string;
+};
+
+export type MadeToken = {
+  actor?: string;
+  created_at: string;
+  created_by?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  last_used_at?: string;
+  name: string;
+  namespace?: string;
+  revoked_at?: string;
+  revoked_by?: string;
+  roles: string[] | null;
+  /** the token itself, shown this once */
+  token: string;
+  token_id: string;
+  workflows?: string[] | null;
+};
+
+export type MadeWebhook = {
+  created_at: string;
+  created_by?: string;
+  disabled?: string;
+  labels?: Record<string, string>;
+  namespace?: string;
+  /** verifies what is sent; shown this once */
+  secret: string;
+  subscription_id: string;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
 };
 
 export type Node = {
@@ -461,6 +526,10 @@ export type StepPlan = {
   writes?: Write[] | null;
 };
 
+export type TokenList = {
+  tokens: AuthToken[];
+};
+
 export type ToolAnnotations = {
   destructiveHint: boolean;
   idempotentHint: boolean;
@@ -568,6 +637,51 @@ export type WaitPage = {
   /** cursor of the next page; absent at the end */
   next?: string;
   waits: Wait[];
+};
+
+export type WebhookHook = {
+  created_at: string;
+  created_by?: string;
+  hook_id: string;
+  keep?: string;
+  name: string;
+  namespace?: string;
+  scope: string;
+  scope_id?: string;
+  secret?: string;
+  style: string;
+};
+
+export type WebhookHookSpec = {
+  keep?: string;
+  name: string;
+  scope: string;
+  scope_id?: string;
+  secret?: string;
+  style: string;
+};
+
+export type WebhookList = {
+  webhooks: WebhookSubscription[];
+};
+
+export type WebhookSubscription = {
+  created_at: string;
+  created_by?: string;
+  disabled?: string;
+  labels?: Record<string, string>;
+  namespace?: string;
+  subscription_id: string;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
+};
+
+export type WebhookSubscriptionSpec = {
+  labels?: Record<string, string>;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
 };
 
 export type Worker = {

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -73,6 +74,16 @@ func TestAnAgentIsApprovedFromAnotherProcess(t *testing.T) {
 		if r := bide(t, dir, append(args, config...)...); r.code != 0 {
 			t.Fatalf("bide %q ends with code %d\n%s", args, r.code, r.stderr.String())
 		}
+	}
+	agents := regexp.MustCompile(`"run_id":"([^"]+)"`).FindStringSubmatch(bide(t, dir, "ls", "flow:agent", "-o", "jsonl").stdout.String())
+	if len(agents) == 0 {
+		t.Fatal("bide ls does not list the run of the agent")
+	}
+	if shown := bide(t, dir, "show", agents[1]).stdout.String(); !strings.Contains(shown, "3 answers, 0 failed attempts, 770 tokens in, 58 out") {
+		t.Errorf("bide show does not say what the model used:\n%s", shown)
+	}
+	if r := bide(t, dir, append([]string{"replay", agents[1]}, config...)...); r.code != 0 {
+		t.Errorf("bide replay of the agent ends with code %d\n%s", r.code, r.stderr.String())
 	}
 	if text, err := os.ReadFile(filepath.Join(dir, "examples", "assistant", "answer.txt")); err != nil || string(text) != "About 56 metres.\n" {
 		t.Errorf("the file has %q, %v", text, err)

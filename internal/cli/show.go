@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/llm"
 )
 
 func newShow(a *app) *cobra.Command {
@@ -32,6 +33,13 @@ In the formats json, jsonl and yaml it is the state alone; bide tail -o jsonl ha
 			}
 			return out.value(run, func(w io.Writer) error {
 				if err := drawRun(w, run); err != nil {
+					return err
+				}
+				spent, err := llm.Spent(b.Records(cmd.Context(), id, 1, false))
+				if err != nil {
+					return err
+				}
+				if err := drawSpent(w, &spent); err != nil {
 					return err
 				}
 				if _, err := fmt.Fprintln(w, "\nledger"); err != nil {
@@ -96,6 +104,18 @@ func drawRun(w io.Writer, r *bide.Run) error {
 		rows[i] = []string{wt.ID, string(wt.Kind), clock(wt.CreatedAt), waitText(wt)}
 	}
 	return table(w, []string{"WAIT", "KIND", "SINCE", "FOR"}, rows)
+}
+
+// drawSpent writes what a run asked of models, if it did.
+func drawSpent(w io.Writer, s *llm.Spending) error {
+	if s.Calls+s.Failed == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%s, %d failed attempts, %d tokens in, %d out, %s USD", plural(s.Calls, "answer"), s.Failed, s.Input, s.Output, s.USD)
+	if s.Unpriced > 0 {
+		text += fmt.Sprintf(" without %d of unknown cost", s.Unpriced)
+	}
+	return fields(w, [2]string{"models", text})
 }
 
 func by(actor string) string {

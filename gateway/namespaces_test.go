@@ -30,7 +30,14 @@ var bodies = map[string]string{
 var queries = map[string]string{"preview-fork": "?seq=1"}
 
 // noneOfIt are operations that are about what a run of this test has none of.
-var noneOfIt = map[string]bool{"revoke-grant": true, "get-command": true}
+var noneOfIt = map[string]bool{"revoke-grant": true, "get-command": true, "redeliver-message": true}
+
+// made are things that a namespace has besides runs: how each is made, and which field of the answer names it.
+var made = map[string]struct{ path, body, id string }{
+	"{webhook}": {"/v1/webhooks", `{"url":"https://example.com/x"}`, "subscription_id"},
+	"{hook}":    {"/v1/hooks", `{"style":"github","scope":"session","scope_id":"s","name":"pushed","secret":"0123456789abcdef"}`, "hook_id"},
+	"{token}":   {"/v1/tokens", `{"name":"x","roles":["viewer"],"namespace":"own"}`, "token_id"},
+}
 
 // Every operation is tried by every role, on what is of its own namespace and of another one.
 func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
@@ -55,6 +62,9 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 		}
 		byName[op.ID] = op
 		of := op.ID == "send-event" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
+		for name := range made {
+			of = of || strings.Contains(op.Path, name)
+		}
 		ops = append(ops, authtest.Operation{Name: op.ID, Right: op.Right, OfNamespace: of})
 	}
 	n := 0
@@ -74,9 +84,15 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 		if op.ID == "delete-run" {
 			bide.Must(s.rt.Cancel(t.Context(), run.ID))
 		}
+		path := op.Path
+		for name, thing := range made {
+			if strings.Contains(path, name) {
+				path = strings.ReplaceAll(path, name, s.ask(boss, http.MethodPost, thing.path, thing.body).field(t, thing.id))
+			}
+		}
 		fill := strings.NewReplacer("{run}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{grant}", "g",
 			"{sha256}", blob, "{workflow}", "approval", "{version}", s.doc.Version()).Replace
-		status := s.status(op.Method, fill(op.Path)+queries[op.ID], fill(bodies[op.ID]), token)
+		status := s.status(op.Method, fill(path)+queries[op.ID], fill(bodies[op.ID]), token)
 		if noneOfIt[op.ID] && status == http.StatusNotFound && (as == nil || as.Namespace == authtest.Own) {
 			return http.StatusOK
 		}

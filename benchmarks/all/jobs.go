@@ -67,7 +67,7 @@ func jobs(much effort) (out []job) {
 			"recovery -repeats 1 -n 100 -records 2000 -takeover=false",
 			"evidence -repeats 1 -runs 100 -steps 2000",
 			"workers -repeats 1 -n 300",
-			"peers -repeats 1 -n 64 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
+			"peers -repeats 1 -n 1000 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
 		}
 		slow = []string{"throughput -repeats 1 -n 100 -inflight 1,64"}
 	}

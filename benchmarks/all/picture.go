@@ -127,7 +127,11 @@ func drawStores(svg *strings.Builder, found []*bench.Measurement) {
 		label(svg, x(flight), bottom+18, "small", "middle", strconv.FormatFloat(flight, 'f', -1, 64))
 	}
 	label(svg, (left+right)/2, bottom+38, "small", "middle", "runs in flight")
-	drawn := []float64{} // heights of the names, which must not lie on each other
+	type name struct {
+		store string
+		at    float64
+	}
+	var names []name
 	for i, store := range bench.All {
 		points := lines[store]
 		if len(points) == 0 {
@@ -140,11 +144,12 @@ func drawStores(svg *strings.Builder, found []*bench.Measurement) {
 			fmt.Fprintf(svg, `<circle cx="%.1f" cy="%.1f" r="3" class="s%d"/>`+"\n", x(p.flight), y(p.value), i)
 		}
 		fmt.Fprintf(svg, `<polyline points="%s" class="s%d" style="fill:none"/>`+"\n", strings.TrimSpace(path.String()), i)
-		at := y(points[len(points)-1].value) + 4
-		for slices.ContainsFunc(drawn, func(other float64) bool { return math.Abs(other-at) < 13 }) {
-			at += 2
-		}
-		drawn = append(drawn, at)
-		label(svg, right+10, at, "small", "start", store)
+		names = append(names, name{store, y(points[len(points)-1].value) + 4})
+	}
+	slices.SortFunc(names, func(a, b name) int { return cmp.Compare(a.at, b.at) })
+	last := 0.0 // names stand below each other, not on each other
+	for _, n := range names {
+		last = max(n.at, last+13)
+		label(svg, right+10, last, "small", "start", n.store)
 	}
 }

@@ -169,7 +169,7 @@ func (w *Wait) prepareItems() error {
 	}
 	if item.ArgsSchema != nil {
 		if item.ArgsSchema, err = compact(item.ArgsSchema); err == nil {
-			_, err = compileSchema(item.ArgsSchema)
+			_, err = CompileSchema(item.ArgsSchema)
 		}
 		if err != nil {
 			return fmt.Errorf("args_schema: %w", err)

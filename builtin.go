@@ -105,7 +105,7 @@ func checkBuiltin(e *Effect, lim *Limits) error {
 		kind := WaitQuestion
 		if s.Schema != nil {
 			kind = WaitForm
-			if _, err := compileSchema(s.Schema); err != nil {
+			if _, err := CompileSchema(s.Schema); err != nil {
 				return fmt.Errorf("the form's schema cannot be used: %w", err)
 			}
 		}

@@ -222,7 +222,7 @@ func (res *result) waits(w *Wait) {
 	case c.Kind == WaitTimer || c.Kind == WaitRetry || c.Kind == WaitAttention:
 		bad = fmt.Sprintf("a handler cannot open a wait of kind %s", c.Kind)
 	case c.Kind == WaitForm, c.Kind == WaitBudget && c.Schema != nil:
-		if _, err := compileSchema(c.Schema); err != nil {
+		if _, err := CompileSchema(c.Schema); err != nil {
 			bad = err.Error()
 		}
 	}

@@ -21,48 +21,77 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("reference to %s: a schema must hold all it refers to", url)
 }
 
-func compileSchema(schema JSON) (*jsonschema.Schema, error) {
+// Schema is a compiled JSON Schema (drafts 4 to 2020-12). It is safe for use by many goroutines.
+type Schema struct{ compiled *jsonschema.Schema }
+
+// CompileSchema compiles a JSON Schema, which may not refer to anything outside
+// itself; formats are asserted. It fails with ErrInvalidInput; the error's Faults
+// say where, when the text is JSON and no valid schema.
+func CompileSchema(schema JSON) (*Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
-		return nil, err
+		return nil, &Error{Code: CodeInvalidInput, Message: "the schema is not JSON", Err: err}
 	}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noLoader{})
 	c.AssertFormat()
-	if err := c.AddResource("bide:schema", doc); err != nil {
-		return nil, err
+	err = c.AddResource(schemaURL, doc)
+	if err == nil {
+		var s *jsonschema.Schema
+		if s, err = c.Compile(schemaURL); err == nil {
+			return &Schema{s}, nil
+		}
 	}
-	return c.Compile("bide:schema")
+	var bad *jsonschema.SchemaValidationError
+	if errors.As(err, &bad) {
+		err = bad.Err
+	}
+	var invalid *jsonschema.ValidationError
+	if errors.As(err, &invalid) {
+		return nil, &Error{Code: CodeInvalidInput, Message: "it is no JSON Schema", Faults: sortedFaults(invalid)}
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return nil, &Error{Code: CodeInvalidInput, Message: strings.NewReplacer(`"`+schemaURL+`#"`, "it", `"`+schemaURL+`"`, "it", schemaURL, "").Replace(first)}
 }
 
-// CheckSchema returns every fault of value against a JSON Schema (drafts 4 to
-// 2020-12), by path and message, or none. A schema that cannot be used is a fault
-// as well; one may not refer to anything outside itself.
-func CheckSchema(schema, value JSON) []Fault {
-	s, err := compileSchema(schema)
-	if err != nil {
-		return []Fault{{"", fmt.Sprintf("the schema cannot be used: %v", err)}}
-	}
+// schemaURL is what the library calls the schema that it is given.
+const schemaURL = "bide:schema"
+
+// Check returns every fault of value, by path and message, or none.
+func (s *Schema) Check(value JSON) []Fault {
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(value))
 	if err != nil {
 		return []Fault{{"", err.Error()}}
 	}
 	var invalid *jsonschema.ValidationError
-	if err := s.Validate(v); !errors.As(err, &invalid) {
+	if err := s.compiled.Validate(v); !errors.As(err, &invalid) {
 		if err != nil {
 			return []Fault{{"", err.Error()}}
 		}
 		return nil
 	}
-	var faults []Fault
-	collectFaults(invalid, message.NewPrinter(language.English), &faults)
+	return sortedFaults(invalid)
+}
+
+// CheckSchema is CompileSchema and Check; a schema that cannot be used is a fault as well.
+func CheckSchema(schema, value JSON) []Fault {
+	s, err := CompileSchema(schema)
+	if err != nil {
+		return []Fault{{"", fmt.Sprintf("the schema cannot be used: %v", err)}}
+	}
+	return s.Check(value)
+}
+
+// sortedFaults are the leaves of a validation error, each once, in a fixed order.
+func sortedFaults(e *jsonschema.ValidationError) (faults []Fault) {
+	collectFaults(e, message.NewPrinter(language.English), &faults)
 	slices.SortFunc(faults, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 	})
 	return slices.Compact(faults)
 }
 
-// collectFaults gathers the leaves of a validation error, each once.
+// collectFaults gathers the leaves of a validation error.
 func collectFaults(e *jsonschema.ValidationError, p *message.Printer, out *[]Fault) {
 	if len(e.Causes) > 0 {
 		for _, c := range e.Causes {

@@ -41,7 +41,7 @@ a.yaml:3:1: a flow has no member "step"; did you mean "steps"?`},
 		{"bide: 1\nflow: a\nsteps: [say: !!str hi]", "a.yaml:3:14: tags such as !!str are not part of the format"},
 		{"bide: 1\nflow: a\nsteps: [set: {x: .nan}]", "a.yaml:3:18: .nan is not a number that JSON can hold; put it in quotes if it is text"},
 		{"bide: 1\nflow: a\ninput: {type: strin}\nsteps: [say: hi]", "a.yaml:3:15: the JSON Schema cannot be used: type: "},
-		{"bide: 1\nflow: a\ninput: {$ref: 'https://example.com/x'}\nsteps: [say: hi]", "a.yaml:3:8: the JSON Schema cannot be used: failing loading \"https://example.com/x\": it refers to https://example.com/x, but a schema must hold all it refers to"},
+		{"bide: 1\nflow: a\ninput: {$ref: 'https://example.com/x'}\nsteps: [say: hi]", "a.yaml:3:8: the JSON Schema cannot be used: failing loading \"https://example.com/x\": reference to https://example.com/x: a schema must hold all it refers to"},
 		{"bide: 1\nflow: a\ntimeout: soon\nsteps: [say: hi]", `a.yaml:3:10: "soon" is not a duration; write it like 30s, 5m or 24h (there are no days: 168h is a week)`},
 		{"bide: 1\nflow: a\nenv: [x]\nsteps: [say: hi]", "a.yaml:3:6: env is an object of names and their defaults, not a list"},
 	} {

@@ -1,17 +1,10 @@
 package flow
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"github.com/bide-dev/bide"
 )
@@ -21,51 +14,35 @@ const FailureInput = "invalid_input"
 
 // inputCheck is a compiled schema of inputs.
 type inputCheck struct {
-	schema *jsonschema.Schema
+	schema *bide.Schema
 	raw    any // for its defaults
 }
 
-// nothing refuses references to other documents.
-type nothing struct{}
-
-func (nothing) Load(url string) (any, error) {
-	return nil, fmt.Errorf("it refers to %s, but a schema must hold all it refers to", url)
-}
-
-// compileSchema compiles a JSON Schema.
-func compileSchema(raw []byte) (*jsonschema.Schema, error) {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
-	if err != nil {
-		return nil, err
-	}
-	c := jsonschema.NewCompiler()
-	c.UseLoader(nothing{})
-	c.AssertFormat()
-	if err := c.AddResource("flow:schema", doc); err != nil {
-		return nil, err
-	}
-	return c.Compile("flow:schema")
-}
-
 // checkSchema reports what is wrong with a schema in the document.
-func (p *parser) checkSchema(v *value) *jsonschema.Schema {
-	s, err := compileSchema(v.canonical(nil))
-	if err == nil {
+func (p *parser) checkSchema(v *value) *bide.Schema {
+	s, err := bide.CompileSchema(v.canonical(nil))
+	var bad *bide.Error
+	switch {
+	case err == nil:
 		return s
+	case errors.As(err, &bad) && len(bad.Faults) > 0:
+		f := bad.Faults[0]
+		path := steps(f.Path)
+		p.add(v.follow(path).place, "the JSON Schema cannot be used: %s: %s", strings.Join(path, "."), f.Message)
+	default:
+		p.add(v.place, "the JSON Schema cannot be used: %v", err)
 	}
-	var bad *jsonschema.SchemaValidationError
-	if errors.As(err, &bad) {
-		err = bad.Err
-	}
-	var invalid *jsonschema.ValidationError
-	if !errors.As(err, &invalid) {
-		text := strings.NewReplacer(`"flow:schema#"`, "it", `"flow:schema"`, "it", "flow:schema", "").Replace(firstLine(err.Error()))
-		p.add(v.place, "the JSON Schema cannot be used: %s", text)
-		return nil
-	}
-	f := leaves(invalid)[0]
-	p.add(v.follow(f.path).place, "the JSON Schema cannot be used: %s: %s", strings.Join(f.path, "."), f.message)
 	return nil
+}
+
+// steps are the parts of a JSON pointer (RFC 6901).
+func steps(pointer string) (out []string) {
+	for i, part := range strings.Split(pointer, "/") {
+		if i > 0 {
+			out = append(out, strings.NewReplacer("~1", "/", "~0", "~").Replace(part))
+		}
+	}
+	return out
 }
 
 // follow goes down a path as far as it leads.
@@ -83,32 +60,6 @@ func (v *value) follow(path []string) *value {
 		v = next
 	}
 	return v
-}
-
-// leaf is one thing wrong with a value.
-type leaf struct {
-	path    []string
-	message string
-}
-
-// leaves lists the causes of a validation error, each once, in a fixed order.
-func leaves(e *jsonschema.ValidationError) (out []leaf) {
-	printer := message.NewPrinter(language.English)
-	var collect func(e *jsonschema.ValidationError)
-	collect = func(e *jsonschema.ValidationError) {
-		for _, c := range e.Causes {
-			collect(c)
-		}
-		if len(e.Causes) == 0 {
-			out = append(out, leaf{e.InstanceLocation, e.ErrorKind.LocalizedString(printer)})
-		}
-	}
-	collect(e)
-	order := func(a, b leaf) int {
-		return cmp.Or(slices.Compare(a.path, b.path), strings.Compare(a.message, b.message))
-	}
-	slices.SortFunc(out, order)
-	return slices.CompactFunc(out, func(a, b leaf) bool { return order(a, b) == 0 })
 }
 
 func (p *parser) inputSchema(v *value) {
@@ -149,23 +100,7 @@ func (c *inputCheck) check(v any) (writes []bide.Write, faults []bide.Fault) {
 	if err != nil {
 		return nil, []bide.Fault{{Message: err.Error()}}
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
-	if err != nil {
-		return nil, []bide.Fault{{Message: err.Error()}}
-	}
-	var invalid *jsonschema.ValidationError
-	if err := c.schema.Validate(doc); errors.As(err, &invalid) {
-		for _, l := range leaves(invalid) {
-			path := ""
-			for _, name := range l.path {
-				path += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-			}
-			faults = append(faults, bide.Fault{Path: path, Message: l.message})
-		}
-	} else if err != nil {
-		faults = append(faults, bide.Fault{Message: err.Error()})
-	}
-	return append(writes, more...), faults
+	return append(writes, more...), c.schema.Check(raw)
 }
 
 // fill returns v with the defaults of a schema's properties where v has none.

@@ -1,14 +1,12 @@
 package flow
 
 import (
-	"bytes"
+	"cmp"
 	_ "embed" // the schema
-	"errors"
 	"slices"
-	"strings"
 	"sync"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/bide-dev/bide"
 )
 
 //go:embed schema.json
@@ -18,7 +16,7 @@ var schema []byte
 // checks what a schema cannot say: expressions, names, jumps and their order.
 func Schema() []byte { return slices.Clone(schema) }
 
-var compiledSchema = sync.OnceValues(func() (*jsonschema.Schema, error) { return compileSchema(schema) })
+var compiledSchema = sync.OnceValues(func() (*bide.Schema, error) { return bide.CompileSchema(schema) })
 
 // fits refuses what the parser let pass and the published schema does not, so that the two cannot drift apart.
 func (p *parser) fits(root *value) {
@@ -27,23 +25,10 @@ func (p *parser) fits(root *value) {
 		p.add(root.place, "the schema of the format: %v", err)
 		return
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(root.canonical(nil)))
-	if err != nil {
-		p.add(root.place, "%v", err)
+	faults := s.Check(root.canonical(nil))
+	if len(faults) == 0 {
 		return
 	}
-	var invalid *jsonschema.ValidationError
-	if !errors.As(s.Validate(doc), &invalid) {
-		return
-	}
-	deepest, all := 0, leaves(invalid)
-	for _, l := range all {
-		deepest = max(deepest, len(l.path))
-	}
-	for _, l := range all {
-		if len(l.path) == deepest {
-			p.add(root.follow(l.path).place, "%s: %s", "/"+strings.Join(l.path, "/"), l.message)
-			return
-		}
-	}
+	deepest := slices.MaxFunc(faults, func(a, b bide.Fault) int { return cmp.Compare(len(steps(a.Path)), len(steps(b.Path))) })
+	p.add(root.follow(steps(deepest.Path)).place, "%s: %s", deepest.Path, deepest.Message)
 }

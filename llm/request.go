@@ -82,7 +82,7 @@ func (r *Request) check() error {
 		add("max_tokens", "%d is negative", r.MaxTokens)
 	}
 	if r.Output != nil {
-		if _, err := compileSchema(r.Output.Schema); err != nil {
+		if _, err := bide.CompileSchema(r.Output.Schema); err != nil {
 			add("output.schema", "%v", err)
 		}
 	}

@@ -1,36 +1,12 @@
 package llm
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/bide-dev/bide"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
-
-// noLoader refuses references outside the schema.
-type noLoader struct{}
-
-func (noLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("reference to %s: a schema must hold all it refers to", url)
-}
-
-func compileSchema(schema bide.JSON) (*jsonschema.Schema, error) {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
-	if err != nil {
-		return nil, err
-	}
-	c := jsonschema.NewCompiler()
-	c.UseLoader(noLoader{})
-	c.AssertFormat()
-	if err := c.AddResource("bide:output", doc); err != nil {
-		return nil, err
-	}
-	return c.Compile("bide:output")
-}
 
 // readOutput sets Output from the text of the answer, if that fits.
 func (r *Response) readOutput(want *Output) error {
@@ -42,28 +18,24 @@ func (r *Response) readOutput(want *Output) error {
 	if !doc.IsValid() || doc.Compact() != nil {
 		return &Error{Code: CodeInvalidOutput, Message: "the answer is not JSON; it was: " + clip(text)}
 	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
-	if err != nil {
-		return &Error{Code: CodeInvalidOutput, Message: err.Error()}
-	}
-	schema, err := compileSchema(want.Schema)
+	schema, err := bide.CompileSchema(want.Schema)
 	if err != nil {
 		return &Error{Code: CodeInvalidRequest, Message: "output.schema", Err: err}
 	}
-	var invalid *jsonschema.ValidationError
-	if err := schema.Validate(value); errors.As(err, &invalid) {
-		return &Error{Code: CodeInvalidOutput, Message: fmt.Sprintf("the answer does not fit the schema: %s; it was: %s", leaves(invalid), clip(text))}
-	} else if err != nil {
-		return &Error{Code: CodeInvalidOutput, Message: err.Error()}
+	if faults := schema.Check(bide.JSON(doc)); len(faults) > 0 {
+		return &Error{Code: CodeInvalidOutput, Message: fmt.Sprintf("the answer does not fit the schema: %s; it was: %s", oneLine(faults), clip(text))}
 	}
 	r.Output = bide.JSON(doc)
 	return nil
 }
 
-// leaves lists what a validation found, in one line.
-func leaves(e *jsonschema.ValidationError) string {
-	_, faults, _ := strings.Cut(e.Error(), "\n")
-	return strings.Join(strings.Fields(strings.ReplaceAll(faults, "\n", ";")), " ")
+// oneLine lists faults in one line.
+func oneLine(faults []bide.Fault) string {
+	texts := make([]string, len(faults))
+	for i, f := range faults {
+		texts[i] = f.String()
+	}
+	return strings.Join(texts, "; ")
 }
 
 // unfence takes off the Markdown fence that models like to put around JSON.

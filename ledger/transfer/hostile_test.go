@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -234,6 +235,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 	}{
 		"nothing":                  {nil, bide.ErrCorrupt},
 		"a zip file":               {[]byte("PK\x03\x04 and so on\n"), bide.ErrCorrupt},
+		"a bomb":                   {bomb(t), bide.ErrCorrupt}, // nothing is ever decompressed
 		"another JSON":             {[]byte("{}\n"), bide.ErrInvalidInput},
 		"a newer format":           {[]byte(`{"bide_export":2,"at":"2026-01-01T00:00:00Z"}` + "\n"), bide.ErrStoreTooNew},
 		"no end":                   {[]byte(header), bide.ErrCorrupt},
@@ -255,6 +257,20 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			t.Errorf("%s left runs: %v, %v", name, page, err)
 		}
 	}
+}
+
+// bomb is a small file that would be a large one, if anybody decompressed it.
+func bomb(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.CopyN(w, &endless{}, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // endless is a line without end.

@@ -23,6 +23,7 @@ type Store interface {
 	bide.Store
 	bide.Claims
 	bide.Documents
+	bide.Counter
 }
 
 // Options refines a server. Nil means the defaults.

@@ -30,6 +30,9 @@ type Options struct {
 	// Grants keeps approvals that count for a session or a workflow. Nil keeps
 	// them to the run in which they were given.
 	Grants Grants
+	// GrantsOf names what a grant for a workflow counts for, by the workflow and labels of the run that asks: runs for
+	// which it is the same share such grants. Defaults to the workflow.
+	GrantsOf func(workflow string, labels map[string]string) string
 	// Artifacts keeps evidence and what a result has beyond its limit. Nil keeps
 	// the hashes of evidence only, and cuts long results off.
 	Artifacts Artifacts
@@ -63,6 +66,9 @@ func New(opts *Options, tools ...Tool) (*Set, error) {
 	if o.Grace <= 0 {
 		o.Grace = 5 * time.Second
 	}
+	if o.GrantsOf == nil {
+		o.GrantsOf = func(workflow string, _ map[string]string) string { return workflow }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -95,6 +101,16 @@ func (s *Set) Tool(name string) (Tool, bool) {
 		return Tool{}, false
 	}
 	return *t, true
+}
+
+// Rules are those of the policy that may decide about calls of a tool, in order: which does is up to the arguments and
+// the run, unless the first has no condition. The last has none.
+func (s *Set) Rules(name string) []Rule {
+	t := s.tools[name]
+	if t == nil {
+		return nil
+	}
+	return s.opts.Policy.about(t)
 }
 
 // Register makes the set the handler of tool calls for a runtime.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/agent"
@@ -121,6 +122,37 @@ func (p *parser) readEmit(v *value) kind {
 		p.add(to.place, "an event for all is sent to nobody in particular")
 	}
 	return call(TypeEmit, p.template(o.v))
+}
+
+// readEffect reads an effect of a type that handlers of the program or remote workers carry out.
+func (p *parser) readEffect(v *value) kind {
+	o := p.object(v, "effect", "type", "payload")
+	typ, payload := "", o.template("payload")
+	if t := o.required("type"); t != nil {
+		typ = p.name(t, typeName, "the type of an effect is fixed: a letter, then letters, digits and . _ -, at most 100")
+		if ownEffect(typ) {
+			p.add(t.place, "effects of type %s are bide's own", typ).Suggestion = "use the kind of step that makes them, or another type"
+		}
+		p.doc.calls.effects[typ] = true
+	}
+	return &effect{func(r *reading) (bide.Effect, error) {
+		var v any = map[string]any{}
+		if payload == nil {
+			return bide.Call(typ, v), nil
+		}
+		v, err := payload.eval(r)
+		return bide.Call(typ, v), err
+	}}
+}
+
+// ownEffect reports whether effects of a type are planned by other steps, or by bide itself.
+func ownEffect(typ string) bool {
+	switch typ {
+	case TypeHTTP, TypeExec, TypeScript, TypeEmit, TypeEnv, TypeLLM, TypeTool,
+		bide.TypeAsk, bide.TypeTell, bide.TypeWaitUntil, bide.TypeWaitEvent, bide.TypeJob, bide.TypeQuery, bide.TypeStartRun, bide.TypeFanOut:
+		return true
+	}
+	return strings.HasPrefix(typ, "bide.") || strings.HasPrefix(typ, "agent.")
 }
 
 func (p *parser) readLLM(v *value) kind {

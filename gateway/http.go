@@ -32,6 +32,7 @@ func (s *Server) routes() http.Handler {
 	s.registerArtifacts()
 	s.registerWebhooks()
 	s.registerTokens()
+	s.registerWork()
 	s.registerWorkers()
 	s.registerStreams()
 	s.registerHealth()

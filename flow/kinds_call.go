@@ -129,9 +129,10 @@ func (p *parser) readEffect(v *value) kind {
 	o := p.object(v, "effect", "type", "payload")
 	typ, payload := "", o.template("payload")
 	if t := o.required("type"); t != nil {
-		typ = p.name(t, typeName, "the type of an effect is fixed: a letter, then letters, digits and . _ -, at most 100")
-		if ownEffect(typ) {
-			p.add(t.place, "effects of type %s are bide's own", typ).Suggestion = "use the kind of step that makes them, or another type"
+		if typ = t.text; t.kind != '"' {
+			p.add(t.place, "the type of an effect is needed here, not %s", t.what())
+		} else if err := CheckEffectType(typ); err != nil {
+			p.add(t.place, "%v", err)
 		}
 		p.doc.calls.effects[typ] = true
 	}
@@ -145,14 +146,22 @@ func (p *parser) readEffect(v *value) kind {
 	}}
 }
 
-// ownEffect reports whether effects of a type are planned by other steps, or by bide itself.
-func ownEffect(typ string) bool {
+// CheckEffectType fails when effects of a type cannot be those of effect steps: it does not look like one, or
+// is planned by other steps or by bide itself.
+func CheckEffectType(typ string) error {
+	own := strings.HasPrefix(typ, "bide.") || strings.HasPrefix(typ, "agent.")
 	switch typ {
 	case TypeHTTP, TypeExec, TypeScript, TypeEmit, TypeEnv, TypeLLM, TypeTool,
 		bide.TypeAsk, bide.TypeTell, bide.TypeWaitUntil, bide.TypeWaitEvent, bide.TypeJob, bide.TypeQuery, bide.TypeStartRun, bide.TypeFanOut:
-		return true
+		own = true
 	}
-	return strings.HasPrefix(typ, "bide.") || strings.HasPrefix(typ, "agent.")
+	switch {
+	case own:
+		return fmt.Errorf("effects of type %s are bide's own; name another, or use the kind of step that makes them", typ)
+	case !typeName.MatchString(typ):
+		return fmt.Errorf("%q cannot be the type of an effect: a letter, then letters, digits and . _ -, at most 100", typ)
+	}
+	return nil
 }
 
 func (p *parser) readLLM(v *value) kind {

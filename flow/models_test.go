@@ -103,7 +103,7 @@ func TestAnEffectStepIsCarriedOutByWhoeverKnowsItsType(t *testing.T) {
 		t.Errorf("the document needs %s", got)
 	}
 	for _, typ := range []string{"http", "LLM_CALL", "start_run", "bide.webhook.send", "agent.draw", "\"{{ input.x }}\"", "''"} {
-		if got := faultsOf(t, string(yamlOf("- effect: {type: "+typ+"}"))); !strings.Contains(got, "bide's own") && !strings.Contains(got, "cannot be used") && !strings.Contains(got, "a name is needed") {
+		if got := faultsOf(t, string(yamlOf("- effect: {type: "+typ+"}"))); !strings.Contains(got, "bide's own") && !strings.Contains(got, "cannot be the type") {
 			t.Errorf("type %s: %s", typ, got)
 		}
 	}

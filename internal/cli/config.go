@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide/client"
+	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/internal/search"
 )
 
@@ -43,6 +44,8 @@ func settings() []setting {
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
+		{"remote.types", "", "types of effects that remote workers carry out, in flows by effect steps", always(""), effectTypes},
+		{"remote.lease", "", "how long a remote worker has a call without a sign of life", always("30s"), duration},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
 		{"worker.poll", "poll", "how often a worker looks for what other processes made runnable", always("1s"), duration},
@@ -98,6 +101,20 @@ func prefixes(value string) error {
 		if _, err := netip.ParsePrefix(part); part != "" && err != nil {
 			return fmt.Errorf("%q is not a network such as 127.0.0.0/8", part)
 		}
+	}
+	return nil
+}
+
+func effectTypes(value string) error {
+	seen := map[string]bool{}
+	for typ := range strings.SplitSeq(value, ",") {
+		if err := flow.CheckEffectType(typ); typ != "" && err != nil {
+			return err
+		}
+		if seen[typ] {
+			return fmt.Errorf("%q is there twice", typ)
+		}
+		seen[typ] = true
 	}
 	return nil
 }
@@ -192,6 +209,21 @@ func (c *config) env(name string) (value string, ok bool) {
 }
 
 func (c *config) get(name string) string { return c.values[name].value }
+
+// span is the value of a setting that was checked to be a duration.
+func (c *config) span(name string) time.Duration {
+	d, err := time.ParseDuration(c.get(name))
+	if err != nil {
+		panic(err) // it was checked when it was read
+	}
+	return d
+}
+
+// remote reports whether a flow has effects that only remote workers carry out, who ask servers for work.
+func (c *config) remote(d *flow.Doc) bool {
+	types := c.list("remote.types")
+	return slices.ContainsFunc(d.Effects(), func(typ string) bool { return slices.Contains(types, typ) })
+}
 
 // list is the value of a setting that holds several.
 func (c *config) list(name string) []string {

@@ -16,6 +16,7 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/mcpserver"
+	remotework "github.com/bide-dev/bide/gateway/remote"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/web"
 )
@@ -36,6 +37,7 @@ type host struct {
 	b        *local
 	lib      *flow.Library
 	hooks    *webhook.Hooks
+	pool     *remotework.Pool // nil when no effects are remote
 	blobs    *artifact.Dir
 	listener net.Listener
 	url      string
@@ -54,6 +56,9 @@ func (a *app) newHost(cmd *cobra.Command) (*host, error) {
 	// What workflows use is there before they are.
 	if out.hooks, err = webhook.New(b.rt, b.engine.Store(), &webhook.Options{AllowPrivate: a.cfg.get("webhooks.private") == "true", Logger: b.log}); err != nil {
 		return nil, err
+	}
+	if types := a.cfg.list("remote.types"); len(types) > 0 {
+		out.pool = remotework.New(b.rt, types, &remotework.Options{Lease: a.cfg.span("remote.lease"), Logger: b.log})
 	}
 	out.lib = flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Logger: b.log})
 	if _, err := out.lib.Sync(cmd.Context()); err != nil {
@@ -100,7 +105,7 @@ func (h *host) gateway(protect func(http.Handler) http.Handler) (srv *gateway.Se
 			mux.Handle("/", protect(next))
 			return mux
 		},
-		Artifacts: h.blobs, Webhooks: h.hooks, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
+		Artifacts: h.blobs, Webhooks: h.hooks, Remote: h.pool, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
 		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
 	})
 	return srv, err

@@ -33,6 +33,7 @@ func (s *Server) routes() http.Handler {
 	s.registerTools()
 	s.registerWebhooks()
 	s.registerTokens()
+	s.registerWork()
 	s.registerWorkers()
 	s.registerStreams()
 	s.registerHealth()

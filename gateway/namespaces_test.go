@@ -24,6 +24,10 @@ var bodies = map[string]string{
 	"create-schedule": `{"name":"other-{n}","interval":"1000h","workflow":"approval","input":{"amount":1}}`,
 	"update-schedule": `{"name":"nightly-{n}","interval":"2000h","workflow":"approval","input":{"amount":1}}`,
 	"put-artifact":    `hello`,
+	"poll-work":       `{"worker":"w","types":["resize"],"wait":"1ms"}`,
+	"heartbeat-call":  `{"token":1}`,
+	"complete-call":   `{"token":1}`,
+	"fail-call":       `{"token":1,"message":"x"}`,
 }
 
 // queries are those of operations that need one.
@@ -90,7 +94,7 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 				path = strings.ReplaceAll(path, name, s.ask(boss, http.MethodPost, thing.path, thing.body).field(t, thing.id))
 			}
 		}
-		fill := strings.NewReplacer("{run}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{grant}", "g",
+		fill := strings.NewReplacer("{run}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{call}", "c", "{grant}", "g",
 			"{sha256}", blob, "{workflow}", "approval", "{version}", s.doc.Version()).Replace
 		status := s.status(op.Method, fill(path)+queries[op.ID], fill(bodies[op.ID]), token)
 		if noneOfIt[op.ID] && status == http.StatusNotFound && (as == nil || as.Namespace == authtest.Own) {

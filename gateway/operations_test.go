@@ -230,6 +230,15 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "list-budgets", as: "viewer", method: "GET", path: "/v1/budgets", status: 200, want: map[string]string{"budgets": "[]"}},
 		{op: "list-usage", as: "viewer", method: "GET", path: "/v1/usage?q=status:waiting", status: 200, want: map[string]string{"runs": "[]"}},
 		{op: "list-usage", as: "viewer", method: "GET", path: "/v1/usage?q=stauts:waiting", status: 422},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["resize"],"wait":"1ms"}`, status: 204},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["charge"]}`, status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "/types"}},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"","types":[]}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "poll-work", as: "operator", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["resize"],"wait":"1ms"}`, status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "heartbeat-call", as: "worker", method: "POST", path: "/v1/work/none/heartbeat", body: `{"token":1}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "complete-call", as: "worker", method: "POST", path: "/v1/work/none/complete", body: `{"token":1,"result":{"n":1}}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "complete-call", as: "worker", method: "POST", path: "/v1/work/none/complete", body: `{"result":1}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "fail-call", as: "worker", method: "POST", path: "/v1/work/none/fail", body: `{"token":1,"message":"no"}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "fail-call", as: "worker", method: "POST", path: "/v1/work/none/fail", body: `{"token":1}`, status: 422, want: map[string]string{"code": "invalid_input"}},
 
 		{op: "list-workers", as: "admin", method: "GET", path: "/v1/workers", status: 200, want: map[string]string{"workers": "[]"}},
 		{op: "get-metrics", as: "admin", method: "GET", path: "/metrics", status: 200},
@@ -282,11 +291,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 // The permission matrix: every operation by every role.
 func TestEveryOperationNeedsItsRight(t *testing.T) {
 	s := newServer(t, nil)
-	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
-	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "stranger"}
+	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
+	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "worker", "stranger"}
 	rights := map[string][]string{
 		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},
-		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"},
+		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"},
 	}
 	for _, op := range s.Operations() {
 		path := op.Path

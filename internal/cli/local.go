@@ -171,7 +171,13 @@ func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if run.Workflow == flow.AgentWorkflow {
 		return l.equip(ctx, l.cfg)
 	}
-	d, err := flow.ForRun(ctx, l.rt, run)
+	d, err := flow.Load(ctx, l.rt, run.Version)
+	if err == nil && l.engine != nil {
+		err = l.cfg.carriesOut(d)
+	}
+	if err == nil {
+		d, err = flow.ForRun(ctx, l.rt, run)
+	}
 	if errors.Is(err, bide.ErrNotFound) {
 		return &problem{code: exitNotFound, what: fmt.Sprintf("the flow %s version %.12s of run %s is not in the store", run.Workflow, run.Version, run.ID),
 			why: "it was started by a program; that program goes on with it", err: err}
@@ -179,7 +185,7 @@ func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if err != nil || len(d.Flows()) == 0 {
 		return err
 	}
-	_, err = flow.NewLibrary(l.rt, nil).Sync(ctx)
+	_, err = flow.NewLibrary(l.rt, &flow.LibraryOptions{Leave: l.cfg.remote}).Sync(ctx)
 	return err
 }
 

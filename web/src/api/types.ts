@@ -400,6 +400,60 @@ export type Problem = {
   wait_id?: string;
 };
 
+export type RemoteCall = {
+  attempt: number;
+  call_id: string;
+  /** when nobody waits for it any more; absent when there is none */
+  deadline?: string;
+  /** the same whenever this effect is made again */
+  idempotency_key: string;
+  /** how long the worker has without a heartbeat */
+  lease: string;
+  node: string;
+  payload?: Json;
+  run_id: string;
+  session?: string;
+  step: number;
+  /** goes along with everything that is said of the call */
+  token: number;
+  type: string;
+  workflow: string;
+};
+
+export type RemoteCompletion = {
+  /** any JSON value; defaults to null */
+  result?: Json;
+  token: number;
+};
+
+export type RemoteFailure = {
+  /** the worker's own; defaults to handler_error */
+  code?: string;
+  message: string;
+  /** trying again cannot help; else the effect's retry policy counts */
+  permanent?: boolean;
+  /** when the next attempt is made at the earliest */
+  retry_after?: string;
+  token: number;
+};
+
+export type RemoteHeartbeat = {
+  token: number;
+};
+
+export type RemoteLease = {
+  lease: string;
+};
+
+export type RemotePollRequest = {
+  /** effect types that it can carry out */
+  types: string[];
+  /** how long to wait for work; defaults to 20s, which also is the most */
+  wait?: string;
+  /** names the worker in logs and waits */
+  worker: string;
+};
+
 export type Replay = {
   /** the first step that it decides otherwise */
   divergence?: Divergence;

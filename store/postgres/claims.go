@@ -20,7 +20,7 @@ const (
 
 	// Takes the oldest of three lots: runs that are ready (index runs_ready), runs
 	// with a timer due (runs_due), and runs that belong to workers that are not alive
-	// (runs_owner). Rows that another worker is about to claim are passed over; each lot is
+	// (runs_owner; an array, so that those of workers that are alive are not looked at). Rows that another worker is about to claim are passed over; each lot is
 	// as large as the whole may be, and what is not taken of it is locked for a moment only. Runs that were
 	// told of no mail come with their records, by primary key, when they have at most $7 and no snapshot.
 	sqlClaim = `WITH ready AS (
@@ -30,7 +30,7 @@ const (
 		SELECT run_id FROM runs WHERE status = 'waiting' AND set_aside = '' AND wake_at <= $2 AND NOT owned AND` + sqlKnown + `
 		ORDER BY wake_at, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
 	), orphaned AS (
-		SELECT run_id FROM runs AS r WHERE owned AND owner IN (SELECT o.owner FROM owners AS o WHERE o.owner <> $1 AND (o.alive_until <= $2 OR $4))
+		SELECT run_id FROM runs AS r WHERE owned AND owner = ANY(ARRAY(SELECT o.owner FROM owners AS o WHERE o.owner <> $1 AND (o.alive_until <= $2 OR $4)))
 			AND set_aside = '' AND (status = 'running' OR status = 'waiting' AND (wake_at <= $2 OR mail_seq > mail_seen)) AND` + sqlKnown + `
 		ORDER BY ` + sqlSince + `, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
 	), oldest AS (

@@ -36,7 +36,7 @@ var layout = map[string][]string{
 	"worker":              {".", "artifact", "ledger", "schedule"},
 	"engine":              {".", "store/*", "schedule", "worker"},
 	"internal/pgtest":     {},
-	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
+	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
 	"gateway/api":         {".", "schedule"},
 	"gateway/problem":     {".", "gateway/api"},
 	"gateway/auth":        {".", "gateway/api", "gateway/problem", "schedule"},

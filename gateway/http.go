@@ -28,6 +28,7 @@ func (s *Server) routes() http.Handler {
 	s.registerWaits()
 	s.registerEvents()
 	s.registerFlows()
+	s.registerStats()
 	s.registerSchedules()
 	s.registerArtifacts()
 	s.registerTools()

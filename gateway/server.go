@@ -136,6 +136,7 @@ type Server struct {
 	tokens  *auth.Tokens
 	metrics *metrics
 	streams *streams
+	tallies tallies
 }
 
 // New returns a server. store must be the one that rt is over; both stay the caller's to close. It

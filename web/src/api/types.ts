@@ -289,6 +289,39 @@ export type HookList = {
   hooks: WebhookHook[];
 };
 
+export type Latencies = {
+  /** by the time of the end, those without runs included */
+  buckets: LatencyBucket[];
+  /** the length of a bucket */
+  every: string;
+  /** the beginning of the first bucket */
+  from: string;
+  /** there are more runs than were looked at: those that ended last */
+  partial: boolean;
+  /** the end of the last one that is counted */
+  to: string;
+  /** of all buckets */
+  whole: Latency;
+};
+
+export type Latency = {
+  max_seconds: number;
+  p50_seconds: number;
+  p90_seconds: number;
+  p99_seconds: number;
+  runs: number;
+};
+
+export type LatencyBucket = {
+  /** its beginning */
+  at: string;
+  max_seconds: number;
+  p50_seconds: number;
+  p90_seconds: number;
+  p99_seconds: number;
+  runs: number;
+};
+
 export type Ledger = {
   /** the number to go on from; absent at the end */
   next?: number;
@@ -371,10 +404,80 @@ export type ModelProvider = {
   name: string;
 };
 
+export type ModelUsage = {
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  calls: number;
+  /** attempts without an answer */
+  failed: number;
+  input_tokens: number;
+  /** empty for attempts that failed, and for answers that a person gave in place of a model */
+  model: string;
+  output_tokens: number;
+  reasoning_tokens: number;
+  /** calls whose tokens are not known */
+  uncounted: number;
+  /** calls whose cost is not known */
+  unpriced: number;
+  /** dollars, as text */
+  usd: string;
+  workflow: string;
+};
+
 export type Node = {
   /** where it may go; (end) is completion */
   exits?: string[] | null;
   id: string;
+};
+
+export type NodeSum = {
+  /** visits that failed */
+  failures: number;
+  /** that are at it and have not ended */
+  here: number;
+  /** mean time from a visit to the next one or to the end */
+  mean_seconds: number;
+  node: string;
+  /** failed attempts of effects that were tried again */
+  retries: number;
+  /** that have visited it */
+  runs: number;
+  visits: number;
+};
+
+export type NodeSums = {
+  /** by id; those that no run has visited are left out */
+  nodes: NodeSum[];
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  version: string;
+  workflow: string;
+};
+
+export type Outcome = {
+  /** its beginning */
+  at: string;
+  cancelled: number;
+  /** runs that ended in it */
+  completed: number;
+  failed: number;
+  /** runs that began in it, whatever became of them */
+  started: number;
+};
+
+export type Outcomes = {
+  /** one after the other, those without runs included */
+  buckets: Outcome[];
+  /** the length of a bucket */
+  every: string;
+  /** the beginning of the first bucket */
+  from: string;
+  /** there are more runs than were counted */
+  partial: boolean;
+  /** the end of the last one that is counted */
+  to: string;
 };
 
 export type Output = {
@@ -508,6 +611,15 @@ export type Run = {
   workflow: string;
 };
 
+export type RunCounts = {
+  /** there are more runs than were counted */
+  partial: boolean;
+  runs: number;
+  statuses: StatusCounts;
+  /** by name */
+  workflows: WorkflowCount[];
+};
+
 export type RunInfo = {
   actor?: string;
   created_at: string;
@@ -563,6 +675,7 @@ export type RunWait = {
   node: string;
   on_expire?: string;
   priority?: number;
+  repeatable?: boolean;
   response_schema?: Json;
   since?: string;
   state?: Json;
@@ -665,12 +778,30 @@ export type StartRun = {
   workflow: string;
 };
 
+export type StatusCounts = {
+  cancelled: number;
+  completed: number;
+  failed: number;
+  paused: number;
+  running: number;
+  waiting: number;
+};
+
 export type StepPlan = {
   effects?: Effect[] | null;
   error_node?: string;
   exit: Exit;
   timeout_node?: string;
   writes?: Write[] | null;
+};
+
+export type TimeSums = {
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  /** by name */
+  workflows: WorkflowTime[];
 };
 
 export type TokenList = {
@@ -766,6 +897,15 @@ export type UsagePage = {
   runs: RunUsage[];
 };
 
+export type UsageSums = {
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  /** by workflow and model */
+  usage: ModelUsage[];
+};
+
 export type V2ErrorDetail = {
   /** Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
   location?: string;
@@ -818,6 +958,7 @@ export type Wait = {
   priority?: number;
   /** how many answers resolve it; always 1 */
   quorum: number;
+  repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
   since?: string;
@@ -895,6 +1036,26 @@ export type Worker = {
 
 export type WorkerList = {
   workers: Worker[];
+};
+
+export type WorkflowCount = {
+  runs: number;
+  statuses: StatusCounts;
+  workflow: string;
+};
+
+export type WorkflowTime = {
+  /** an effect was at work */
+  computing_seconds: number;
+  /** it could go on, and nobody drove it */
+  idle_seconds: number;
+  paused_seconds: number;
+  /** a wait for a person was open */
+  people_seconds: number;
+  runs: number;
+  /** a timer, an event, a job, a child or the time of the next attempt */
+  waiting_seconds: number;
+  workflow: string;
 };
 
 export type Write = {

@@ -20,6 +20,7 @@ var bodies = map[string]string{
 	"start-run":       `{"workflow":"approval","input":{"amount":1}}`,
 	"send-event":      `{"scope_id":"{run}","name":"x"}`,
 	"fork-run":        `{"seq":1}`,
+	"migrate-run":     `{"version":"{version}"}`,
 	"answer-wait":     `{"answer":"approve"}`,
 	"create-schedule": `{"name":"other-{n}","interval":"1000h","workflow":"approval","input":{"amount":1}}`,
 	"update-schedule": `{"name":"nightly-{n}","interval":"2000h","workflow":"approval","input":{"amount":1}}`,

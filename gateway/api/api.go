@@ -43,6 +43,12 @@ type Fork struct {
 	Reason string            `json:"reason,omitempty" maxLength:"1000" doc:"why, for the ledger"`
 }
 
+// Migrate moves a run to another version of its workflow.
+type Migrate struct {
+	Version string `json:"version" minLength:"1" maxLength:"100" doc:"the version to move to"`
+	Reason  string `json:"reason,omitempty" maxLength:"1000" doc:"why, for the ledger"`
+}
+
 // ForkPreview says what a fork would make happen again.
 type ForkPreview struct {
 	Effects []bide.ForkEffect `json:"effects" nullable:"false"`

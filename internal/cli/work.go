@@ -22,7 +22,7 @@ Ctrl-C lets effects at work end and hands the runs back. With --once, it ends wh
 nothing to do at the moment.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.hosting(cmd); err != nil {
+			if err := a.onStore(cmd); err != nil {
 				return err
 			}
 			b, err := a.drive(cmd)

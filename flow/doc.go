@@ -57,9 +57,9 @@
 // An effect step names the type of an effect that a handler of the program carries out (bide.Runtime.Handle), or a remote worker of a server
 // (package gateway/remote); its result is what that gives:
 //
-//	- id: small
-//	  effect: {type: resize, payload: {image: "{{ input.image }}", width: 200}}
-//	  retry: {attempts: 3}
+//   - id: small
+//     effect: {type: resize, payload: {image: "{{ input.image }}", width: 200}}
+//     retry: {attempts: 3}
 //
 // The package knows no store, no server and no terminal, no model and no tool. Cases are
 // run by flow/flowtest, bundles are made and installed by flow/bundle.

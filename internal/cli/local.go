@@ -16,7 +16,9 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
+	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
+	"github.com/bide-dev/bide/tool"
 )
 
 // local is the backend on a store that this process opens.
@@ -33,6 +35,8 @@ type local struct {
 
 	webhooks *webhook.Hooks // nil until they are needed
 	equipped closers        // what was opened for models and tools; nil until they are registered
+	models   *llm.Models    // likewise
+	tools    *tool.Set
 }
 
 var _ backend = (*local)(nil)

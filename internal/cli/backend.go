@@ -18,6 +18,9 @@ type backend interface {
 	commander
 	auditor
 	scheduler
+	tokenKeeper
+	webhookKeeper
+	hookKeeper
 	// Close ends the work and frees what is held.
 	Close(ctx context.Context) error
 }
@@ -42,6 +45,12 @@ type commander interface {
 	Answer(ctx context.Context, waitID string, answer bide.JSON, cmd bide.Command) (*bide.Run, error)
 	// Send delivers an event.
 	Send(ctx context.Context, e bide.Event) error
+	// ForkPreview lists what a fork from a record would make happen again.
+	ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error)
+	// Fork begins a new run that goes on from a record.
+	Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error)
+	// Migrate moves a run to another version of its flow.
+	Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error)
 }
 
 type auditor interface {

@@ -33,8 +33,9 @@ type local struct {
 	docs   engine.Store
 	cfg    *config
 
-	equipped closers     // what was opened for models and tools; nil until they are registered
-	models   *llm.Models // likewise
+	webhooks *webhook.Hooks // nil until they are needed
+	equipped closers        // what was opened for models and tools; nil until they are registered
+	models   *llm.Models    // likewise
 	tools    *tool.Set
 }
 
@@ -246,6 +247,21 @@ func (l *local) Answer(ctx context.Context, waitID string, answer bide.JSON, cmd
 }
 
 func (l *local) Send(ctx context.Context, e bide.Event) error { return l.rt.Send(ctx, e) }
+
+func (l *local) ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error) {
+	return l.rt.ForkPreview(ctx, id, seq)
+}
+
+func (l *local) Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error) {
+	return l.rt.Fork(ctx, id, seq, opts)
+}
+
+func (l *local) Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error) {
+	if _, err := flow.NewLibrary(l.rt, nil).Sync(ctx); err != nil {
+		return nil, err
+	}
+	return l.rt.Migrate(ctx, id, version, cmd)
+}
 
 func (l *local) Verify(ctx context.Context, id string) (*verification, error) {
 	at, err := l.rt.Verify(ctx, id)

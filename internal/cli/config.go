@@ -43,6 +43,8 @@ func settings() []setting {
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
+		{"checkpoint.key", "", "file with the private keys that sign checkpoints of the store while a worker or server is at work; see bide key", always(""), nil},
+		{"checkpoint.every", "", "how long a record may be without a checkpoint", always("1m"), duration},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
 		{"worker.poll", "poll", "how often a worker looks for what other processes made runnable", always("1s"), duration},
@@ -262,7 +264,7 @@ func (c *config) readFile(name string) (faults []string, err error) {
 		if e.path == "store" {
 			e.value = relativeStore(e.value, c.project.root)
 		}
-		if e.path == "flows" {
+		if e.path == "flows" || e.path == "checkpoint.key" {
 			e.value = relativeTo(e.value, c.project.root)
 		}
 		c.values[e.path] = origin{e.value, from}

@@ -100,7 +100,7 @@ func (h *host) gateway(protect func(http.Handler) http.Handler) (srv *gateway.Se
 			mux.Handle("/", protect(next))
 			return mux
 		},
-		Artifacts: h.blobs, Webhooks: h.hooks, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
+		Deltas: h.b.models.Deltas(), Artifacts: h.blobs, Webhooks: h.hooks, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
 		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
 	})
 	return srv, err

@@ -16,6 +16,7 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
+	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
 )
 
@@ -31,7 +32,8 @@ type local struct {
 	docs   engine.Store
 	cfg    *config
 
-	equipped closers // what was opened for models and tools; nil until they are registered
+	equipped closers     // what was opened for models and tools; nil until they are registered
+	models   *llm.Models // nil likewise
 }
 
 var _ backend = (*local)(nil)

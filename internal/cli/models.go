@@ -187,7 +187,7 @@ func (l *local) equip(ctx context.Context, cfg *config) error {
 	if err != nil {
 		return errors.Join(err, open.close(ctx))
 	}
-	l.equipped = open
+	l.equipped, l.models = open, models
 	l.rt.Handle(llm.Type, models.Handle)
 	set.Register(l.rt)
 	agent.Handle(l.rt, l.docs)

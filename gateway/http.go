@@ -30,6 +30,7 @@ func (s *Server) routes() http.Handler {
 	s.registerFlows()
 	s.registerSchedules()
 	s.registerArtifacts()
+	s.registerTools()
 	s.registerWebhooks()
 	s.registerTokens()
 	s.registerWorkers()

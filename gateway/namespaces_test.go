@@ -27,10 +27,10 @@ var bodies = map[string]string{
 }
 
 // queries are those of operations that need one.
-var queries = map[string]string{"preview-fork": "?seq=1"}
+var queries = map[string]string{"preview-fork": "?seq=1", "revoke-shared-grant": "?scope=session&of=s"}
 
 // noneOfIt are operations that are about what a run of this test has none of.
-var noneOfIt = map[string]bool{"revoke-grant": true, "get-command": true, "redeliver-message": true}
+var noneOfIt = map[string]bool{"revoke-grant": true, "revoke-shared-grant": true, "get-command": true, "redeliver-message": true}
 
 // made are things that a namespace has besides runs: how each is made, and which field of the answer names it.
 var made = map[string]struct{ path, body, id string }{
@@ -61,7 +61,7 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 			continue
 		}
 		byName[op.ID] = op
-		of := op.ID == "send-event" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
+		of := op.ID == "send-event" || op.ID == "revoke-shared-grant" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
 		for name := range made {
 			of = of || strings.Contains(op.Path, name)
 		}

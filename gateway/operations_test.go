@@ -215,6 +215,22 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/" + strings.Repeat("0", 64), status: 404},
 		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/abc", status: 422},
 
+		{op: "list-tools", as: "viewer", method: "GET", path: "/v1/tools", status: 200, want: map[string]string{"tools.0.name": "mail", "tools.0.args_schema.required.0": "to",
+			"tools.0.safety": "once", "tools.0.source.kind": "function", "tools.0.annotations.destructiveHint": "true", "tools.0.decide": "depends", "tools.0.rules.0.when": `args.to == "boss"`,
+			"tools.0.rules.0.decide": "deny", "tools.0.rules.1.decide": "ask", "tools.1.name": "read", "tools.1.decide": "auto", "tools.1.safety": "read_only", "servers": `[{"error":"refused","name":"files","up":false}]`}},
+		{op: "list-models", as: "viewer", method: "GET", path: "/v1/models", status: 200, want: map[string]string{"default": "work/big",
+			"providers": `[{"base_url":"https://vllm.example.com/v1","key":"env:WORK_KEY","kind":"openai","name":"work"}]`, "prices.0.model": "anthropic/claude-haiku-4-5", "prices.0.cache_read": "0.1"}},
+		{op: "list-grants", as: "viewer", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants.0.grant_id": "x.1", "grants.0.of": "nights", "grants.0.tool": "mail", "grants.1.of": "approval", "grants.2": "null"}},
+		{op: "list-grants", as: "viewer@acme", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants.0.grant_id": "z.1", "grants.0.of": "approval", "grants.1": "null"}},
+		{op: "list-grants", as: "refunder", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants": "[]"}},
+		{op: "revoke-shared-grant", as: "approver", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 204},
+		{op: "revoke-shared-grant", as: "approver@acme", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "revoke-shared-grant", as: "approver", method: "DELETE", path: "/v1/grants/y.1?scope=run&of=approval", status: 422},
+		{op: "revoke-shared-grant", as: "operator", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "list-budgets", as: "viewer", method: "GET", path: "/v1/budgets", status: 200, want: map[string]string{"budgets": "[]"}},
+		{op: "list-usage", as: "viewer", method: "GET", path: "/v1/usage?q=status:waiting", status: 200, want: map[string]string{"runs": "[]"}},
+		{op: "list-usage", as: "viewer", method: "GET", path: "/v1/usage?q=stauts:waiting", status: 422},
+
 		{op: "list-workers", as: "admin", method: "GET", path: "/v1/workers", status: 200, want: map[string]string{"workers": "[]"}},
 		{op: "get-metrics", as: "admin", method: "GET", path: "/metrics", status: 200},
 		{op: "get-health", method: "GET", path: "/healthz", status: 200, want: map[string]string{"status": "ok"}},
@@ -230,7 +246,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 	for _, c := range cases {
 		covered[c.op] = true
 		t.Run(c.op+" "+c.as+" "+c.path+" "+c.body, func(t *testing.T) {
-			s := newServer(t, &gateway.Options{Workflows: []bide.Workflow{broken()}})
+			s := newServer(t, equipped(t, &gateway.Options{Workflows: []bide.Workflow{broken()}}))
 			fixtures := s.fixtures()
 			fill := func(text string) string {
 				for name, value := range fixtures {

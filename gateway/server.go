@@ -12,9 +12,11 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/tool"
 	"github.com/bide-dev/bide/worker"
 )
 
@@ -23,6 +25,7 @@ type Store interface {
 	bide.Store
 	bide.Claims
 	bide.Documents
+	bide.Counter
 }
 
 // Options refines a server. Nil means the defaults.
@@ -39,6 +42,13 @@ type Options struct {
 	Deltas *llm.Deltas
 	// Artifacts holds blobs. Nil serves none.
 	Artifacts *artifact.Dir
+	// Tools, Models and Grants are those that the runs are carried out with, to show. Grants can be
+	// revoked. Nil shows none.
+	Tools  *tool.Set
+	Models *llm.Models
+	Grants *tool.GrantBook
+	// ToolServers says how the servers of tools are. Nil shows none.
+	ToolServers func() []api.ToolServer
 	// Webhooks are those of the store. Nil serves none.
 	Webhooks *webhook.Hooks
 	// Worker is the one at work in this process, to show. Nil shows none.

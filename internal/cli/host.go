@@ -100,7 +100,8 @@ func (h *host) gateway(protect func(http.Handler) http.Handler) (srv *gateway.Se
 			mux.Handle("/", protect(next))
 			return mux
 		},
-		Deltas: h.b.models.Deltas(), Artifacts: h.blobs, Webhooks: h.hooks, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
+		Tools: h.b.tools, Models: h.b.models, Grants: h.b.grants(), Deltas: h.b.models.Deltas(),
+		Artifacts: h.blobs, Webhooks: h.hooks, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
 		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
 	})
 	return srv, err

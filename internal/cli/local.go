@@ -18,6 +18,7 @@ import (
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
+	"github.com/bide-dev/bide/tool"
 )
 
 // local is the backend on a store that this process opens.
@@ -33,7 +34,8 @@ type local struct {
 	cfg    *config
 
 	equipped closers     // what was opened for models and tools; nil until they are registered
-	models   *llm.Models // nil likewise
+	models   *llm.Models // likewise
+	tools    *tool.Set
 }
 
 var _ backend = (*local)(nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -77,6 +78,10 @@ const (
 		ORDER BY (SELECT count(*) FROM (SELECT 1 FROM labels AS l WHERE l.label = i.label LIMIT 1000) AS few) LIMIT 1`
 )
 
+// ascending makes a listing by creation or change one from early to late: what follows the place is
+// what is after it, and nothing is sorted downwards.
+var ascending = strings.NewReplacer("< ($14", "> ($14", " DESC", "")
+
 // planned lets the server plan a listing for the values it is asked for: which
 // index is best depends on them, and a plan that is kept would be for all values.
 const planned = pgx.QueryExecModeCacheDescribe
@@ -91,7 +96,10 @@ type listing struct {
 
 // listingOf chooses the source of which the indexes leave the fewest rows to check.
 func (s *Store) listingOf(ctx context.Context, q *bide.RunQuery, labels []string) (l listing, err error) {
-	changed := q.Order == bide.OrderUpdated
+	if err := q.Order.Check(); err != nil {
+		return l, err
+	}
+	changed := q.Order.ByChange()
 	l.key = func(r *bide.RunInfo) time.Time { return r.CreatedAt }
 	if changed {
 		l.key = func(r *bide.RunInfo) time.Time { return r.UpdatedAt }
@@ -131,30 +139,19 @@ func (s *Store) listingOf(ctx context.Context, q *bide.RunQuery, labels []string
 			}
 		}
 	}
+	if q.Order.Ascending() && !l.up {
+		l.sql, l.up = ascending.Replace(l.sql), true
+	}
 	return l, err
 }
 
 // Runs implements bide.Store.
 func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
-	labels, err := labelRows(q.Labels)
-	if err != nil {
-		return nil, err
-	}
-	l, err := s.listingOf(ctx, &q, labels)
-	if err != nil {
-		return nil, err
-	}
-	first := int64(math.MaxInt64)
-	if l.up {
-		first = math.MinInt64
-	}
-	at, id, err := after(q.Cursor, first)
-	if err != nil {
-		return nil, err
-	}
 	limit := bide.PageLimit(q.Limit)
-	args := append([]any{planned, string(q.Status), q.Workflow, q.Session, q.Parent, q.Root, q.Origin, append([]string{}, labels...), string(q.Waiting), q.SetAside,
-		bound(q.CreatedFrom), bound(q.CreatedTo), bound(q.UpdatedFrom), bound(q.UpdatedTo), at, id, limit + 1}, l.more...)
+	l, args, err := s.prepare(ctx, &q, limit+1)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := collect(ctx, s, "list runs", rowToRun, l.sql, args...)
 	if err != nil {
 		return nil, err
@@ -166,6 +163,28 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 		page.Next = bide.Cursor{At: l.key(last), ID: last.ID}.String()
 	}
 	return page, nil
+}
+
+// prepare returns the listing of a query with its parameters, for a number of rows.
+func (s *Store) prepare(ctx context.Context, q *bide.RunQuery, rows int) (l listing, args []any, err error) {
+	labels, err := labelRows(q.Labels)
+	if err != nil {
+		return l, nil, err
+	}
+	if l, err = s.listingOf(ctx, q, labels); err != nil {
+		return l, nil, err
+	}
+	first := int64(math.MaxInt64)
+	if l.up {
+		first = math.MinInt64
+	}
+	at, id, err := after(q.Cursor, first)
+	if err != nil {
+		return l, nil, err
+	}
+	args = []any{planned, string(q.Status), q.Workflow, q.Session, q.Parent, q.Root, q.Origin, append([]string{}, labels...), string(q.Waiting), q.SetAside,
+		bound(q.CreatedFrom), bound(q.CreatedTo), bound(q.UpdatedFrom), bound(q.UpdatedTo), at, id, rows}
+	return l, append(args, l.more...), nil
 }
 
 // bound is a bound of a span of time; null is none.

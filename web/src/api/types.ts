@@ -296,6 +296,14 @@ export type Ledger = {
   records: Json[];
 };
 
+export type Link = {
+  /** who answers with it, as it will stand in the ledger */
+  actor: string;
+  expires_at: string;
+  /** below the address of the server; whoever has it may answer, so it is a secret */
+  path: string;
+};
+
 export type LlmSpending = {
   by_model?: Record<string, LlmSpending>;
   cache_read_tokens: number;
@@ -369,6 +377,13 @@ export type ModelProvider = {
   kind: string;
   /** models are named provider/model */
   name: string;
+};
+
+export type NewLink = {
+  /** how long it lasts, such as 30m or 48h; defaults to 24h, at most 30 days */
+  expires_in?: string;
+  /** who is to get it: the ledger names who answers link: and this; defaults to whoever makes it */
+  for?: string;
 };
 
 export type Node = {
@@ -509,6 +524,7 @@ export type RunWait = {
   node: string;
   on_expire?: string;
   priority?: number;
+  repeatable?: boolean;
   response_schema?: Json;
   since?: string;
   state?: Json;
@@ -764,6 +780,7 @@ export type Wait = {
   priority?: number;
   /** how many answers resolve it; always 1 */
   quorum: number;
+  repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
   since?: string;

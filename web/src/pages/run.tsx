@@ -13,6 +13,7 @@ import { doing, people, titled, why } from "../words";
 import { Answer, asks, Deadline } from "../ui/answer";
 import { Copy, Refusal, RunLink, Status, Tabs, Time } from "../ui/basics";
 import { Tree } from "../ui/json";
+import { SendLink } from "../ui/link";
 import { Artifacts, artifactsIn } from "../ui/preview";
 import { Below } from "../run/children";
 import { RunGraph, useShape } from "../run/graph";
@@ -93,6 +94,7 @@ function Now({ run, done }: { run: Run; done: () => void }) {
           <h3>{asks(w)}</h3>
           <p class="faint">at {w.node}, asked <Time at={w.created_at} /><Deadline wait={w} /></p>
           <Answer wait={w} done={done} />
+          {waits.includes(w) && <SendLink wait={w.wait_id} />}
         </article>
       ))}
       <p class="row">{verbsFor(run.status, run.set_aside).map((v) => <Act key={v} of={verb(v, run.run_id)} done={() => (v === "delete" ? go(href(["runs"])) : done())} />)}</p>

@@ -29,7 +29,7 @@ func journey() []bide.Workflow {
 		"ask": then("book", bide.Call("look", "map").As("seen"), bide.Ask("Go?", nil).As("answer")),
 		"book": then("pay", bide.Call("seat", 12).Once().As("seat"), bide.Call("flaky", "hotel").WithRetry(again).As("hotel"),
 			bide.Ask("Window?", nil).As("window")),
-		"pay": then("child", bide.Call("pay", 99).Once().WithRetry(bide.RetryPolicy{Attempts: 1}).As("paid"), bide.Call("look", "receipt").As("receipt")),
+		"pay":   then("child", bide.Call("pay", 99).Once().WithRetry(bide.RetryPolicy{Attempts: 1}).As("paid"), bide.Call("look", "receipt").As("receipt")),
 		"child": then("fan", bide.StartRun("leg", "train", nil).As("leg")),
 		"fan":   then("rest", bide.FanOut("leg", []string{"a", "b", "c"}, &bide.FanOutOptions{AtOnce: 2}).As("legs")),
 		"rest":  then("hear", bide.SleepFor(time.Hour)),
@@ -39,7 +39,9 @@ func journey() []bide.Workflow {
 		},
 		"done": func(r *bide.Run) (bide.StepPlan, error) { return bide.CompleteWith("steps"), nil },
 	}}, {ID: "leg", Version: "1", Entry: "go", Nodes: bide.Nodes{
-		"go": func(*bide.Run) (bide.StepPlan, error) { return bide.Do(bide.Call("ride", nil)).ThenComplete("there"), nil },
+		"go": func(*bide.Run) (bide.StepPlan, error) {
+			return bide.Do(bide.Call("ride", nil)).ThenComplete("there"), nil
+		},
 	}}}
 }
 

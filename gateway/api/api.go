@@ -43,6 +43,12 @@ type Fork struct {
 	Reason string            `json:"reason,omitempty" maxLength:"1000" doc:"why, for the ledger"`
 }
 
+// Migrate moves a run to another version of its workflow.
+type Migrate struct {
+	Version string `json:"version" minLength:"1" maxLength:"100" doc:"the version to move to"`
+	Reason  string `json:"reason,omitempty" maxLength:"1000" doc:"why, for the ledger"`
+}
+
 // ForkPreview says what a fork would make happen again.
 type ForkPreview struct {
 	Effects []bide.ForkEffect `json:"effects" nullable:"false"`
@@ -135,17 +141,18 @@ type Event struct {
 
 // Flow is a version of a flow document.
 type Flow struct {
-	ID        string    `json:"workflow"`
-	Version   string    `json:"version" doc:"the hash of the document"`
-	Label     string    `json:"label,omitempty" doc:"the version that the document gives itself"`
-	Title     string    `json:"title,omitempty"`
-	Published time.Time `json:"published_at,omitzero"`
-	Newest    bool      `json:"newest" doc:"it is the one that is started when no version is named"`
-	Document  bool      `json:"document" doc:"it is a flow document; otherwise it is the code of a program"`
-	Schema    bide.JSON `json:"input_schema,omitempty" doc:"JSON Schema of the input"`
-	Source    string    `json:"source,omitempty" doc:"the document as it was written; only when one version is asked for"`
-	Calls     []string  `json:"calls,omitempty" doc:"flows that it calls"`
-	Warnings  []string  `json:"warnings,omitempty" doc:"what the document does that is probably not meant"`
+	ID          string    `json:"workflow"`
+	Version     string    `json:"version" doc:"the hash of the document"`
+	Label       string    `json:"label,omitempty" doc:"the version that the document gives itself"`
+	Title       string    `json:"title,omitempty"`
+	Published   time.Time `json:"published_at,omitzero"`
+	PublishedBy string    `json:"published_by,omitempty" doc:"who uploaded this version first; only when one version is asked for"`
+	Newest      bool      `json:"newest" doc:"it is the one that is started when no version is named"`
+	Document    bool      `json:"document" doc:"it is a flow document; otherwise it is the code of a program"`
+	Schema      bide.JSON `json:"input_schema,omitempty" doc:"JSON Schema of the input"`
+	Source      string    `json:"source,omitempty" doc:"the document as it was written; only when one version is asked for"`
+	Calls       []string  `json:"calls,omitempty" doc:"flows that it calls"`
+	Warnings    []string  `json:"warnings,omitempty" doc:"what the document does that is probably not meant"`
 }
 
 // FlowList lists flows.

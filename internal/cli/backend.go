@@ -19,6 +19,9 @@ type backend interface {
 	commander
 	auditor
 	scheduler
+	tokenKeeper
+	webhookKeeper
+	hookKeeper
 	// Close ends the work and frees what is held.
 	Close(ctx context.Context) error
 }
@@ -45,6 +48,12 @@ type commander interface {
 	Link(ctx context.Context, waitID string, spec api.NewLink, cmd bide.Command) (*api.Link, error)
 	// Send delivers an event.
 	Send(ctx context.Context, e bide.Event) error
+	// ForkPreview lists what a fork from a record would make happen again.
+	ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error)
+	// Fork begins a new run that goes on from a record.
+	Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error)
+	// Migrate moves a run to another version of its flow.
+	Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error)
 }
 
 type auditor interface {

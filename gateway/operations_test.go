@@ -178,6 +178,12 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"approve","actor":"boss"}`, status: 422},
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/answer", body: `{"answer":"approve"}`, status: 404},
 
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"for":"bob","expires_in":"1h"}`, status: 201, want: map[string]string{"actor": "link:bob"}},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"expires_in":"1000h"}`, status: 422},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{done-wait}/link", status: 409, want: map[string]string{"code": "wrong_status"}},
+		{op: "create-link", as: "operator", method: "POST", path: "/v1/waits/{wait}/link", status: 403},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/link", status: 404},
+
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{waiting}","name":"paid","payload":{"n":1}}`, header: []string{"Idempotency-Key", "e1"}, status: 202, want: map[string]string{"event_id": "e1", "scope": "run"}},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{foreign}","name":"paid"}`, status: 404},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{done}","name":"paid"}`, status: 409},

@@ -143,6 +143,7 @@ export type Event = {
 
 export type Exit = {
   complete?: boolean;
+  continue_as_new?: boolean;
   fail?: Failure;
   node?: string;
   output?: Json;
@@ -598,6 +599,8 @@ export type RetryPolicy = {
 export type Run = {
   actor?: string;
   caught?: Failure;
+  continued_as?: string;
+  continues?: string;
   created_at: string;
   deadline?: string;
   definition: string;

@@ -82,6 +82,9 @@ func (rt *Runtime) forked(ctx context.Context, runID string, seq int64, o *ForkO
 	if err != nil {
 		return nil, err
 	}
+	if err := from.usable("fork"); err != nil {
+		return nil, err
+	}
 	if from.Status == StatusCompleted || from.Status == StatusCancelled {
 		return nil, Errorf(CodeWrongStatus, "run %s was %s by record %d; fork it from an earlier one", runID, from.Status, seq).onRun(runID)
 	}

@@ -18,6 +18,9 @@ type machine struct {
 	random float64 // in [0,1), for the jitter of a retry
 	cause  Cause
 
+	sealer    Sealer                             // nil: what is recorded is not encrypted
+	newSealer func(runID string) (Sealer, error) // for new runs; nil when they are not encrypted
+
 	command *CommandRecord // what to keep of the command at work, once it is done
 
 	from      Position
@@ -69,7 +72,10 @@ func (m *machine) emit(kind Kind, step int64, node string, data any) error {
 			return fmt.Errorf("encode %s: %w", kind, err)
 		}
 	}
-	rec.seal()
+	if err := m.seal(&rec, data); err != nil {
+		return err
+	}
+	rec.writeText()
 	waits, wasFinal := m.run.Waits, m.run.Status.Final()
 	if kind == KindRunCompleted || kind == KindRunFailed || kind == KindRunCancelled {
 		for i := range waits {
@@ -101,6 +107,7 @@ func (m *machine) commit() *Commit {
 		RunID: m.run.ID, Expect: m.from, Records: m.out, Info: m.run.RunInfo,
 		Opened: m.run.opened, Closed: m.run.closed, Command: m.command,
 		Starts: m.starts, Send: m.send, Took: m.took, Fence: m.fence, Owner: m.owner, Claimed: m.claimed,
+		Sealer: m.sealer,
 	}
 	m.run.opened, m.run.closed = nil, nil
 	return c
@@ -387,6 +394,9 @@ func (m *machine) failAttempt(i int, f *Failure, after time.Duration, value JSON
 const maxAnswered = 100
 
 func (m *machine) late(res *result) error {
+	if m.run.Shredded != nil {
+		return nil // nothing is kept of it
+	}
 	d := &EffectLate{Effect: res.id.effect, Attempt: res.id.attempt, Result: res.value, Error: res.fail}
 	node := ""
 	if m.run.Step == res.id.step {

@@ -1,7 +1,9 @@
 package bide
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -32,6 +34,7 @@ const (
 	KindRunForked         Kind = "run.forked"         // RunForked
 	KindRunMigrated       Kind = "run.migrated"       // RunMigrated
 	KindGrantRevoked      Kind = "grant.revoked"      // GrantRevoked
+	KindRunShredded       Kind = "run.shredded"       // RunShredded: the key of the records before was destroyed
 )
 
 // Record is one line of a run's ledger.
@@ -45,9 +48,12 @@ type Record struct {
 	Command string    `json:"command,omitempty"` // id of the command that caused it
 	Actor   string    `json:"actor,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
-	Data    JSON      `json:"data,omitempty"` // by kind
+	// Sealed is the data as it is stored when the run is encrypted; see Sealing.
+	Sealed []byte `json:"sealed,omitempty"`
+	Data   JSON   `json:"data,omitempty"` // by kind; nil for one that is sealed and could not be opened
 
-	// Raw is the stored text: a JSON object with the fields above in this order.
+	// Raw is the stored text: a JSON object with the fields above in this order, with
+	// either Sealed or Data.
 	Raw []byte `json:"-"`
 	// Hash is the SHA-256 of Raw.
 	Hash Hash `json:"-"`
@@ -106,6 +112,10 @@ type (
 		State  JSON              `json:"state"` // the origin as it was after that record
 		Writes []Write           `json:"writes,omitempty"`
 		Labels map[string]string `json:"labels,omitempty"` // nil for the origin's
+	}
+	// RunShredded is a run after its content was destroyed on purpose. It is never sealed.
+	RunShredded struct {
+		State JSON `json:"state"` // what is left of the run
 	}
 	// RunMigrated moves a run to another version of its workflow.
 	RunMigrated struct {
@@ -197,6 +207,22 @@ const (
 	ByHandler  ResolvedBy = "handler"  // by the handler that opened it, at once
 )
 
+// IsSealed reports whether the record's data is encrypted and was not opened.
+func (r *Record) IsSealed() bool { return len(r.Sealed) > 0 && r.Data == nil }
+
+// Text is Raw with the data of a sealed record that was opened beside what is stored of
+// it. ParseRecord reads it back.
+func (r *Record) Text() []byte {
+	if len(r.Sealed) == 0 || r.Data == nil {
+		return r.Raw
+	}
+	b := make([]byte, 0, len(r.Raw)+len(r.Data)+len(opened))
+	b = append(b, r.Raw[:len(r.Raw)-1]...)
+	return append(append(append(b, opened...), r.Data...), '}')
+}
+
+const opened = `,"data":`
+
 // newData returns a pointer to the data type of a kind, or nil when it has no
 // data, and whether the kind is known.
 func newData(k Kind) (any, bool) {
@@ -231,6 +257,8 @@ func newData(k Kind) (any, bool) {
 		return new(RunMigrated), true
 	case KindGrantRevoked:
 		return new(GrantRevoked), true
+	case KindRunShredded:
+		return new(RunShredded), true
 	case KindRunCancelled, KindRunPaused, KindRunUnpaused, KindRunRetried:
 		return nil, true
 	}
@@ -238,8 +266,12 @@ func newData(k Kind) (any, bool) {
 }
 
 // Decode returns the record's data as a pointer to the type named beside its
-// kind, or nil when the kind has none.
+// kind, or nil when the kind has none. It fails with ErrSealed when the data is encrypted
+// and was not opened.
 func (r *Record) Decode() (any, error) {
+	if r.IsSealed() {
+		return nil, Errorf(CodeSealed, "record %d (%s) is encrypted, and its key is not at hand", r.Seq, r.Kind)
+	}
 	data, ok := newData(r.Kind)
 	if !ok {
 		return nil, Errorf(CodeCorrupt, "record %d: kind %q is not known", r.Seq, r.Kind)
@@ -253,24 +285,32 @@ func (r *Record) Decode() (any, error) {
 	return data, nil
 }
 
-// ParseRecord reads a record from its stored text, which it keeps. The hash is
-// computed; whether it fits into a chain is for Fold to say, and whether its data is what
-// its kind has for Decode.
+// ParseRecord reads a record from its stored text, which it keeps, or from its
+// Text. The hash is computed; whether it fits into a chain is for Fold to say, and whether its data
+// is what its kind has for Decode.
 func ParseRecord(raw []byte) (Record, error) {
-	r := Record{Raw: raw, Hash: sha256.Sum256(raw)}
-	if r.unseal(raw) {
-		return r, nil
+	r := Record{Raw: raw}
+	if !r.readText(raw) {
+		r = Record{Raw: raw}
+		if err := decodeOwn(raw, &r); err != nil {
+			r.Hash = sha256.Sum256(raw)
+			return r, Errorf(CodeCorrupt, "record text: %w", err)
+		}
 	}
-	r = Record{Raw: raw, Hash: r.Hash}
-	if err := decodeOwn(raw, &r); err != nil {
-		return r, Errorf(CodeCorrupt, "record text: %w", err)
+	if len(r.Sealed) > 0 && r.Data != nil {
+		at := len(raw) - len(opened) - len(r.Data) - 1
+		if at < 0 || !bytes.Equal(raw[at:at+len(opened)], []byte(opened)) {
+			return r, Errorf(CodeCorrupt, "record text: data and sealed are not its last members")
+		}
+		r.Raw = append(bytes.Clone(raw[:at]), '}')
 	}
+	r.Hash = sha256.Sum256(r.Raw)
 	return r, nil
 }
 
-// seal writes Raw and Hash.
-func (r *Record) seal() {
-	b := make([]byte, 0, 256+len(r.Data))
+// writeText writes Raw and Hash. Data stays out when it is sealed.
+func (r *Record) writeText() {
+	b := make([]byte, 0, 256+max(len(r.Data), base64.StdEncoding.EncodedLen(len(r.Sealed))))
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendInt(b, r.Seq, 10)
 	b = append(b, `,"prev":"`...)
@@ -290,8 +330,13 @@ func (r *Record) seal() {
 			b = appendString(b, f.value)
 		}
 	}
-	if len(r.Data) > 0 {
-		b = append(b, `,"data":`...)
+	switch {
+	case len(r.Sealed) > 0:
+		b = append(b, `,"sealed":"`...)
+		b = base64.StdEncoding.AppendEncode(b, r.Sealed)
+		b = append(b, '"')
+	case len(r.Data) > 0:
+		b = append(b, opened...)
 		b = append(b, r.Data...)
 	}
 	r.Raw = append(b, '}')

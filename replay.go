@@ -3,6 +3,7 @@ package bide
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 )
@@ -22,6 +23,9 @@ func (rt *Runtime) StateAt(ctx context.Context, runID string, seq int64) (*Run, 
 			return nil, err
 		}
 		if rec.Seq == seq {
+			if err := r.readable(runID, nil); err != nil {
+				return nil, rt.whyLocked(ctx, runID, err)
+			}
 			return r.view(), nil
 		}
 	}
@@ -30,7 +34,8 @@ func (rt *Runtime) StateAt(ctx context.Context, runID string, seq int64) (*Run, 
 
 // Verify reads a run's whole ledger and checks that every record carries the
 // hash of the one before, that it ends where the run's row says, and that it folds
-// to the stored state. It fails with ErrCorrupt at the first fault (K27).
+// to the stored state. It fails with ErrCorrupt at the first fault (K27). Of a run that is encrypted, without its
+// key, it checks the chain alone.
 func (rt *Runtime) Verify(ctx context.Context, runID string) (Position, error) {
 	stored, err := rt.store.Load(ctx, runID, Position{})
 	if err != nil {
@@ -42,15 +47,27 @@ func (rt *Runtime) Verify(ctx context.Context, runID string) (Position, error) {
 			return Position{}, Errorf(CodeCorrupt, "snapshot at record %d: %w", stored.SnapshotSeq, err).onRun(runID)
 		}
 	}
-	if err := kept.extend(stored); err != nil {
-		return Position{}, err
+	unread := kept.extend(stored)
+	if unread != nil && !errors.Is(unread, ErrSealed) {
+		return Position{}, unread
 	}
-	r, err := rt.StateAt(ctx, runID, stored.Seq)
-	if err != nil {
-		return Position{}, err
+	r := &Run{}
+	for rec, err := range rt.Ledger(ctx, runID, 1) {
+		if err == nil {
+			err = r.fold(&rec)
+		}
+		if err != nil {
+			return Position{}, err
+		}
+		if r.Seq == stored.Seq {
+			break
+		}
 	}
 	if r.Position() != stored.Position {
 		return Position{}, Errorf(CodeCorrupt, "record %d is not the one that the run's row names", r.Seq).onRun(runID)
+	}
+	if unread != nil || r.locked != nil {
+		return stored.Position, nil // sealed: the chain is all that can be checked
 	}
 	folded, err := encodeOwn(r)
 	if err != nil {

@@ -3,6 +3,7 @@ package bide
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -179,6 +180,11 @@ func (sp *startSpec) begin(ctx context.Context, rt *Runtime, m *machine) error {
 		return err
 	}
 	was, err := first.Decode()
+	if errors.Is(err, ErrSealed) {
+		if gone := m.run.usable("start"); gone != nil {
+			err = gone
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,9 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 	defer func() { h.end(err) }()
 	err = s.transition(ctx, true, c.cause(), func(m *machine) error {
 		h.clear()
+		if err := m.run.usable(verb); err != nil {
+			return err
+		}
 		if c.ID != "" {
 			if before, err = rt.store.Command(ctx, runID, c.ID); err == nil || !errors.Is(err, ErrNotFound) {
 				return err
@@ -253,7 +256,7 @@ func (rt *Runtime) Ledger(ctx context.Context, runID string, from int64) iter.Se
 				return
 			}
 			for _, raw := range raws {
-				rec, err := ParseRecord(raw)
+				rec, err := rt.parse(raw)
 				if !yield(rec, err) || err != nil {
 					return
 				}

@@ -72,10 +72,13 @@ func (m *machine) emit(kind Kind, step int64, node string, data any) error {
 			return fmt.Errorf("encode %s: %w", kind, err)
 		}
 	}
-	if err := m.seal(&rec, data); err != nil {
-		return err
+	seal, err := m.sealFor(kind, data)
+	if err == nil {
+		err = rec.writeText(seal)
 	}
-	rec.writeText()
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", kind, err)
+	}
 	waits, wasFinal := m.run.Waits, m.run.Status.Final()
 	if kind == KindRunCompleted || kind == KindRunFailed || kind == KindRunCancelled {
 		for i := range waits {

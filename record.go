@@ -221,7 +221,11 @@ func (r *Record) Text() []byte {
 	return append(append(append(b, opened...), r.Data...), '}')
 }
 
-const opened = `,"data":`
+// The members that end a record's text.
+const (
+	opened = `,"data":`
+	sealed = `,"sealed":"`
+)
 
 // newData returns a pointer to the data type of a kind, or nil when it has no
 // data, and whether the kind is known.
@@ -308,9 +312,42 @@ func ParseRecord(raw []byte) (Record, error) {
 	return r, nil
 }
 
-// writeText writes Raw and Hash. Data stays out when it is sealed.
-func (r *Record) writeText() {
-	b := make([]byte, 0, 256+max(len(r.Data), base64.StdEncoding.EncodedLen(len(r.Sealed))))
+// writeText writes Raw and Hash. When the run is encrypted, seal makes of the
+// text so far and the data what is stored in place of the data; nil otherwise.
+func (r *Record) writeText(seal func(heading, data []byte) ([]byte, error)) (err error) {
+	b := r.heading(make([]byte, 0, 256+len(r.Data)))
+	switch {
+	case len(r.Data) == 0:
+	case seal == nil:
+		b = append(b, opened...)
+		b = append(b, r.Data...)
+	default:
+		if r.Sealed, err = seal(b, r.Data); err != nil {
+			return err
+		}
+		b = append(b, sealed...)
+		b = base64.StdEncoding.AppendEncode(b, r.Sealed)
+		b = append(b, '"')
+	}
+	r.Raw = append(b, '}')
+	r.Hash = sha256.Sum256(r.Raw)
+	return nil
+}
+
+// Heading is the part of Raw that says everything but the data: what the data of a
+// sealed record is bound to.
+func (r *Record) Heading() []byte {
+	tail := 1
+	if len(r.Sealed) > 0 {
+		tail += len(sealed) + base64.StdEncoding.EncodedLen(len(r.Sealed)) + 1
+	} else if len(r.Data) > 0 {
+		tail += len(opened) + len(r.Data)
+	}
+	return r.Raw[:max(len(r.Raw)-tail, 0)]
+}
+
+// heading appends the text up to the data.
+func (r *Record) heading(b []byte) []byte {
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendInt(b, r.Seq, 10)
 	b = append(b, `,"prev":"`...)
@@ -330,15 +367,5 @@ func (r *Record) writeText() {
 			b = appendString(b, f.value)
 		}
 	}
-	switch {
-	case len(r.Sealed) > 0:
-		b = append(b, `,"sealed":"`...)
-		b = base64.StdEncoding.AppendEncode(b, r.Sealed)
-		b = append(b, '"')
-	case len(r.Data) > 0:
-		b = append(b, opened...)
-		b = append(b, r.Data...)
-	}
-	r.Raw = append(b, '}')
-	r.Hash = sha256.Sum256(r.Raw)
+	return b
 }

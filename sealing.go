@@ -26,9 +26,9 @@ type Sealing interface {
 
 // Sealer seals what is recorded of one run.
 type Sealer interface {
-	// Seal encrypts the data of the record with a number. What it returns can be
-	// opened as that record of that run alone.
-	Seal(seq int64, data []byte) ([]byte, error)
+	// Seal encrypts the data of the record with a heading (Record.Heading). What it returns
+	// can be opened in that record of that run alone.
+	Seal(heading, data []byte) ([]byte, error)
 }
 
 // sealing is the runtime's store, if it is one that seals.
@@ -37,21 +37,24 @@ func (rt *Runtime) sealing() Sealing {
 	return s
 }
 
-// seal seals a record's data, if the run is encrypted.
-func (m *machine) seal(rec *Record, data any) (err error) {
+// sealFor returns what seals the data of a record, or nil when the run is not encrypted.
+func (m *machine) sealFor(kind Kind, data any) (func(heading, data []byte) ([]byte, error), error) {
 	if m.newSealer != nil && m.run.Seq == 0 {
+		var err error
 		switch d := data.(type) {
 		case *RunStarted:
 			m.sealer, err = m.newSealer(d.RunID)
 		case *RunForked:
 			m.sealer, err = m.newSealer(d.RunID)
 		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if err != nil || m.sealer == nil || rec.Data == nil || rec.Kind == KindRunShredded {
-		return err
+	if m.sealer == nil || kind == KindRunShredded {
+		return nil, nil
 	}
-	rec.Sealed, err = m.sealer.Seal(rec.Seq, rec.Data)
-	return err
+	return m.sealer.Seal, nil
 }
 
 // parse reads a record as the store gives it. Only a store that seals may give what it opened.

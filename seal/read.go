@@ -19,7 +19,7 @@ func (s *Store) OpenRecord(ctx context.Context, runID string, rec *bide.Record) 
 
 func (s *Store) openRecord(ctx context.Context, runID string, rec *bide.Record) (key *dataKey, err error) {
 	if rec.IsSealed() {
-		rec.Data, key, err = s.openEnvelope(ctx, rec.Sealed, ofRecord(runID, rec.Seq))
+		rec.Data, key, err = s.openEnvelope(ctx, rec.Sealed, ofRecord(runID, rec.Heading()))
 	}
 	return key, err
 }

@@ -80,12 +80,12 @@ type sealer struct {
 }
 
 // Seal implements bide.Sealer.
-func (s *sealer) Seal(seq int64, data []byte) ([]byte, error) {
-	return s.key.seal(data, ofRecord(s.runID, seq)), nil
+func (s *sealer) Seal(heading, data []byte) ([]byte, error) {
+	return s.key.seal(data, ofRecord(s.runID, heading)), nil
 }
 
-func ofRecord(runID string, seq int64) string {
-	return belonging("record", runID, strconv.FormatInt(seq, 10))
+func ofRecord(runID string, heading []byte) string {
+	return belonging("record", runID, string(heading))
 }
 
 // maxBlock is how many data keys a block has at most. The first blocks of a process have fewer.

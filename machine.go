@@ -21,6 +21,8 @@ type machine struct {
 	sealer    Sealer                             // nil: what is recorded is not encrypted
 	newSealer func(runID string) (Sealer, error) // for new runs; nil when they are not encrypted
 
+	redactor Redactor // nil: everything is recorded as it is
+
 	command *CommandRecord // what to keep of the command at work, once it is done
 
 	from      Position
@@ -67,6 +69,7 @@ func (m *machine) emit(kind Kind, step int64, node string, data any) error {
 		Command: m.cause.Command, Actor: m.cause.Actor, Reason: m.cause.Reason,
 	}
 	if data != nil {
+		m.redact(data)
 		var err error
 		if rec.Data, err = encodeOwn(data); err != nil {
 			return fmt.Errorf("encode %s: %w", kind, err)

@@ -100,6 +100,7 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	if o.Timeout < 0 || o.MaxSteps < 0 {
 		return nil, Errorf(CodeInvalidInput, "a timeout or number of steps is negative")
 	}
+	raw = rt.redact(RedactAt{Workflow: wf.ID, Path: "input"}, raw)
 	sp := &startSpec{cause: o.Command.cause(), timeout: o.Timeout, reused: CodeExists, data: RunStarted{
 		RunID: o.RunID, Workflow: wf.ID, Version: wf.Version, Definition: known.hash, Entry: wf.Entry, Input: raw,
 		Key: o.Key, Session: o.Session, Labels: o.Labels, MaxSteps: o.MaxSteps,

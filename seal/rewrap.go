@@ -101,3 +101,22 @@ func (s *Store) blocks(ctx context.Context) iter.Seq2[*bide.Document, error] {
 		}
 	}
 }
+
+// HasKey fails with bide.ErrSealed, naming the key, when a block is wrapped with the key of an id and
+// that key is missing or another one.
+func (s *Store) HasKey(ctx context.Context, id string) error {
+	for d, err := range s.blocks(ctx) {
+		if err != nil {
+			return err
+		}
+		b, err := parseBlock(d)
+		if err != nil {
+			return err
+		}
+		if b.Key == id {
+			_, err = s.unwrap(ctx, d.ID, b)
+			return err
+		}
+	}
+	return nil
+}

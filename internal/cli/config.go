@@ -42,6 +42,8 @@ func settings() []setting {
 		{"allow.addresses", "", "networks that http steps may reach although they are not public, such as 127.0.0.0/8", always(""), prefixes},
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
+		{"encryption.keys", "", "keyring that encrypts what is kept: file:PATH, env:NAME or command:PROGRAM; without one, what is kept is plain", always(""), checkKeys},
+		{"redact", "", "rules for what is replaced before it is recorded; in the environment as JSON", always(""), checkRedact},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
@@ -261,6 +263,9 @@ func (c *config) readFile(name string) (faults []string, err error) {
 		}
 		if e.path == "store" {
 			e.value = relativeStore(e.value, c.project.root)
+		}
+		if e.path == "encryption.keys" {
+			e.value = relativeKeys(e.value, c.project.root)
 		}
 		if e.path == "flows" {
 			e.value = relativeTo(e.value, c.project.root)

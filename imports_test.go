@@ -52,7 +52,7 @@ var layout = map[string][]string{
 	"cmd/*":               {"internal/cli"},
 	"examples/*":          {"*", "store/*", "llm/*"},
 	"telemetry":           {".", "llm", "tool"},
-	"internal/ledgertest": {".", "bidetest", "internal/pgtest", "store/*"},
+	"internal/ledgertest": {".", "bidetest", "internal/pgtest", "seal", "store/*"},
 }
 
 // kernelDeps are the modules that the kernel and what it imports may come from,

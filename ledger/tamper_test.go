@@ -58,7 +58,7 @@ func (s *tampered) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, er
 }
 
 // recordFields are the fields of a record's text.
-var recordFields = []string{"seq", "prev", "at", "kind", "step", "node", "command", "actor", "reason", "data"}
+var recordFields = []string{"seq", "prev", "at", "kind", "step", "node", "command", "actor", "reason", "sealed", "data"}
 
 // flip changes one field of a record's text, so that it is still JSON, or reports that it has none.
 func flip(raw []byte, field string) ([]byte, bool) {
@@ -79,7 +79,7 @@ func flip(raw []byte, field string) ([]byte, bool) {
 		case c == '9':
 			out[i] = '8'
 			return out, true
-		case c == ',' && field != "data":
+		case c == ',' && field != "data" && field != "sealed":
 			return nil, false
 		}
 	}
@@ -203,14 +203,18 @@ func attacks(records [][]byte) (out []attack) {
 
 // The matrix: every change to every record of an ended and of a waiting run is found, where it is.
 func TestEveryChangeToARecordIsFoundAndPlaced(t *testing.T) {
-	for _, kind := range ledgertest.Kinds {
+	for _, kind := range append([]string{"sealed"}, ledgertest.Kinds...) {
 		t.Run(kind, func(t *testing.T) {
 			w, _, key := sealed(t, kind)
+			stored := w.Store // as it is stored
+			if s, ok := w.Store.(bide.Sealing); ok {
+				stored = s.Stored().(ledgertest.Store)
+			}
 			if rep := verify(t, w.Store, &ledger.VerifyOptions{Keys: []note.Verifier{key}}); !rep.OK() || !rep.Signed || len(rep.Unsigned) > 0 {
 				t.Fatalf("the store as it is: %+v", rep)
 			}
 			for _, id := range []string{"done", "parent", "failed"} {
-				records, err := w.Store.Records(ctx, id, 1, 1000)
+				records, err := stored.Records(ctx, id, 1, 1000)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -222,11 +226,14 @@ func TestEveryChangeToARecordIsFoundAndPlaced(t *testing.T) {
 					if slices.EqualFunc(a.records, records, bytes.Equal) {
 						continue // the chain made to fit gave what was there
 					}
-					s := &tampered{Store: w.Store, run: id, records: a.records}
+					s := &tampered{Store: stored, run: id, records: a.records}
 					if a.rewrite {
 						s.row = rowOf(run.RunInfo, a.records)
 					}
-					found(t, s, key, id, a)
+					found(t, s, key, id, a) // for what is encrypted, this is without its key
+					if kind == "sealed" {
+						found(t, ledgertest.Seal(t, s), key, id, a)
+					}
 				}
 			}
 		})
@@ -234,7 +241,7 @@ func TestEveryChangeToARecordIsFoundAndPlaced(t *testing.T) {
 }
 
 // found checks that verifying names a record from a.from to a.to.
-func found(t *testing.T, s *tampered, key note.Verifier, id string, a attack) {
+func found(t *testing.T, s ledgertest.Store, key note.Verifier, id string, a attack) {
 	t.Helper()
 	rep := verify(t, s, &ledger.VerifyOptions{Keys: []note.Verifier{key}, Runs: []string{id}})
 	for _, f := range rep.Faults {

@@ -106,6 +106,9 @@ func (rt *Runtime) Replay(ctx context.Context, runID string) (*Divergence, error
 	if err != nil {
 		return nil, err
 	}
+	if err := run.usable("replay"); err != nil {
+		return nil, err
+	}
 	wf, err := rt.workflow(run.Workflow, run.Version)
 	if err != nil {
 		return nil, err

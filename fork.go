@@ -85,6 +85,9 @@ func (rt *Runtime) forked(ctx context.Context, runID string, seq int64, o *ForkO
 	if err := from.usable("fork"); err != nil {
 		return nil, err
 	}
+	if from.ContinuedAs != "" {
+		return nil, Errorf(CodeWrongStatus, "run %s was continued as run %s by record %d; fork that one, or this one from an earlier record", runID, from.ContinuedAs, seq).onRun(runID)
+	}
 	if from.Status == StatusCompleted || from.Status == StatusCancelled {
 		return nil, Errorf(CodeWrongStatus, "run %s was %s by record %d; fork it from an earlier one", runID, from.Status, seq).onRun(runID)
 	}
@@ -135,7 +138,7 @@ func (r *Run) forked(rec *Record, d *RunForked) error {
 	lasted := r.Deadline.Sub(r.CreatedAt)
 	r.ID, r.Root, r.Origin, r.Key, r.Parent, r.Detached, r.Depth = d.RunID, d.RunID, d.Origin.RunID, "", "", false, 0
 	r.Actor, r.CreatedAt, r.Paused, r.SetAside = rec.Actor, rec.At, nil, ""
-	r.Seq, r.Head, r.WaitCount, r.Waits, r.Grants = 0, Hash{}, 0, nil, nil
+	r.Seq, r.Head, r.WaitCount, r.Waits, r.Grants, r.Continues = 0, Hash{}, 0, nil, nil, ""
 	if d.Labels != nil {
 		r.Labels = d.Labels
 	}
@@ -187,26 +190,43 @@ func (rt *Runtime) ForkPreview(ctx context.Context, runID string, seq int64) (ou
 	if err != nil {
 		return nil, err
 	}
-	for i, e := range from.Effects {
+	at := *from
+	if at.Status == StatusFailed {
+		at.retried(&Record{At: at.UpdatedAt})
+	}
+	for i, e := range at.Effects {
 		if !e.Status.ended() {
 			out = append(out, ForkEffect{Seq: seq, Step: from.Step, Node: from.Node, Effect: i, Type: e.Type, Payload: e.Payload, Delivery: e.Delivery,
 				Certain: true, Unsafe: e.Attempt > 0 && e.Delivery.once()})
 		}
 	}
+	moved := false // beyond the step of seq
 	for rec, err := range rt.Ledger(ctx, runID, seq+1) {
 		if err != nil {
 			return nil, err
-		}
-		if rec.Kind != KindStepPlanned {
-			continue
 		}
 		data, err := rec.Decode()
 		if err != nil {
 			return nil, err
 		}
-		for i, e := range data.(*StepPlanned).Plan.Effects {
-			out = append(out, ForkEffect{Seq: rec.Seq, Step: rec.Step, Node: rec.Node, Effect: i, Type: e.Type, Payload: e.Payload,
-				Delivery: e.Delivery, Unsafe: e.Delivery.once()})
+		switch d := data.(type) {
+		case *StepPlanned:
+			moved = true
+			for i, e := range d.Plan.Effects {
+				out = append(out, ForkEffect{Seq: rec.Seq, Step: rec.Step, Node: rec.Node, Effect: i, Type: e.Type, Payload: e.Payload,
+					Delivery: e.Delivery, Unsafe: e.Delivery.once()})
+			}
+		case nil:
+			if rec.Kind != KindRunRetried || moved {
+				continue
+			}
+			moved = true
+			for i, e := range from.Effects { // what had failed by seq was made again
+				if e.Status == StateFailed {
+					out = append(out, ForkEffect{Seq: rec.Seq, Step: from.Step, Node: from.Node, Effect: i, Type: e.Type, Payload: e.Payload,
+						Delivery: e.Delivery, Unsafe: e.Delivery.once()})
+				}
+			}
 		}
 	}
 	return out, nil

@@ -1,7 +1,6 @@
 package bide
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -33,6 +32,9 @@ const (
 	KindRunRetried        Kind = "run.retried"        // no data
 	KindRunForked         Kind = "run.forked"         // RunForked
 	KindRunMigrated       Kind = "run.migrated"       // RunMigrated
+	KindRunContinued      Kind = "run.continued"      // RunContinued: another run goes on in its place
+	KindMailForwarded     Kind = "mail.forwarded"     // MailForwarded
+	KindChildContinued    Kind = "child.continued"    // ChildContinued
 	KindGrantRevoked      Kind = "grant.revoked"      // GrantRevoked
 	KindRunShredded       Kind = "run.shredded"       // RunShredded: the key of the records before was destroyed
 )
@@ -95,6 +97,7 @@ type (
 		Definition string            `json:"definition"`
 		Entry      string            `json:"entry"`
 		Input      JSON              `json:"input"`
+		Continues  string            `json:"continues,omitempty"` // the run in whose place it goes on
 		Key        string            `json:"key,omitempty"`
 		Session    string            `json:"session,omitempty"`
 		Parent     string            `json:"parent,omitempty"`
@@ -121,6 +124,21 @@ type (
 	RunMigrated struct {
 		Version    string `json:"version"`
 		Definition string `json:"definition"`
+	}
+	// RunContinued names the run that goes on in place of one that has come to the end of its work.
+	RunContinued struct {
+		RunID string `json:"run_id"`
+		Input JSON   `json:"input"`
+	}
+	// MailForwarded are messages that were not taken and that the run in its place gets.
+	MailForwarded struct {
+		RunID    string       `json:"run_id"`
+		Messages []MessageRef `json:"messages"`
+	}
+	// ChildContinued moves a wait on to the run that its child continues as.
+	ChildContinued struct {
+		WaitID string `json:"wait_id"`
+		RunID  string `json:"run_id"`
 	}
 	// StepPlanned is a node's decision. It announces the first attempt of the
 	// first Announced effects that are not built in.
@@ -259,6 +277,12 @@ func newData(k Kind) (any, bool) {
 		return new(RunForked), true
 	case KindRunMigrated:
 		return new(RunMigrated), true
+	case KindRunContinued:
+		return new(RunContinued), true
+	case KindMailForwarded:
+		return new(MailForwarded), true
+	case KindChildContinued:
+		return new(ChildContinued), true
 	case KindGrantRevoked:
 		return new(GrantRevoked), true
 	case KindRunShredded:
@@ -287,29 +311,6 @@ func (r *Record) Decode() (any, error) {
 		return nil, Errorf(CodeCorrupt, "record %d: data of kind %s: %w", r.Seq, r.Kind, err)
 	}
 	return data, nil
-}
-
-// ParseRecord reads a record from its stored text, which it keeps, or from its
-// Text. The hash is computed; whether it fits into a chain is for Fold to say, and whether its data
-// is what its kind has for Decode.
-func ParseRecord(raw []byte) (Record, error) {
-	r := Record{Raw: raw}
-	if !r.readText(raw) {
-		r = Record{Raw: raw}
-		if err := decodeOwn(raw, &r); err != nil {
-			r.Hash = sha256.Sum256(raw)
-			return r, Errorf(CodeCorrupt, "record text: %w", err)
-		}
-	}
-	if len(r.Sealed) > 0 && r.Data != nil {
-		at := len(raw) - len(opened) - len(r.Data) - 1
-		if at < 0 || !bytes.Equal(raw[at:at+len(opened)], []byte(opened)) {
-			return r, Errorf(CodeCorrupt, "record text: data and sealed are not its last members")
-		}
-		r.Raw = append(bytes.Clone(raw[:at]), '}')
-	}
-	r.Hash = sha256.Sum256(r.Raw)
-	return r, nil
 }
 
 // writeText writes Raw and Hash. When the run is encrypted, seal makes of the

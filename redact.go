@@ -133,6 +133,8 @@ func (m *machine) redact(data any) {
 			e := m.effect(w.Effect)
 			d.Answer = r.value(e.Type, e.Result, d.Answer)
 		}
+	case *RunContinued:
+		d.Input = r.value("", "input", d.Input)
 	case *RunCompleted:
 		d.Output = r.value("", "", d.Output)
 	case *RunFailed:

@@ -57,13 +57,21 @@ func (m *machine) sealFor(kind Kind, data any) (func(heading, data []byte) ([]by
 	return m.sealer.Seal, nil
 }
 
-// parse reads a record as the store gives it. Only a store that seals may give what it opened.
+// parse reads a record as the store gives it.
 func (rt *Runtime) parse(raw []byte) (Record, error) {
 	rec, err := ParseRecord(raw)
-	if err == nil && len(rec.Sealed) > 0 && rec.Data != nil && rt.sealing() == nil {
-		return rec, Errorf(CodeCorrupt, "record %d has data beside what is sealed", rec.Seq)
+	if err == nil {
+		err = rt.genuine(&rec)
 	}
 	return rec, err
+}
+
+// genuine fails for a record that comes opened from a store that does not seal: it was changed there.
+func (rt *Runtime) genuine(rec *Record) error {
+	if len(rec.Sealed) > 0 && rec.Data != nil && rt.sealing() == nil {
+		return Errorf(CodeCorrupt, "record %d has data beside what is sealed", rec.Seq)
+	}
+	return nil
 }
 
 // Shred destroys the content of an encrypted run that has ended, and of all below it,
@@ -122,7 +130,8 @@ func (rt *Runtime) shred(ctx context.Context, runID string, cause Cause) error {
 		case !r.Status.Final():
 			return Errorf(CodeWrongStatus, "cannot shred run %s: it is %s; cancel it first", runID, r.Status).onRun(runID)
 		}
-		left := Run{RunInfo: r.RunInfo, Deadline: r.Deadline, MaxSteps: r.MaxSteps, Detached: r.Detached, Depth: r.Depth, WaitCount: r.WaitCount}
+		left := Run{RunInfo: r.RunInfo, Deadline: r.Deadline, MaxSteps: r.MaxSteps, Detached: r.Detached, Depth: r.Depth, WaitCount: r.WaitCount,
+			Continues: r.Continues, ContinuedAs: r.ContinuedAs}
 		if r.Error != nil {
 			left.Error = &Failure{Code: r.Error.Code, Node: r.Error.Node, Step: r.Error.Step}
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -50,6 +51,24 @@ func (s *session) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.rebuild(stored)
+}
+
+// adopt brings the state to what came with a claim, and reports false when it
+// must be loaded: when more is known already, or what came is of no use.
+func (s *session) adopt(stored *Stored) bool {
+	switch {
+	case s.run == nil || s.run.Seq < stored.Seq:
+		return s.rebuild(stored) == nil
+	case s.run.Position() == stored.Position:
+		s.post(stored)
+		return true
+	}
+	return false
+}
+
+// rebuild makes the state anew.
+func (s *session) rebuild(stored *Stored) error {
 	s.post(stored)
 	s.run, s.bytes, s.snapAt, s.sealer = &Run{}, 0, s.rt.opts.SnapshotBytes, stored.Sealer
 	if stored.Snapshot != nil {
@@ -115,13 +134,14 @@ const maxConflicts = 1000
 // again. s.mu must be held.
 func (s *session) transition(ctx context.Context, fresh bool, cause Cause, do func(m *machine) error) error {
 	for range maxConflicts {
-		if fresh || s.run == nil {
+		fresh := fresh || s.run == nil
+		if fresh {
 			if err := s.refresh(ctx); err != nil {
 				return err
 			}
 		}
 		m := newMachine(s.run, nil, &s.rt.opts.Limits, s.rt.now(), s.rt.opts.Random(), cause)
-		m.find, m.mail, m.sealer, m.redactor = s.rt.find, s.mail, s.sealer, s.rt.opts.Redact
+		m.find, m.mail, m.fresh, m.sealer, m.redactor = s.rt.find, s.mail, fresh, s.sealer, s.rt.opts.Redact
 		if sealing := s.rt.sealing(); sealing != nil {
 			m.newSealer = func(runID string) (Sealer, error) { return sealing.NewSealer(ctx, runID) }
 		}
@@ -156,6 +176,13 @@ func (s *session) persist(ctx context.Context, m *machine) error {
 	}
 	s.fence, s.sealer = max(s.fence, c.Claimed), m.sealer
 	s.mail = slices.DeleteFunc(s.mail, func(msg Message) bool { return m.taken[msg.ID] })
+	for _, msg := range c.Send { // a child may have continued as another run meanwhile
+		if strings.HasPrefix(msg.Key, "cancel:") && msg.To != s.id {
+			if err := s.rt.sendOn(ctx, msg); err != nil {
+				s.rt.opts.Logger.Error("cancel", "run", msg.To, "parent", s.id, "err", err)
+			}
+		}
+	}
 	select {
 	case s.changed <- struct{}{}:
 	default:

@@ -77,15 +77,32 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bi
 	if err != nil {
 		return nil, err
 	}
+	return out, s.openStored(ctx, runID, out)
+}
+
+// Claim implements bide.Claims. A run that cannot be opened comes without what is stored of it.
+func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+	claims, err := s.Claims.Claim(ctx, q)
+	for i := range claims {
+		if c := &claims[i]; c.Stored != nil && (s.openStored(ctx, c.RunID, c.Stored) != nil || c.Stored.Locked != nil) {
+			c.Stored = nil
+		}
+	}
+	return claims, err
+}
+
+// openStored opens what a store has of a run.
+func (s *Store) openStored(ctx context.Context, runID string, out *bide.Stored) error {
 	var key *dataKey
 	if envelope, ok := fromJSON(out.Snapshot); ok {
+		var err error
 		if key, err = s.openSnapshot(ctx, runID, out, envelope); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	found, lock, err := s.texts(ctx, runID, out.Records)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if key == nil {
 		key = found
@@ -96,7 +113,7 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bi
 	if lock != nil {
 		out.Locked = lock
 	}
-	return out, s.openMail(ctx, out)
+	return s.openMail(ctx, out)
 }
 
 // openSnapshot opens a snapshot; when it cannot be, the records before it take its place.

@@ -15,6 +15,7 @@ type Inner interface {
 	bide.Store
 	bide.Claims
 	bide.Documents
+	bide.Counter
 }
 
 // Options refines New. Nil means the defaults.
@@ -27,6 +28,7 @@ type Options struct {
 // Store is a store whose content is encrypted.
 type Store struct {
 	bide.Claims
+	bide.Counter
 	inner Inner
 	keys  Keys
 	now   func() time.Time
@@ -51,7 +53,7 @@ func New(ctx context.Context, inner Inner, keys Keys, opts *Options) (*Store, er
 	if inner == nil || keys == nil {
 		return nil, bide.Errorf(bide.CodeInvalidInput, "seal.New needs a store and keys")
 	}
-	s := &Store{Claims: inner, inner: inner, keys: keys, now: time.Now, size: 1}
+	s := &Store{Claims: inner, Counter: inner, inner: inner, keys: keys, now: time.Now, size: 1}
 	if opts != nil && opts.Now != nil {
 		s.now = opts.Now
 	}

@@ -25,6 +25,7 @@ type Store interface {
 	bide.Store
 	bide.Claims
 	bide.Documents
+	bide.Counter
 }
 
 // Kinds are the kinds of stores.

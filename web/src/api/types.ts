@@ -143,6 +143,7 @@ export type Event = {
 
 export type Exit = {
   complete?: boolean;
+  continue_as_new?: boolean;
   fail?: Failure;
   node?: string;
   output?: Json;
@@ -598,6 +599,8 @@ export type RetryPolicy = {
 export type Run = {
   actor?: string;
   caught?: Failure;
+  continued_as?: string;
+  continues?: string;
   created_at: string;
   deadline?: string;
   definition: string;
@@ -623,6 +626,7 @@ export type Run = {
   seq: number;
   session?: string;
   set_aside?: string;
+  shredded?: Cause;
   status: string;
   step: number;
   updated_at: string;
@@ -700,6 +704,7 @@ export type RunWait = {
   priority?: number;
   repeatable?: boolean;
   response_schema?: Json;
+  sealed?: string;
   since?: string;
   state?: Json;
   step: number;
@@ -1031,6 +1036,7 @@ export type Wait = {
   repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
+  sealed?: string;
   since?: string;
   state?: Json;
   status: "open" | "answered" | "expired" | "closed";

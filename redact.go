@@ -82,6 +82,14 @@ func (r redaction) plan(p *StepPlan) {
 	}
 }
 
+// decision redacts what a node decides.
+func (r redaction) decision(plan *StepPlan, failure *Failure) {
+	if plan != nil {
+		r.plan(plan)
+	}
+	r.failure("", failure)
+}
+
 func (r redaction) wait(effect string, w *Wait) {
 	w.Message, w.Choices, w.Items = r.text(effect, w.Message), slices.Clone(w.Choices), slices.Clone(w.Items)
 	for i := range w.Choices {

@@ -116,7 +116,7 @@ func (rt *Runtime) Replay(ctx context.Context, runID string) (*Divergence, error
 	if err != nil {
 		return nil, err
 	}
-	return replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits)
+	return replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits, rt.opts.Redact)
 }
 
 // Replay is Runtime.Replay for a ledger from anywhere, from its first record
@@ -126,17 +126,17 @@ func Replay(wf Workflow, records iter.Seq2[Record, error]) (*Divergence, error) 
 		return nil, err
 	}
 	lim := Limits{}.withDefaults()
-	return replay(&wf, records, &lim)
+	return replay(&wf, records, &lim, nil)
 }
 
-func replay(wf *Workflow, records iter.Seq2[Record, error], lim *Limits) (*Divergence, error) {
+func replay(wf *Workflow, records iter.Seq2[Record, error], lim *Limits, by Redactor) (*Divergence, error) {
 	r := &Run{}
 	for rec, err := range records {
 		if err != nil {
 			return nil, err
 		}
 		if rec.Kind == KindStepPlanned || rec.Kind == KindStepFailed {
-			if d, err := compare(wf, r, &rec, lim); d != nil || err != nil {
+			if d, err := compare(wf, r, &rec, lim, by); d != nil || err != nil {
 				return d, err
 			}
 		}
@@ -149,7 +149,7 @@ func replay(wf *Workflow, records iter.Seq2[Record, error], lim *Limits) (*Diver
 
 // compare decides a recorded step again, from the state before it. Failures
 // compare by code and message: stacks move with every edit.
-func compare(wf *Workflow, r *Run, rec *Record, lim *Limits) (*Divergence, error) {
+func compare(wf *Workflow, r *Run, rec *Record, lim *Limits, by Redactor) (*Divergence, error) {
 	data, err := rec.Decode()
 	if err != nil {
 		return nil, err
@@ -162,6 +162,9 @@ func compare(wf *Workflow, r *Run, rec *Record, lim *Limits) (*Divergence, error
 		recorded = &Failure{Code: d.Error.Code, Message: d.Error.Message}
 	}
 	plan, failure := decide(wf, rec.Node, r, rec.At, lim)
+	if by != nil {
+		redaction{by, r.Workflow}.decision(plan, failure)
+	}
 	var now any = plan
 	if failure != nil {
 		now = &Failure{Code: failure.Code, Message: failure.Message}
@@ -193,7 +196,7 @@ func (rt *Runtime) Migrate(ctx context.Context, runID, version string, cmd ...Co
 		if err != nil {
 			return err
 		}
-		d, err := replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits)
+		d, err := replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits, rt.opts.Redact)
 		if err != nil {
 			return err
 		}

@@ -47,16 +47,17 @@ type dataKey struct {
 	header []byte
 	aead   cipher.AEAD
 	raw    []byte
+	nonces *supply
 }
 
-func newDataKey(at place, raw []byte) *dataKey {
-	return &dataKey{at: at, header: at.header(), aead: aead(raw), raw: raw}
+func (s *Store) newDataKey(at place, raw []byte) *dataKey {
+	return &dataKey{at: at, header: at.header(), aead: aead(raw), raw: raw, nonces: &s.nonces}
 }
 
 // seal makes the envelope of something.
 func (k *dataKey) seal(plain []byte, belongs string) []byte {
 	out := make([]byte, 0, headerBytes+gcmBytes+len(plain))
-	return k.aead.Seal(append(out, k.header...), nil, plain, k.bound(belongs))
+	return box(k.aead, k.nonces, append(out, k.header...), plain, k.bound(belongs))
 }
 
 func (k *dataKey) bound(belongs string) []byte {
@@ -65,7 +66,7 @@ func (k *dataKey) bound(belongs string) []byte {
 
 // open opens the box of an envelope.
 func (k *dataKey) open(box []byte, belongs string) ([]byte, error) {
-	plain, err := k.aead.Open(nil, nil, box, k.bound(belongs))
+	plain, err := unbox(k.aead, box, k.bound(belongs))
 	if err != nil {
 		return nil, bide.Errorf(bide.CodeCorrupt, "what is encrypted was changed, or belongs elsewhere")
 	}
@@ -105,12 +106,12 @@ func (s *Store) newBlock(ctx context.Context, n int) (keys []*dataKey, err error
 	if b.Wrapped, err = s.keys.Wrap(ctx, b.Key, blockKey, blockBinding(id)); err != nil {
 		return nil, err
 	}
-	box := aead(blockKey)
+	wraps := aead(blockKey)
 	for i := range b.Slots {
 		at.slot = byte(i)
 		raw := random(keyBytes)
-		b.Slots[i].DataKey = box.Seal(nil, nil, raw, slotBinding(id, i))
-		keys = append(keys, newDataKey(at, raw))
+		b.Slots[i].DataKey = box(wraps, &s.nonces, nil, raw, slotBinding(id, i))
+		keys = append(keys, s.newDataKey(at, raw))
 	}
 	_, err = s.putBlock(ctx, id, b, 0)
 	return keys, err
@@ -155,15 +156,15 @@ func (s *Store) dataKeyOf(ctx context.Context, b *block, at place) (*dataKey, er
 		}
 		return nil, bide.Errorf(bide.CodeSealed, "the store has no data key %d of %s; was it left behind when it was copied or restored?", at.slot, id)
 	}
-	box, err := s.cache.box(id, func() (cipher.AEAD, error) { return s.unwrap(ctx, id, b) })
+	opens, err := s.cache.box(id, func() (cipher.AEAD, error) { return s.unwrap(ctx, id, b) })
 	if err != nil {
 		return nil, err
 	}
-	raw, err := box.Open(nil, nil, b.Slots[at.slot].DataKey, slotBinding(id, int(at.slot)))
+	raw, err := unbox(opens, b.Slots[at.slot].DataKey, slotBinding(id, int(at.slot)))
 	if err != nil || len(raw) != keyBytes {
 		return nil, bide.Errorf(bide.CodeCorrupt, "data keys %s: key %d was changed", id, at.slot)
 	}
-	return newDataKey(at, raw), nil
+	return s.newDataKey(at, raw), nil
 }
 
 // unwrap returns what opens a block's data keys.

@@ -17,7 +17,6 @@ const (
 	version1    = 1
 	blockBytes  = 12 // of a block's id
 	headerBytes = 1 + blockBytes + 1
-	gcmBytes    = 28 // nonce and tag
 )
 
 // place is where a data key is.

@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -35,6 +33,8 @@ type Keys interface {
 type Keyring struct {
 	ids  []string // the first is the current one
 	keys map[string]cipher.AEAD
+
+	nonces supply
 }
 
 var _ Keys = (*Keyring)(nil)
@@ -140,7 +140,7 @@ func (k *Keyring) Wrap(_ context.Context, id string, key, binding []byte) ([]byt
 	if a == nil {
 		return nil, missing(id)
 	}
-	return a.Seal(nil, nil, key, binding), nil
+	return box(a, &k.nonces, nil, key, binding), nil
 }
 
 // Unwrap implements Keys.
@@ -149,7 +149,7 @@ func (k *Keyring) Unwrap(_ context.Context, id string, wrapped, binding []byte) 
 	if a == nil {
 		return nil, missing(id)
 	}
-	key, err := a.Open(nil, nil, wrapped, binding)
+	key, err := unbox(a, wrapped, binding)
 	if err != nil {
 		return nil, bide.Errorf(bide.CodeSealed, "the wrapping key %q is not the one that this was encrypted with; put the one of that name which was in use then into the keyring", id)
 	}
@@ -161,22 +161,3 @@ func missing(id string) error {
 }
 
 const keyBytes = 32
-
-func random(n int) []byte {
-	b := make([]byte, n)
-	rand.Read(b) // it never fails
-	return b
-}
-
-// aead is AES-256-GCM under a random nonce, which goes before the ciphertext.
-func aead(key []byte) cipher.AEAD {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic("seal: " + err.Error()) // the length is ours
-	}
-	a, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic("seal: " + err.Error())
-	}
-	return a
-}

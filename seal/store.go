@@ -34,6 +34,8 @@ type Store struct {
 	now   func() time.Time
 	cache cache
 
+	nonces supply
+
 	mu     sync.Mutex
 	spare  []*dataKey // stored and not yet used
 	size   int        // of the next block

@@ -78,7 +78,7 @@ func TestWhatStandardWorkCosts(t *testing.T) {
 		"a run of three effects":                 {chain(3, "x"), nil, cost{commits: 4, records: 8}},
 		"a run of a hundred effects":             {chain(100, "x"), nil, cost{commits: 101, records: 202}},
 		"a run of pure steps":                    {pure(50), nil, cost{commits: 1, records: 52}},
-		"a question and its answer":              {one(bide.Ask("?", nil)), "yes", cost{commits: 3, records: 5, loads: 2}},
+		"a question and its answer":              {one(bide.Ask("?", nil)), "yes", cost{commits: 3, records: 5, loads: 1}},
 		"an effect that fails and is made again": {one(bide.Call("none", nil)), nil, cost{commits: 2, records: 4}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 	var after *Run
 	h := rt.reserve(s)
 	defer func() { h.end(err) }()
-	err = s.transition(ctx, true, c.cause(), func(m *machine) error {
+	err = s.decide(ctx, c.cause(), func(m *machine) error {
 		h.clear()
 		if c.ID != "" {
 			if before, err = rt.store.Command(ctx, runID, c.ID); err == nil || !errors.Is(err, ErrNotFound) {

@@ -20,7 +20,7 @@ const module = "github.com/bide-dev/bide"
 // it. "." is the kernel. What is not in the table fails the test.
 var layout = map[string][]string{
 	".":                   {},
-	"store/*":             {"."},
+	"store/*":             {".", "internal/pack"},
 	"storetest":           {"."},
 	"bidetest":            {".", "store/mem"},
 	"ledger":              {"."},
@@ -35,6 +35,7 @@ var layout = map[string][]string{
 	"flow/flowtest":       {".", "flow", "bidetest", "store/mem"},
 	"worker":              {".", "artifact", "ledger", "schedule"},
 	"engine":              {".", "store/*", "schedule", "worker"},
+	"internal/pack":       {},
 	"internal/pgtest":     {},
 	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
 	"gateway/api":         {".", "schedule"},

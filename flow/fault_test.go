@@ -33,6 +33,7 @@ a.yaml:1:1: a flow needs the member "flow"
 a.yaml:1:1: a flow needs the member "steps"`},
 		{"bide: 2\nflow: a\nsteps: [say: hi]", "a.yaml:1:7: the version of the format is 1, not 2"},
 		{"bide: 1\nflow: my flow\nsteps: [say: hi]", `a.yaml:2:7: "my flow" cannot be used: the name of a flow begins with a letter and has letters, digits, - and _, at most 64`},
+		{"bide: 1\nflow: agent\nsteps: [say: hi]", `a.yaml:2:7: a flow cannot be called "agent": that is the workflow of agent steps; give it another name, such as my_agent`},
 		{"bide: 1\nflow: a\nsteps: []", "a.yaml:3:8: a list of steps is needed here, not a list"},
 		{"bide: 1\nflow: a\nstep: [say: hi]", `a.yaml:1:1: a flow needs the member "steps"
 a.yaml:3:1: a flow has no member "step"; did you mean "steps"?`},

@@ -40,6 +40,7 @@ func settings() []setting {
 		{"flows", "", "folders in which flows are looked for by name", func(p *project) string { return filepath.Join(p.root, "flows") }, nil},
 		{"allow.exec", "", "programs that exec steps may start, * for any", always(""), nil},
 		{"allow.addresses", "", "networks that http steps may reach although they are not public, such as 127.0.0.0/8", always(""), prefixes},
+		{"allow.secrets", "", "secrets that flows may use in bide serve and bide work, * for any; elsewhere they may use all", always(""), nil},
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
@@ -172,6 +173,9 @@ type config struct {
 	flowEnv map[string]string
 	// secrets are those of flows: BIDE_SECRET_NAME, with the name in capitals. They are in no file.
 	secrets map[string]string
+	// uploaded says that flows come from others than whoever started the process, as in bide serve: what they may use is then
+	// what the configuration names, and not what happens to be in the environment.
+	uploaded bool
 	// strange are variables of the environment that look like settings and are none.
 	strange []string
 }

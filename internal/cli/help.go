@@ -55,6 +55,7 @@ folder above it that has one:
   allow:
     exec: [git]                  # programs that exec steps may start; BIDE_ALLOW_EXEC
     addresses: [127.0.0.0/8]     # what http steps may reach besides public addresses; BIDE_ALLOW_ADDRESSES
+    secrets: [shop_key]          # secrets that flows may use in bide serve and work; BIDE_ALLOW_SECRETS
   env:
     region: eu                   # what flows read as env.region; BIDE_ENV_REGION
   models:                        # of llm and agent steps; BIDE_MODELS, as JSON
@@ -78,6 +79,10 @@ folder above it that has one:
 Secrets of flows are in no file: BIDE_SECRET_NAME in the environment, with the name in capitals.
 Headers and variables of MCP servers refer to them as ${secret:NAME}. Well-known providers of models need no entry: their
 keys are OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, GROQ_API_KEY and OPENROUTER_API_KEY.
+
+bide serve and bide work carry out flows of others. There, flows may use the providers under models (an empty entry, such as
+openai: {}, will do), the tools, programs and addresses that are named here, and the secrets of allow.secrets: what
+happens to be in the environment is not theirs.
 
 A name that is not known is an error. Paths in the file are relative to the project; those of
 flags and the environment to the working directory.`

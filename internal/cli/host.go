@@ -21,7 +21,10 @@ import (
 )
 
 // hostFlags say where a server listens.
-type hostFlags struct{ listen, cert, key string }
+type hostFlags struct {
+	listen, cert, key string
+	uploaded          bool // as of config
+}
 
 func (h *hostFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
@@ -41,11 +44,12 @@ type host struct {
 	url      string
 }
 
-// newHost opens the store.
-func (a *app) newHost(cmd *cobra.Command) (*host, error) {
+// newHost opens the store; for uploaded, see config.
+func (a *app) newHost(cmd *cobra.Command, uploaded bool) (*host, error) {
 	if err := a.hosting(cmd); err != nil {
 		return nil, err
 	}
+	a.cfg.uploaded = uploaded
 	b, err := a.drive(cmd)
 	if err != nil {
 		return nil, err
@@ -68,7 +72,7 @@ func (a *app) newHost(cmd *cobra.Command) (*host, error) {
 
 // newServer is newHost, and listens.
 func (a *app) newServer(cmd *cobra.Command, h *hostFlags) (*host, error) {
-	out, err := a.newHost(cmd)
+	out, err := a.newHost(cmd, h.uploaded)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +104,7 @@ func (h *host) gateway(protect func(http.Handler) http.Handler) (srv *gateway.Se
 			mux.Handle("/", protect(next))
 			return mux
 		},
-		Tools: h.b.tools, Models: h.b.models, Grants: h.b.grants(), Deltas: h.b.models.Deltas(),
+		Tools: h.b.tools, Models: h.b.models, Grants: h.b.grants(), Deltas: h.b.models.Deltas(), ToolServers: h.b.servers.states,
 		Artifacts: h.blobs, Webhooks: h.hooks, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
 		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
 	})

@@ -36,6 +36,7 @@ type local struct {
 	equipped closers     // what was opened for models and tools; nil until they are registered
 	models   *llm.Models // likewise
 	tools    *tool.Set
+	servers  *toolServers
 }
 
 var _ backend = (*local)(nil)

@@ -46,7 +46,7 @@ may start, change and send, but answers no waits. A server also has MCP over HTT
 
 // mcpHere serves MCP over the store of the configuration.
 func (a *app) mcpHere(cmd *cobra.Command, opts *mcpserver.Options) error {
-	on, err := a.newHost(cmd)
+	on, err := a.newHost(cmd, false)
 	if err != nil {
 		return err
 	}

@@ -7,12 +7,13 @@ import (
 )
 
 func newServe(a *app) *cobra.Command {
-	var h hostFlags
+	h := hostFlags{uploaded: true}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the API to whoever has a token, with a worker at work",
 		Long: `Serve the API, with a worker at work. Every request needs a token; bide token create makes one.
-Flows are those that clients upload. Several servers may share a store, on several machines with postgres://.
+Flows are those that clients upload: they may use the providers of models, tools, programs and secrets that the
+configuration names, and no others. Several servers may share a store, on several machines with postgres://.
 
 Without --tls-cert, put a reverse proxy in front that speaks https: tokens must not travel in the clear.
 Ctrl-C or SIGTERM lets requests and effects at work end and hands the runs back.`,

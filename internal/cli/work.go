@@ -15,7 +15,8 @@ func newWork(a *app) *cobra.Command {
 		Use:   "work",
 		Short: "Drive runs in the foreground, until Ctrl-C",
 		Long: `Drive the runs of the store: those that are started, answered or due, whatever process
-did that. The flows are those that runs were started with, and they come from the store. Several workers may share
+did that. The flows are those that runs were started with, and they come from the store; they may use the providers of
+models, tools, programs and secrets that the configuration names, and no others. Several workers may share
 a store, on several machines with postgres://.
 
 Ctrl-C lets effects at work end and hands the runs back. With --once, it ends when there is
@@ -25,6 +26,7 @@ nothing to do at the moment.`,
 			if err := a.hosting(cmd); err != nil {
 				return err
 			}
+			a.cfg.uploaded = true
 			b, err := a.drive(cmd)
 			if err != nil {
 				return err

@@ -103,6 +103,8 @@ func TestEveryFaultOfAStepIsReportedWithItsPlace(t *testing.T) {
 		{"- {return: 1, next: end}", `4:23: next does not go with a return step: nothing comes after it`},
 		{"- ask: {choices: [a]}", `4:10: ask needs the member "prompt"`},
 		{"- ask: {prompt: x, choices: [yes!, no!], on_timeout: no}", `4:56: "no" is not one of the choices; did you mean "no!"?`},
+		{"- ask: {prompt: x, assignees: []}", `4:33: assignees is empty: nobody could answer; leave it out if everybody may`},
+		{"- form: {prompt: x, schema: {}, assignees: 7}", `4:46: assignees is a list of actors and groups, not 7; write it like [ann, group:ops]`},
 		{"- form: {prompt: x, schema: {type: 3}}", `4:38: the JSON Schema cannot be used`},
 		{"- wait: 3 days", `4:11: "3 days" is not a duration`},
 		{"- wait: {until: tomorrow}", `4:19: "tomorrow" is not a time with a zone`},

@@ -43,6 +43,8 @@ func settings() []setting {
 		{"allow.secrets", "", "secrets that flows may use in bide serve and bide work, * for any; elsewhere they may use all", always(""), nil},
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
+		{"telemetry.endpoint", "", "collector of OpenTelemetry that traces and metrics are sent to (OTLP over HTTP), such as http://127.0.0.1:4318; none without it and without OTEL_ variables", always(""), nil},
+		{"telemetry.payloads", "", "whether traces hold payloads, results and messages of failures, which may be confidential: true or false", always("false"), oneOf("true", "false")},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
@@ -176,6 +178,8 @@ type config struct {
 	// uploaded says that flows come from others than whoever started the process, as in bide serve: what they may use is then
 	// what the configuration names, and not what happens to be in the environment.
 	uploaded bool
+	// environ is the environment.
+	environ []string
 	// strange are variables of the environment that look like settings and are none.
 	strange []string
 }
@@ -197,6 +201,16 @@ func (c *config) env(name string) (value string, ok bool) {
 
 func (c *config) get(name string) string { return c.values[name].value }
 
+// getenv returns a variable of the environment.
+func (c *config) getenv(name string) (value string) {
+	for _, pair := range c.environ { // the last counts
+		if v, ok := strings.CutPrefix(pair, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
 // list is the value of a setting that holds several.
 func (c *config) list(name string) []string {
 	return strings.FieldsFunc(c.get(name), func(r rune) bool { return r == ',' })
@@ -205,7 +219,7 @@ func (c *config) list(name string) []string {
 // loadConfig reads the settings: defaults, then the file, then the environment, then flags, each over the ones before.
 // It fails, listing every fault, when a name is not known or a value cannot be used.
 func loadConfig(p *project, env []string, flags map[string]string) (*config, error) {
-	c := &config{project: p, values: map[string]origin{}, flowEnv: map[string]string{}, secrets: map[string]string{}}
+	c := &config{project: p, values: map[string]origin{}, flowEnv: map[string]string{}, secrets: map[string]string{}, environ: env}
 	var faults []string
 	for _, s := range settings() {
 		c.values[s.name] = origin{s.fallback(p), "default"}

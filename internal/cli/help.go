@@ -71,6 +71,9 @@ folder above it that has one:
       - {tool: read_file, decide: auto}
     mcp:                         # servers of the Model Context Protocol
       - {name: files, command: [mcp-files, work]}
+  telemetry:
+    endpoint: http://127.0.0.1:4318  # a collector of OpenTelemetry; BIDE_TELEMETRY_ENDPOINT
+    payloads: false              # whether traces hold payloads and results; BIDE_TELEMETRY_PAYLOADS
   worker:
     runs: 256                    # BIDE_WORKER_RUNS
     lease: 30s                   # BIDE_WORKER_LEASE
@@ -83,6 +86,10 @@ keys are OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, GROQ_API_KEY and OPE
 bide serve and bide work carry out flows of others. There, flows may use the providers under models (an empty entry, such as
 openai: {}, will do), the tools, programs and addresses that are named here, and the secrets of allow.secrets: what
 happens to be in the environment is not theirs.
+
+Traces and metrics of what a worker does are sent when telemetry.endpoint or OTEL_EXPORTER_OTLP_ENDPOINT is set, as OTLP over HTTP
+(http/protobuf). The standard variables count: OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER (otlp or none), OTEL_EXPORTER_OTLP_HEADERS,
+_TIMEOUT, _COMPRESSION and _PROTOCOL, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_SDK_DISABLED.
 
 A name that is not known is an error. Paths in the file are relative to the project; those of
 flags and the environment to the working directory.`

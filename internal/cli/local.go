@@ -76,6 +76,9 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 		if err := l.equip(ctx, cfg); err != nil {
 			return nil, errors.Join(err, l.shut(ctx))
 		}
+		if err := l.tell(ctx, cfg); err != nil {
+			return nil, errors.Join(err, l.Close(ctx))
+		}
 	}
 	if err := schedule.Register(l.rt); err != nil {
 		return nil, errors.Join(err, l.Close(ctx))

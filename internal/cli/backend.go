@@ -7,6 +7,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/schedule"
 )
 
@@ -18,6 +19,7 @@ type backend interface {
 	commander
 	auditor
 	scheduler
+	granter
 	// Close ends the work and frees what is held.
 	Close(ctx context.Context) error
 }
@@ -60,6 +62,15 @@ type scheduler interface {
 	AddSchedule(ctx context.Context, docs []*flow.Doc, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error)
 	// ChangeSchedule pauses one, lets it go on (unpause), or deletes it.
 	ChangeSchedule(ctx context.Context, name string, v verb, cmd bide.Command) error
+}
+
+type granter interface {
+	// Grants lists the grants of sessions and workflows.
+	Grants(ctx context.Context) ([]api.SharedGrant, error)
+	// RevokeGrant ends a grant of a run, and for what else it counts for.
+	RevokeGrant(ctx context.Context, runID, grantID string, cmd bide.Command) error
+	// RevokeShared ends one of Grants.
+	RevokeShared(ctx context.Context, g *api.SharedGrant, cmd bide.Command) error
 }
 
 // verb is a change of a run or a schedule.

@@ -509,6 +509,7 @@ export type RunWait = {
   node: string;
   on_expire?: string;
   priority?: number;
+  repeatable?: boolean;
   response_schema?: Json;
   since?: string;
   state?: Json;
@@ -764,6 +765,7 @@ export type Wait = {
   priority?: number;
   /** how many answers resolve it; always 1 */
   quorum: number;
+  repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
   since?: string;

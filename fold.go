@@ -82,6 +82,11 @@ func (r *Run) change(rec *Record, data any) error {
 		return r.forked(rec, d)
 	case *RunMigrated:
 		r.Version, r.Definition = d.Version, d.Definition
+	case *RunContinued:
+		r.continued(rec, d)
+	case *MailForwarded:
+	case *ChildContinued:
+		return r.childContinued(d)
 	case *GrantRevoked:
 		return r.grantRevoked(d.GrantID)
 	case *RunCompleted:
@@ -126,6 +131,7 @@ func (r *Run) started(rec *Record, d *RunStarted) error {
 		r.Root = r.ID
 	}
 	r.Deadline, r.MaxSteps, r.Detached, r.Depth = d.Deadline, d.MaxSteps, d.Detached, d.Depth
+	r.Origin, r.Continues = d.Continues, d.Continues
 	r.Exit = &Exit{Node: d.Entry}
 	return r.Vars.apply(Write{Op: OpSet, Path: "input", Value: d.Input})
 }
@@ -401,6 +407,9 @@ func (r *Run) retried(rec *Record) {
 		e := &r.Effects[i]
 		if e.Status == StateFailed {
 			e.Status, e.Spent, e.StartedAt = StatePending, 0, time.Time{}
+			if e.FanOut != nil {
+				*e.FanOut = FanOutState{Total: e.FanOut.Total, spec: e.FanOut.spec} // its children start anew, and their results take the old ones' places
+			}
 		}
 		open = open || !e.Status.ended()
 	}

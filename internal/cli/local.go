@@ -16,6 +16,8 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
+	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/ledger/retention"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/tool"
@@ -33,8 +35,9 @@ type local struct {
 	docs   engine.Store
 	cfg    *config
 
-	equipped closers     // what was opened for models and tools; nil until they are registered
-	models   *llm.Models // likewise
+	webhooks *webhook.Hooks // nil until they are needed
+	equipped closers        // what was opened for models and tools; nil until they are registered
+	models   *llm.Models    // likewise
 	tools    *tool.Set
 	servers  *toolServers
 }
@@ -175,7 +178,13 @@ func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if run.Workflow == flow.AgentWorkflow {
 		return l.equip(ctx, l.cfg)
 	}
-	d, err := flow.ForRun(ctx, l.rt, run)
+	d, err := flow.Load(ctx, l.rt, run.Version)
+	if err == nil && l.engine != nil {
+		err = l.cfg.carriesOut(d)
+	}
+	if err == nil {
+		d, err = flow.ForRun(ctx, l.rt, run)
+	}
 	if errors.Is(err, bide.ErrNotFound) {
 		return &problem{code: exitNotFound, what: fmt.Sprintf("the flow %s version %.12s of run %s is not in the store", run.Workflow, run.Version, run.ID),
 			why: "it was started by a program; that program goes on with it", err: err}
@@ -183,7 +192,7 @@ func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if err != nil || len(d.Flows()) == 0 {
 		return err
 	}
-	_, err = flow.NewLibrary(l.rt, nil).Sync(ctx)
+	_, err = flow.NewLibrary(l.rt, &flow.LibraryOptions{Leave: l.cfg.remote}).Sync(ctx)
 	return err
 }
 
@@ -196,11 +205,26 @@ func (l *local) Change(ctx context.Context, id string, v verb, cmd bide.Command)
 	case verbCancel:
 		_, err = l.rt.Cancel(ctx, id, cmd)
 	case verbDelete:
-		return l.rt.Delete(ctx, id)
+		return l.delete(ctx, id)
 	case verbRetry:
 		return l.retry(ctx, id, cmd)
 	}
 	return err
+}
+
+// delete removes an ended run, with a tombstone that the key of the configuration signs when there is one.
+func (l *local) delete(ctx context.Context, id string) error {
+	signers, err := privateKeys(l.cfg.get("checkpoint.key"))
+	if err != nil {
+		return err
+	}
+	var log *ledger.Log
+	if len(signers) > 0 {
+		if log, err = ledger.OpenLog(ctx, l.docs, &ledger.LogOptions{Signers: signers}); err != nil {
+			return err
+		}
+	}
+	return retention.Delete(ctx, l.rt, l.docs, log, id)
 }
 
 // retry opens a failed run again, and lets workers take one that was set aside.
@@ -244,6 +268,21 @@ func (l *local) Answer(ctx context.Context, waitID string, answer bide.JSON, cmd
 }
 
 func (l *local) Send(ctx context.Context, e bide.Event) error { return l.rt.Send(ctx, e) }
+
+func (l *local) ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error) {
+	return l.rt.ForkPreview(ctx, id, seq)
+}
+
+func (l *local) Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error) {
+	return l.rt.Fork(ctx, id, seq, opts)
+}
+
+func (l *local) Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error) {
+	if _, err := flow.NewLibrary(l.rt, nil).Sync(ctx); err != nil {
+		return nil, err
+	}
+	return l.rt.Migrate(ctx, id, version, cmd)
+}
 
 func (l *local) Verify(ctx context.Context, id string) (*verification, error) {
 	at, err := l.rt.Verify(ctx, id)

@@ -40,6 +40,7 @@ type local struct {
 	equipped closers        // what was opened for models and tools; nil until they are registered
 	models   *llm.Models    // likewise
 	tools    *tool.Set
+	servers  *toolServers
 }
 
 var _ backend = (*local)(nil)
@@ -90,6 +91,9 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	if opts != nil {
 		if err := l.equip(ctx, cfg); err != nil {
 			return nil, errors.Join(err, l.shut(ctx))
+		}
+		if err := l.tell(ctx, cfg); err != nil {
+			return nil, errors.Join(err, l.Close(ctx))
 		}
 	}
 	if err := schedule.Register(l.rt); err != nil {

@@ -44,7 +44,7 @@ const (
 	// person says what happened.
 	AtMostOnce Delivery = "at_most_once"
 	// AtMostOnceDecided is AtMostOnce from the time that a wait of the effect's
-	// handler led to another attempt; what the handler does before may be repeated.
+	// handler, other than a Wait.Repeatable, led to another attempt; what the handler does before may be repeated.
 	// It is for handlers that ask for leave before they do anything (Waiting, Decided).
 	AtMostOnceDecided Delivery = "at_most_once_decided"
 )

@@ -401,6 +401,9 @@ func (r *Run) retried(rec *Record) {
 		e := &r.Effects[i]
 		if e.Status == StateFailed {
 			e.Status, e.Spent, e.StartedAt = StatePending, 0, time.Time{}
+			if e.FanOut != nil {
+				*e.FanOut = FanOutState{Total: e.FanOut.Total, spec: e.FanOut.spec} // its children start anew, and their results take the old ones' places
+			}
 		}
 		open = open || !e.Status.ended()
 	}

@@ -184,26 +184,43 @@ func (rt *Runtime) ForkPreview(ctx context.Context, runID string, seq int64) (ou
 	if err != nil {
 		return nil, err
 	}
-	for i, e := range from.Effects {
+	at := *from
+	if at.Status == StatusFailed {
+		at.retried(&Record{At: at.UpdatedAt})
+	}
+	for i, e := range at.Effects {
 		if !e.Status.ended() {
 			out = append(out, ForkEffect{Seq: seq, Step: from.Step, Node: from.Node, Effect: i, Type: e.Type, Payload: e.Payload, Delivery: e.Delivery,
 				Certain: true, Unsafe: e.Attempt > 0 && e.Delivery.once()})
 		}
 	}
+	moved := false // beyond the step of seq
 	for rec, err := range rt.Ledger(ctx, runID, seq+1) {
 		if err != nil {
 			return nil, err
-		}
-		if rec.Kind != KindStepPlanned {
-			continue
 		}
 		data, err := rec.Decode()
 		if err != nil {
 			return nil, err
 		}
-		for i, e := range data.(*StepPlanned).Plan.Effects {
-			out = append(out, ForkEffect{Seq: rec.Seq, Step: rec.Step, Node: rec.Node, Effect: i, Type: e.Type, Payload: e.Payload,
-				Delivery: e.Delivery, Unsafe: e.Delivery.once()})
+		switch d := data.(type) {
+		case *StepPlanned:
+			moved = true
+			for i, e := range d.Plan.Effects {
+				out = append(out, ForkEffect{Seq: rec.Seq, Step: rec.Step, Node: rec.Node, Effect: i, Type: e.Type, Payload: e.Payload,
+					Delivery: e.Delivery, Unsafe: e.Delivery.once()})
+			}
+		case nil:
+			if rec.Kind != KindRunRetried || moved {
+				continue
+			}
+			moved = true
+			for i, e := range from.Effects { // what had failed by seq was made again
+				if e.Status == StateFailed {
+					out = append(out, ForkEffect{Seq: rec.Seq, Step: from.Step, Node: from.Node, Effect: i, Type: e.Type, Payload: e.Payload,
+						Delivery: e.Delivery, Unsafe: e.Delivery.once()})
+				}
+			}
 		}
 	}
 	return out, nil

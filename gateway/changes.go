@@ -43,7 +43,7 @@ func (s *Server) registerChanges() {
 	register(s, operation{id: "release-run", method: http.MethodPost, path: "/v1/runs/{run}/release", tag: tagRuns, right: auth.Operate, status: http.StatusNoContent,
 		summary: "Let workers take a run that was set aside", about: "Runs that were set aside are found with the search is:set-aside. One that is not is left as it is."}, s.releaseRun)
 	register(s, operation{id: "revoke-grant", method: http.MethodDelete, path: "/v1/runs/{run}/grants/{grant}", tag: tagRuns, right: auth.Decide,
-		summary: "End a grant of a run", about: "Calls of tools that it would have let pass ask again."}, s.revokeGrant)
+		summary: "End a grant of a run", about: "Calls of tools that it would have let pass ask again, also those of other runs when it is for a session or a workflow."}, s.revokeGrant)
 }
 
 type changeRun struct {
@@ -172,7 +172,11 @@ type revokeGrant struct {
 }
 
 func (s *Server) revokeGrant(ctx context.Context, in *revokeGrant) (*answer[bide.Run], error) {
-	if _, err := s.sight(ctx, auth.Decide).run(ctx, in.Run); err != nil {
+	run, err := s.sight(ctx, auth.Decide).run(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.revokeBeyond(ctx, run, in.Grant); err != nil {
 		return nil, err
 	}
 	return changed(s.rt.RevokeGrant(ctx, in.Run, in.Grant, in.command(ctx, "")))

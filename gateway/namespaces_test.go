@@ -24,13 +24,17 @@ var bodies = map[string]string{
 	"create-schedule": `{"name":"other-{n}","interval":"1000h","workflow":"approval","input":{"amount":1}}`,
 	"update-schedule": `{"name":"nightly-{n}","interval":"2000h","workflow":"approval","input":{"amount":1}}`,
 	"put-artifact":    `hello`,
+	"poll-work":       `{"worker":"w","types":["resize"],"wait":"1ms"}`,
+	"heartbeat-call":  `{"token":1}`,
+	"complete-call":   `{"token":1}`,
+	"fail-call":       `{"token":1,"message":"x"}`,
 }
 
 // queries are those of operations that need one.
-var queries = map[string]string{"preview-fork": "?seq=1"}
+var queries = map[string]string{"preview-fork": "?seq=1", "revoke-shared-grant": "?scope=session&of=s"}
 
 // noneOfIt are operations that are about what a run of this test has none of.
-var noneOfIt = map[string]bool{"revoke-grant": true, "get-command": true, "redeliver-message": true}
+var noneOfIt = map[string]bool{"revoke-grant": true, "revoke-shared-grant": true, "get-command": true, "redeliver-message": true}
 
 // made are things that a namespace has besides runs: how each is made, and which field of the answer names it.
 var made = map[string]struct{ path, body, id string }{
@@ -61,7 +65,7 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 			continue
 		}
 		byName[op.ID] = op
-		of := op.ID == "send-event" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
+		of := op.ID == "send-event" || op.ID == "revoke-shared-grant" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
 		for name := range made {
 			of = of || strings.Contains(op.Path, name)
 		}
@@ -90,7 +94,7 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 				path = strings.ReplaceAll(path, name, s.ask(boss, http.MethodPost, thing.path, thing.body).field(t, thing.id))
 			}
 		}
-		fill := strings.NewReplacer("{run}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{grant}", "g",
+		fill := strings.NewReplacer("{run}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{call}", "c", "{grant}", "g",
 			"{sha256}", blob, "{workflow}", "approval", "{version}", s.doc.Version()).Replace
 		status := s.status(op.Method, fill(path)+queries[op.ID], fill(bodies[op.ID]), token)
 		if noneOfIt[op.ID] && status == http.StatusNotFound && (as == nil || as.Namespace == authtest.Own) {

@@ -244,6 +244,31 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/" + strings.Repeat("0", 64), status: 404},
 		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/abc", status: 422},
 
+		{op: "list-tools", as: "viewer", method: "GET", path: "/v1/tools", status: 200, want: map[string]string{"tools.0.name": "mail", "tools.0.args_schema.required.0": "to",
+			"tools.0.safety": "once", "tools.0.source.kind": "function", "tools.0.annotations.destructiveHint": "true", "tools.0.decide": "depends", "tools.0.rules.0.when": `args.to == "boss"`,
+			"tools.0.rules.0.decide": "deny", "tools.0.rules.1.decide": "ask", "tools.1.name": "read", "tools.1.decide": "auto", "tools.1.safety": "read_only", "servers": `[{"error":"refused","name":"files","up":false}]`}},
+		{op: "list-models", as: "viewer", method: "GET", path: "/v1/models", status: 200, want: map[string]string{"default": "work/big",
+			"providers": `[{"base_url":"https://vllm.example.com/v1","key":"env:WORK_KEY","kind":"openai","name":"work"}]`, "prices.0.model": "anthropic/claude-haiku-4-5", "prices.0.cache_read": "0.1"}},
+		{op: "list-grants", as: "viewer", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants.0.grant_id": "x.1", "grants.0.of": "nights", "grants.0.tool": "mail", "grants.1.of": "approval", "grants.2": "null"}},
+		{op: "list-grants", as: "viewer@acme", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants.0.grant_id": "z.1", "grants.0.of": "approval", "grants.1": "null"}},
+		{op: "list-grants", as: "refunder", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants": "[]"}},
+		{op: "revoke-shared-grant", as: "approver", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 204},
+		{op: "revoke-shared-grant", as: "approver@acme", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "revoke-shared-grant", as: "approver", method: "DELETE", path: "/v1/grants/y.1?scope=run&of=approval", status: 422},
+		{op: "revoke-shared-grant", as: "operator", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "list-budgets", as: "viewer", method: "GET", path: "/v1/budgets", status: 200, want: map[string]string{"budgets": "[]"}},
+		{op: "list-usage", as: "viewer", method: "GET", path: "/v1/usage?q=status:waiting", status: 200, want: map[string]string{"runs": "[]"}},
+		{op: "list-usage", as: "viewer", method: "GET", path: "/v1/usage?q=stauts:waiting", status: 422},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["resize"],"wait":"1ms"}`, status: 204},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["charge"]}`, status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "/types"}},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"","types":[]}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "poll-work", as: "operator", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["resize"],"wait":"1ms"}`, status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "heartbeat-call", as: "worker", method: "POST", path: "/v1/work/none/heartbeat", body: `{"token":1}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "complete-call", as: "worker", method: "POST", path: "/v1/work/none/complete", body: `{"token":1,"result":{"n":1}}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "complete-call", as: "worker", method: "POST", path: "/v1/work/none/complete", body: `{"result":1}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "fail-call", as: "worker", method: "POST", path: "/v1/work/none/fail", body: `{"token":1,"message":"no"}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "fail-call", as: "worker", method: "POST", path: "/v1/work/none/fail", body: `{"token":1}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+
 		{op: "list-workers", as: "admin", method: "GET", path: "/v1/workers", status: 200, want: map[string]string{"workers": "[]"}},
 		{op: "get-metrics", as: "admin", method: "GET", path: "/metrics", status: 200},
 		{op: "get-health", method: "GET", path: "/healthz", status: 200, want: map[string]string{"status": "ok"}},
@@ -259,7 +284,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 	for _, c := range cases {
 		covered[c.op] = true
 		t.Run(c.op+" "+c.as+" "+c.path+" "+c.body, func(t *testing.T) {
-			s := newServer(t, &gateway.Options{Workflows: []bide.Workflow{broken()}})
+			s := newServer(t, equipped(t, &gateway.Options{Workflows: []bide.Workflow{broken()}}))
 			fixtures := s.fixtures()
 			fill := func(text string) string {
 				for name, value := range fixtures {
@@ -295,11 +320,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 // The permission matrix: every operation by every role.
 func TestEveryOperationNeedsItsRight(t *testing.T) {
 	s := newServer(t, nil)
-	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
-	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "stranger"}
+	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
+	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "worker", "stranger"}
 	rights := map[string][]string{
 		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},
-		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"},
+		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"},
 	}
 	for _, op := range s.Operations() {
 		path := op.Path

@@ -12,9 +12,12 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/remote"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/tool"
 	"github.com/bide-dev/bide/worker"
 )
 
@@ -40,14 +43,23 @@ type Options struct {
 	Deltas *llm.Deltas
 	// Artifacts holds blobs. Nil serves none.
 	Artifacts *artifact.Dir
+	// Tools, Models and Grants are those that the runs are carried out with, to show. Grants can be
+	// revoked. Nil shows none.
+	Tools  *tool.Set
+	Models *llm.Models
+	Grants *tool.GrantBook
+	// ToolServers says how the servers of tools are. Nil shows none.
+	ToolServers func() []api.ToolServer
 	// Webhooks are those of the store. Nil serves none.
 	Webhooks *webhook.Hooks
+	// Remote offers calls to remote workers. Nil has no work for them.
+	Remote *remote.Pool
 	// Worker is the one at work in this process, to show. Nil shows none.
 	Worker *worker.Worker
 	// Version is the program's, for the description of the API.
 	Version string
 
-	// BodyBytes is how large the body of a request may be. Defaults to 8 MiB.
+	// BodyBytes is how large the body of a request may be. Defaults to 9 MiB: the largest value by default (bide.Limits) and what is around it.
 	BodyBytes int64
 	// ArtifactBytes is how large an uploaded artifact may be. Defaults to 256 MiB.
 	ArtifactBytes int64
@@ -80,7 +92,7 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		out = *o
 	}
-	positive(&out.BodyBytes, 8<<20)
+	positive(&out.BodyBytes, 9<<20)
 	positive(&out.ArtifactBytes, 256<<20)
 	positive(&out.HeaderBytes, 32<<10)
 	positive(&out.HeaderTime, 10*time.Second)

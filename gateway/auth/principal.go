@@ -64,6 +64,12 @@ func (r Role) Rights() []Right {
 // tree without it belongs to the default namespace, whose name is empty.
 const NamespaceLabel = ReservedLabels + "namespace"
 
+// GrantsOf names what a grant for a workflow counts for: the workflow in the namespace of the run that asks, which its labels
+// say. It is for tool.Options.
+func GrantsOf(workflow string, labels map[string]string) string {
+	return (&Principal{Namespace: labels[NamespaceLabel]}).Scoped(workflow)
+}
+
 // ReservedLabels begins the names of labels that clients cannot set.
 const ReservedLabels = "bide."
 

@@ -182,7 +182,7 @@ func (t *Tokens) Verify(ctx context.Context, text string) (*Principal, error) {
 	}
 	now := t.now().UTC().Truncate(time.Microsecond)
 	same := subtle.ConstantTimeCompare([]byte(digest(secret)), []byte(d.SHA256)) == 1
-	if !same || !d.RevokedAt.IsZero() || !d.ExpiresAt.IsZero() && !now.Before(d.ExpiresAt) {
+	if !same || !d.counts(now) {
 		return nil, ErrBadToken
 	}
 	if now.Sub(d.LastUsedAt) >= time.Minute {
@@ -192,7 +192,31 @@ func (t *Tokens) Verify(ctx context.Context, text string) (*Principal, error) {
 			return nil, fmt.Errorf("note the use of token %s: %w", id, err)
 		}
 	}
-	return &Principal{Actor: d.Actor, Groups: d.Groups, Roles: d.Roles, Namespace: d.Namespace, Workflows: d.Workflows, Labels: d.Labels}, nil
+	return d.principal(), nil
+}
+
+func (d *tokenDoc) principal() *Principal {
+	return &Principal{Actor: d.Actor, Groups: d.Groups, Roles: d.Roles, Namespace: d.Namespace, Workflows: d.Workflows, Labels: d.Labels}
+}
+
+// counts reports whether a token neither has expired nor was revoked.
+func (d *tokenDoc) counts(now time.Time) bool {
+	return d.RevokedAt.IsZero() && (d.ExpiresAt.IsZero() || now.Before(d.ExpiresAt))
+}
+
+// principal returns the principal of a token whose text was verified before, or ErrBadToken when it counts no more.
+func (t *Tokens) principal(ctx context.Context, id string) (*Principal, error) {
+	d, _, err := t.get(ctx, id)
+	if errors.Is(err, bide.ErrNotFound) {
+		return nil, ErrBadToken
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for token: %w", err)
+	}
+	if !d.counts(t.now()) {
+		return nil, ErrBadToken
+	}
+	return d.principal(), nil
 }
 
 // Revoke ends a token at once. One that is revoked stays so. It fails with ErrNotFound when the namespace

@@ -16,7 +16,9 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
+	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
+	"github.com/bide-dev/bide/tool"
 )
 
 // local is the backend on a store that this process opens.
@@ -31,7 +33,9 @@ type local struct {
 	docs   engine.Store
 	cfg    *config
 
-	equipped closers // what was opened for models and tools; nil until they are registered
+	equipped closers     // what was opened for models and tools; nil until they are registered
+	models   *llm.Models // likewise
+	tools    *tool.Set
 }
 
 var _ backend = (*local)(nil)
@@ -167,7 +171,13 @@ func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if run.Workflow == flow.AgentWorkflow {
 		return l.equip(ctx, l.cfg)
 	}
-	d, err := flow.ForRun(ctx, l.rt, run)
+	d, err := flow.Load(ctx, l.rt, run.Version)
+	if err == nil && l.engine != nil {
+		err = l.cfg.carriesOut(d)
+	}
+	if err == nil {
+		d, err = flow.ForRun(ctx, l.rt, run)
+	}
 	if errors.Is(err, bide.ErrNotFound) {
 		return &problem{code: exitNotFound, what: fmt.Sprintf("the flow %s version %.12s of run %s is not in the store", run.Workflow, run.Version, run.ID),
 			why: "it was started by a program; that program goes on with it", err: err}
@@ -175,7 +185,7 @@ func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if err != nil || len(d.Flows()) == 0 {
 		return err
 	}
-	_, err = flow.NewLibrary(l.rt, nil).Sync(ctx)
+	_, err = flow.NewLibrary(l.rt, &flow.LibraryOptions{Leave: l.cfg.remote}).Sync(ctx)
 	return err
 }
 

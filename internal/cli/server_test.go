@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,7 +16,10 @@ import (
 // serving starts a command that serves, and returns its address and what ends it.
 func serving(t *testing.T, dir string, args ...string) (url string, end func()) {
 	t.Helper()
-	cmd := exec.Command("bide", append(args, "--listen", "127.0.0.1:0")...)
+	if !slices.Contains(args, "--listen") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
+	cmd := exec.Command("bide", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "BIDE_ACTOR=ann", "TZ=UTC")
 	said, err := cmd.StderrPipe()
@@ -37,7 +41,7 @@ func serving(t *testing.T, dir string, args ...string) (url string, end func()) 
 		}
 	}
 	t.Cleanup(end)
-	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
+	address := regexp.MustCompile(`https?://127\.0\.0\.1:\d+`)
 	lines := bufio.NewScanner(said)
 	for lines.Scan() {
 		if url = address.FindString(lines.Text()); url != "" {

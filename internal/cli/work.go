@@ -30,7 +30,7 @@ nothing to do at the moment.`,
 				return err
 			}
 			ctx := cmd.Context()
-			lib := flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Logger: b.log})
+			lib := flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Leave: a.cfg.remote, Logger: b.log})
 			if _, err := lib.Sync(ctx); err != nil {
 				return err
 			}

@@ -8,6 +8,38 @@ export type Accepted = {
   wait: Wait;
 };
 
+export type AgentLimits = {
+  allow_unpriced?: boolean;
+  cost?: string;
+  input_tokens?: number;
+  iterations?: number;
+  on_reached?: string;
+  output_tokens?: number;
+  repeats?: number;
+  time?: string;
+  tool_calls?: number;
+  total_tokens?: number;
+  warn_at?: number;
+};
+
+export type AgentStanding = {
+  id: string;
+  limits: AgentLimits;
+  reserved: AgentUsed;
+  runs: number;
+  used: AgentUsed;
+};
+
+export type AgentUsed = {
+  cost?: string;
+  input_tokens?: number;
+  iterations?: number;
+  output_tokens?: number;
+  tool_calls?: number;
+  uncounted?: number;
+  unpriced?: number;
+};
+
 export type Answered = {
   decision: Decision;
   wait: RunWait;
@@ -44,6 +76,13 @@ export type AuthTokenSpec = {
   namespace?: string;
   roles: string[] | null;
   workflows?: string[] | null;
+};
+
+export type BudgetPage = {
+  /** each with the id of the agent's run */
+  budgets: AgentStanding[];
+  /** cursor of the next page; absent at the end */
+  next?: string;
 };
 
 export type Cause = {
@@ -228,6 +267,12 @@ export type Grant = {
   tool_sha256?: string;
 };
 
+export type GrantPage = {
+  grants: SharedGrant[];
+  /** cursor of the next page; absent at the end */
+  next?: string;
+};
+
 export type Graph = {
   entry: string;
   /** a drawing of a flow document, for mermaid.js */
@@ -331,6 +376,34 @@ export type MadeWebhook = {
   workflows?: string[] | null;
 };
 
+export type ModelList = {
+  /** the model of steps that name none */
+  default?: string;
+  prices: ModelPrice[];
+  providers: ModelProvider[];
+};
+
+export type ModelPrice = {
+  cache_read: string;
+  cache_write: string;
+  input: string;
+  /** provider/model, or provider/* for those without a price of their own */
+  model: string;
+  output: string;
+  /** of the table that it is from */
+  version: string;
+};
+
+export type ModelProvider = {
+  base_url?: string;
+  /** the reference to its key, such as env:OPENAI_API_KEY; never the key */
+  key?: string;
+  /** its protocol */
+  kind: string;
+  /** models are named provider/model */
+  name: string;
+};
+
 export type ModelUsage = {
   cache_read_tokens: number;
   cache_write_tokens: number;
@@ -430,6 +503,60 @@ export type Problem = {
   wait_id?: string;
 };
 
+export type RemoteCall = {
+  attempt: number;
+  call_id: string;
+  /** when nobody waits for it any more; absent when there is none */
+  deadline?: string;
+  /** the same whenever this effect is made again */
+  idempotency_key: string;
+  /** how long the worker has without a heartbeat */
+  lease: string;
+  node: string;
+  payload?: Json;
+  run_id: string;
+  session?: string;
+  step: number;
+  /** goes along with everything that is said of the call */
+  token: number;
+  type: string;
+  workflow: string;
+};
+
+export type RemoteCompletion = {
+  /** any JSON value; defaults to null */
+  result?: Json;
+  token: number;
+};
+
+export type RemoteFailure = {
+  /** the worker's own; defaults to handler_error */
+  code?: string;
+  message: string;
+  /** trying again cannot help; else the effect's retry policy counts */
+  permanent?: boolean;
+  /** when the next attempt is made at the earliest */
+  retry_after?: string;
+  token: number;
+};
+
+export type RemoteHeartbeat = {
+  token: number;
+};
+
+export type RemoteLease = {
+  lease: string;
+};
+
+export type RemotePollRequest = {
+  /** effect types that it can carry out */
+  types: string[];
+  /** how long to wait for work; defaults to 20s, which also is the most */
+  wait?: string;
+  /** names the worker in logs and waits */
+  worker: string;
+};
+
 export type Replay = {
   /** the first step that it decides otherwise */
   divergence?: Divergence;
@@ -523,6 +650,13 @@ export type RunPage = {
   runs: RunInfo[];
 };
 
+export type RunUsage = {
+  run_id: string;
+  status: string;
+  usage: LlmSpending;
+  workflow: string;
+};
+
 export type RunWait = {
   again?: boolean;
   allow_free_text?: boolean;
@@ -541,6 +675,7 @@ export type RunWait = {
   node: string;
   on_expire?: string;
   priority?: number;
+  repeatable?: boolean;
   response_schema?: Json;
   since?: string;
   state?: Json;
@@ -610,6 +745,19 @@ export type ScheduleSpec = {
   workflow: string;
 };
 
+export type SharedGrant = {
+  args_sha256?: string;
+  at: string;
+  by?: string;
+  grant_id: string;
+  match: string;
+  /** the session or workflow */
+  of: string;
+  scope: string;
+  tool: string;
+  tool_sha256?: string;
+};
+
 export type StartRun = {
   /** any JSON value; its numbers keep their text */
   input?: Json;
@@ -660,6 +808,28 @@ export type TokenList = {
   tokens: AuthToken[];
 };
 
+export type Tool = {
+  annotations: ToolAnnotations;
+  /** JSON Schema of the arguments */
+  args_schema: Json;
+  /** how many calls run at the same time in one process; absent when that is not bounded */
+  at_once?: number;
+  /** what the policy says about its calls; depends: on the arguments or the run */
+  decide: "auto" | "ask" | "deny" | "depends";
+  description?: string;
+  /** how many bytes of a result go back to the model */
+  max_result: number;
+  name: string;
+  /** the rules that may decide about its calls, in order; the last has no condition */
+  rules: ToolRule[];
+  /** what a second call does; after a crash in the middle of a call, only once asks a person */
+  safety: "once" | "idempotent" | "read_only";
+  /** tool_sha256 is the hash of its definition: grants are void when it changes */
+  source: ToolSource;
+  /** of one call */
+  timeout: string;
+};
+
 export type ToolAnnotations = {
   destructiveHint: boolean;
   idempotentHint: boolean;
@@ -681,6 +851,26 @@ export type ToolItem = {
   tool_call_id: string;
 };
 
+export type ToolList = {
+  servers: ToolServer[];
+  tools: Tool[];
+};
+
+export type ToolRule = {
+  decide: "auto" | "ask" | "deny";
+  reason?: string;
+  /** a condition; absent, it always holds */
+  when?: string;
+};
+
+export type ToolServer = {
+  /** why they could not */
+  error?: string;
+  name: string;
+  /** its tools could be listed */
+  up: boolean;
+};
+
 export type ToolSource = {
   kind: string;
   server?: string;
@@ -698,6 +888,13 @@ export type Upload = {
   name?: string;
   /** the document: YAML or JSON */
   source: string;
+};
+
+export type UsagePage = {
+  /** cursor of the next page; absent at the end */
+  next?: string;
+  /** those that asked models; children have their own */
+  runs: RunUsage[];
 };
 
 export type UsageSums = {
@@ -761,6 +958,7 @@ export type Wait = {
   priority?: number;
   /** how many answers resolve it; always 1 */
   quorum: number;
+  repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
   since?: string;

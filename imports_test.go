@@ -36,11 +36,7 @@ var layout = map[string][]string{
 	"worker":              {".", "artifact", "ledger", "schedule"},
 	"engine":              {".", "store/*", "schedule", "worker"},
 	"internal/pgtest":     {},
-<<<<<<< HEAD
-	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/tally", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
-=======
-	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
->>>>>>> main
+	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/tally", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
 	"gateway/api":         {".", "schedule"},
 	"gateway/tally":       {".", "llm"},
 	"gateway/problem":     {".", "gateway/api"},

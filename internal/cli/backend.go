@@ -7,6 +7,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/schedule"
 )
 
@@ -18,6 +19,7 @@ type backend interface {
 	commander
 	auditor
 	scheduler
+	overseer
 	// Close ends the work and frees what is held.
 	Close(ctx context.Context) error
 }
@@ -60,6 +62,13 @@ type scheduler interface {
 	AddSchedule(ctx context.Context, docs []*flow.Doc, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error)
 	// ChangeSchedule pauses one, lets it go on (unpause), or deletes it.
 	ChangeSchedule(ctx context.Context, name string, v verb, cmd bide.Command) error
+}
+
+type overseer interface {
+	// Workers lists the workers of the store that live, or own runs.
+	Workers(ctx context.Context) ([]api.Worker, error)
+	// Drain lets a worker take on no more runs, or take on runs again.
+	Drain(ctx context.Context, id string, drained bool) (*api.Worker, error)
 }
 
 // verb is a change of a run or a schedule.

@@ -82,6 +82,9 @@ func (rt *Runtime) forked(ctx context.Context, runID string, seq int64, o *ForkO
 	if err != nil {
 		return nil, err
 	}
+	if from.ContinuedAs != "" {
+		return nil, Errorf(CodeWrongStatus, "run %s was continued as run %s by record %d; fork that one, or this one from an earlier record", runID, from.ContinuedAs, seq).onRun(runID)
+	}
 	if from.Status == StatusCompleted || from.Status == StatusCancelled {
 		return nil, Errorf(CodeWrongStatus, "run %s was %s by record %d; fork it from an earlier one", runID, from.Status, seq).onRun(runID)
 	}
@@ -132,7 +135,7 @@ func (r *Run) forked(rec *Record, d *RunForked) error {
 	lasted := r.Deadline.Sub(r.CreatedAt)
 	r.ID, r.Root, r.Origin, r.Key, r.Parent, r.Detached, r.Depth = d.RunID, d.RunID, d.Origin.RunID, "", "", false, 0
 	r.Actor, r.CreatedAt, r.Paused, r.SetAside = rec.Actor, rec.At, nil, ""
-	r.Seq, r.Head, r.WaitCount, r.Waits, r.Grants = 0, Hash{}, 0, nil, nil
+	r.Seq, r.Head, r.WaitCount, r.Waits, r.Grants, r.Continues = 0, Hash{}, 0, nil, nil, ""
 	if d.Labels != nil {
 		r.Labels = d.Labels
 	}

@@ -34,7 +34,7 @@ var layout = map[string][]string{
 	"flow":                {".", "agent", "llm", "tool"},
 	"flow/flowtest":       {".", "flow", "bidetest", "store/mem"},
 	"worker":              {".", "artifact", "ledger", "schedule"},
-	"engine":              {".", "store/*", "schedule", "worker"},
+	"engine":              {".", "ledger", "store/*", "schedule", "worker"},
 	"internal/pgtest":     {},
 	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/tally", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
 	"gateway/api":         {".", "schedule"},

@@ -209,6 +209,9 @@ func (rt *Runtime) Retry(ctx context.Context, runID string, cmd ...Command) (*Ru
 
 func (rt *Runtime) change(ctx context.Context, runID, verb string, kind Kind, cmd []Command, allowed func(Status) bool) (*Run, error) {
 	return rt.command(ctx, runID, verb, cmd, nil, func(m *machine) error {
+		if next := m.run.ContinuedAs; next != "" {
+			return Errorf(CodeWrongStatus, "cannot %s run %s: it was continued as run %s", verb, runID, next).onRun(runID)
+		}
 		if !allowed(m.run.Status) {
 			return Errorf(CodeWrongStatus, "cannot %s run %s: it is %s", verb, runID, m.run.Status).onRun(runID)
 		}

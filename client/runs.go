@@ -83,6 +83,11 @@ func (c *Client) ForkPreview(ctx context.Context, id string, seq int64) (*api.Fo
 	return get[api.ForkPreview](ctx, c, values("seq", number(seq)), "runs", id, "fork")
 }
 
+// Migrate moves a run to another version of its workflow, if that would have decided the same.
+func (c *Client) Migrate(ctx context.Context, id string, req api.Migrate, commandID string) (*bide.Run, error) {
+	return change[bide.Run](ctx, c, http.MethodPost, commandID, req, "runs", id, "migrate")
+}
+
 // Ledger yields a run's records in order from number from on (0 and 1 both mean all).
 func (c *Client) Ledger(ctx context.Context, id string, from int64) iter.Seq2[bide.Record, error] {
 	return func(yield func(bide.Record, error) bool) {

@@ -178,6 +178,12 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"approve","actor":"boss"}`, status: 422},
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/answer", body: `{"answer":"approve"}`, status: 404},
 
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"for":"bob","expires_in":"1h"}`, status: 201, want: map[string]string{"actor": "link:bob"}},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"expires_in":"1000h"}`, status: 422},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{done-wait}/link", status: 409, want: map[string]string{"code": "wrong_status"}},
+		{op: "create-link", as: "operator", method: "POST", path: "/v1/waits/{wait}/link", status: 403},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/link", status: 404},
+
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{waiting}","name":"paid","payload":{"n":1}}`, header: []string{"Idempotency-Key", "e1"}, status: 202, want: map[string]string{"event_id": "e1", "scope": "run"}},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{foreign}","name":"paid"}`, status: 404},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{done}","name":"paid"}`, status: 409},
@@ -211,6 +217,9 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "create-webhook", as: "admin", method: "POST", path: "/v1/webhooks", body: `{"url":"ftp://example.com"}`, status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "/url"}},
 		{op: "delete-webhook", as: "admin", method: "DELETE", path: "/v1/webhooks/{webhook}", status: 204},
 		{op: "delete-webhook", as: "admin@acme", method: "DELETE", path: "/v1/webhooks/{webhook}", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "rotate-webhook", as: "admin", method: "POST", path: "/v1/webhooks/{webhook}/rotate", status: 200, want: map[string]string{"url": "null"}},
+		{op: "rotate-webhook", as: "admin@acme", method: "POST", path: "/v1/webhooks/{webhook}/rotate", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "rotate-webhook", as: "author", method: "POST", path: "/v1/webhooks/{webhook}/rotate", status: 403, want: map[string]string{"code": "forbidden"}},
 		{op: "redeliver-message", as: "admin", method: "POST", path: "/v1/messages/{waiting}/redeliver", status: 404, want: map[string]string{"code": "not_found"}},
 
 		{op: "list-hooks", as: "admin", method: "GET", path: "/v1/hooks", status: 200, want: map[string]string{"hooks.0.hook_id": "{hook}", "hooks.0.secret": "null"}},
@@ -219,6 +228,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "create-hook", as: "admin", method: "POST", path: "/v1/hooks", body: `{"style":"smoke","scope":"global","name":"pushed"}`, status: 422, want: map[string]string{"faults.0.path": "/style"}},
 		{op: "delete-hook", as: "admin", method: "DELETE", path: "/v1/hooks/{hook}", status: 204},
 		{op: "delete-hook", as: "admin", method: "DELETE", path: "/v1/hooks/none", status: 404, want: map[string]string{"code": "not_found"}},
+
+		{op: "migrate-run", as: "author", method: "POST", path: "/v1/runs/{waiting}/migrate", body: `{"version":"{version}","reason":"r"}`, status: 200, want: map[string]string{"run_id": "{waiting}"}},
+		{op: "migrate-run", as: "author", method: "POST", path: "/v1/runs/{waiting}/migrate", body: `{"version":"none"}`, status: 404, want: map[string]string{"code": "unknown_workflow"}},
+		{op: "migrate-run", as: "author@acme", method: "POST", path: "/v1/runs/{waiting}/migrate", body: `{"version":"{version}"}`, status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "migrate-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/migrate", body: `{"version":"{version}"}`, status: 403, want: map[string]string{"code": "forbidden"}},
 
 		{op: "list-schedules", as: "viewer", method: "GET", path: "/v1/schedules", status: 200, want: map[string]string{"schedules.0.spec.name": "nightly"}},
 		{op: "list-schedules", as: "viewer@acme", method: "GET", path: "/v1/schedules", status: 200, want: map[string]string{"schedules": "[]"}},

@@ -210,7 +210,7 @@ func (s *Server) startRun(ctx context.Context, in *startRun) (*started, error) {
 	}
 	opts := &bide.StartOptions{Command: in.command(ctx, b.Reason), RunID: v.p.Scoped(b.RunID), Key: v.p.Scoped(b.Key), Session: v.p.Scoped(b.Session),
 		Labels: labels, Timeout: time.Duration(b.Timeout), MaxSteps: b.MaxSteps}
-	run, err := s.library.start(ctx, b.Workflow, b.Version, b.Input, opts)
+	run, err := s.library.start(ctx, v.p.Namespace, b.Workflow, b.Version, b.Input, opts)
 	if err != nil {
 		return nil, err
 	}

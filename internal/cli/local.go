@@ -18,6 +18,8 @@ import (
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
+	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/ledger/retention"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/tool"
@@ -35,8 +37,9 @@ type local struct {
 	docs   engine.Store
 	cfg    *config
 
-	equipped closers     // what was opened for models and tools; nil until they are registered
-	models   *llm.Models // likewise
+	webhooks *webhook.Hooks // nil until they are needed
+	equipped closers        // what was opened for models and tools; nil until they are registered
+	models   *llm.Models    // likewise
 	tools    *tool.Set
 }
 
@@ -200,11 +203,26 @@ func (l *local) Change(ctx context.Context, id string, v verb, cmd bide.Command)
 	case verbCancel:
 		_, err = l.rt.Cancel(ctx, id, cmd)
 	case verbDelete:
-		return l.rt.Delete(ctx, id)
+		return l.delete(ctx, id)
 	case verbRetry:
 		return l.retry(ctx, id, cmd)
 	}
 	return err
+}
+
+// delete removes an ended run, with a tombstone that the key of the configuration signs when there is one.
+func (l *local) delete(ctx context.Context, id string) error {
+	signers, err := privateKeys(l.cfg.get("checkpoint.key"))
+	if err != nil {
+		return err
+	}
+	var log *ledger.Log
+	if len(signers) > 0 {
+		if log, err = ledger.OpenLog(ctx, l.docs, &ledger.LogOptions{Signers: signers}); err != nil {
+			return err
+		}
+	}
+	return retention.Delete(ctx, l.rt, l.docs, log, id)
 }
 
 // retry opens a failed run again, and lets workers take one that was set aside.
@@ -248,6 +266,21 @@ func (l *local) Answer(ctx context.Context, waitID string, answer bide.JSON, cmd
 }
 
 func (l *local) Send(ctx context.Context, e bide.Event) error { return l.rt.Send(ctx, e) }
+
+func (l *local) ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error) {
+	return l.rt.ForkPreview(ctx, id, seq)
+}
+
+func (l *local) Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error) {
+	return l.rt.Fork(ctx, id, seq, opts)
+}
+
+func (l *local) Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error) {
+	if _, err := flow.NewLibrary(l.rt, nil).Sync(ctx); err != nil {
+		return nil, err
+	}
+	return l.rt.Migrate(ctx, id, version, cmd)
+}
 
 func (l *local) Verify(ctx context.Context, id string) (*verification, error) {
 	at, err := l.rt.Verify(ctx, id)

@@ -50,34 +50,6 @@ export type Artifact = {
   size: number;
 };
 
-export type AuthToken = {
-  actor?: string;
-  created_at: string;
-  created_by?: string;
-  expires_at?: string;
-  groups?: string[] | null;
-  labels?: Record<string, string>;
-  last_used_at?: string;
-  name: string;
-  namespace?: string;
-  revoked_at?: string;
-  revoked_by?: string;
-  roles: string[] | null;
-  token_id: string;
-  workflows?: string[] | null;
-};
-
-export type AuthTokenSpec = {
-  actor?: string;
-  expires_at?: string;
-  groups?: string[] | null;
-  labels?: Record<string, string>;
-  name: string;
-  namespace?: string;
-  roles: string[] | null;
-  workflows?: string[] | null;
-};
-
 export type BudgetPage = {
   /** each with the id of the agent's run */
   budgets: AgentStanding[];
@@ -171,6 +143,7 @@ export type Event = {
 
 export type Exit = {
   complete?: boolean;
+  continue_as_new?: boolean;
   fail?: Failure;
   node?: string;
   output?: Json;
@@ -213,6 +186,8 @@ export type Flow = {
   /** it is the one that is started when no version is named */
   newest: boolean;
   published_at?: string;
+  /** who uploaded this version first; only when one version is asked for */
+  published_by?: string;
   /** the document as it was written; only when one version is asked for */
   source?: string;
   title?: string;
@@ -285,8 +260,30 @@ export type Health = {
   status: "ok" | "closing" | "failing";
 };
 
+export type Hook = {
+  created_at: string;
+  created_by?: string;
+  hook_id: string;
+  keep?: string;
+  name: string;
+  namespace?: string;
+  scope: string;
+  scope_id?: string;
+  secret?: string;
+  style: string;
+};
+
 export type HookList = {
-  hooks: WebhookHook[];
+  hooks: Hook[];
+};
+
+export type HookSpec = {
+  keep?: string;
+  name: string;
+  scope: string;
+  scope_id?: string;
+  secret?: string;
+  style: string;
 };
 
 export type Latencies = {
@@ -327,6 +324,14 @@ export type Ledger = {
   next?: number;
   /** each as it is stored, byte for byte: the hash of a record is the SHA-256 of its text */
   records: Json[];
+};
+
+export type Link = {
+  /** who answers with it, as it will stand in the ledger */
+  actor: string;
+  expires_at: string;
+  /** below the address of the server; whoever has it may answer, so it is a secret */
+  path: string;
 };
 
 export type LlmSpending = {
@@ -376,6 +381,13 @@ export type MadeWebhook = {
   workflows?: string[] | null;
 };
 
+export type Migrate = {
+  /** why, for the ledger */
+  reason?: string;
+  /** the version to move to */
+  version: string;
+};
+
 export type ModelList = {
   /** the model of steps that name none */
   default?: string;
@@ -422,6 +434,18 @@ export type ModelUsage = {
   /** dollars, as text */
   usd: string;
   workflow: string;
+};
+
+export type NewLink = {
+  /** how long it lasts, such as 30m or 48h; defaults to 24h, at most 30 days */
+  expires_in?: string;
+  /** who is to get it: the ledger names who answers link: and this; defaults to whoever makes it */
+  for?: string;
+};
+
+export type NewSecret = {
+  /** verifies what is sent from now on; shown this once */
+  secret: string;
 };
 
 export type Node = {
@@ -575,6 +599,8 @@ export type RetryPolicy = {
 export type Run = {
   actor?: string;
   caught?: Failure;
+  continued_as?: string;
+  continues?: string;
   created_at: string;
   deadline?: string;
   definition: string;
@@ -795,6 +821,25 @@ export type StepPlan = {
   writes?: Write[] | null;
 };
 
+export type Subscription = {
+  created_at: string;
+  created_by?: string;
+  disabled?: string;
+  labels?: Record<string, string>;
+  namespace?: string;
+  subscription_id: string;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
+};
+
+export type SubscriptionSpec = {
+  labels?: Record<string, string>;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
+};
+
 export type TimeSums = {
   /** there are more than were looked at: those that changed last */
   partial: boolean;
@@ -804,8 +849,36 @@ export type TimeSums = {
   workflows: WorkflowTime[];
 };
 
+export type Token = {
+  actor?: string;
+  created_at: string;
+  created_by?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  last_used_at?: string;
+  name: string;
+  namespace?: string;
+  revoked_at?: string;
+  revoked_by?: string;
+  roles: string[] | null;
+  token_id: string;
+  workflows?: string[] | null;
+};
+
 export type TokenList = {
-  tokens: AuthToken[];
+  tokens: Token[];
+};
+
+export type TokenSpec = {
+  actor?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  name: string;
+  namespace?: string;
+  roles: string[] | null;
+  workflows?: string[] | null;
 };
 
 export type Tool = {
@@ -976,49 +1049,8 @@ export type WaitPage = {
   waits: Wait[];
 };
 
-export type WebhookHook = {
-  created_at: string;
-  created_by?: string;
-  hook_id: string;
-  keep?: string;
-  name: string;
-  namespace?: string;
-  scope: string;
-  scope_id?: string;
-  secret?: string;
-  style: string;
-};
-
-export type WebhookHookSpec = {
-  keep?: string;
-  name: string;
-  scope: string;
-  scope_id?: string;
-  secret?: string;
-  style: string;
-};
-
 export type WebhookList = {
-  webhooks: WebhookSubscription[];
-};
-
-export type WebhookSubscription = {
-  created_at: string;
-  created_by?: string;
-  disabled?: string;
-  labels?: Record<string, string>;
-  namespace?: string;
-  subscription_id: string;
-  types?: string[] | null;
-  url: string;
-  workflows?: string[] | null;
-};
-
-export type WebhookSubscriptionSpec = {
-  labels?: Record<string, string>;
-  types?: string[] | null;
-  url: string;
-  workflows?: string[] | null;
+  webhooks: Subscription[];
 };
 
 export type Worker = {

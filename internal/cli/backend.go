@@ -20,6 +20,7 @@ type backend interface {
 	auditor
 	scheduler
 	granter
+	overseer
 	tokenKeeper
 	webhookKeeper
 	hookKeeper
@@ -82,6 +83,13 @@ type granter interface {
 	RevokeGrant(ctx context.Context, runID, grantID string, cmd bide.Command) error
 	// RevokeShared ends one of Grants.
 	RevokeShared(ctx context.Context, g *api.SharedGrant, cmd bide.Command) error
+}
+
+type overseer interface {
+	// Workers lists the workers of the store that live, or own runs.
+	Workers(ctx context.Context) ([]api.Worker, error)
+	// Drain lets a worker take on no more runs, or take on runs again.
+	Drain(ctx context.Context, id string, drained bool) (*api.Worker, error)
 }
 
 // verb is a change of a run or a schedule.

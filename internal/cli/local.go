@@ -14,6 +14,8 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/ledger"
@@ -356,4 +358,14 @@ func (l *local) ChangeSchedule(ctx context.Context, name string, v verb, cmd bid
 		err = bide.Errorf(bide.CodeInvalidInput, "a schedule cannot be changed by %q", v)
 	}
 	return err
+}
+
+// Workers implements backend.
+func (l *local) Workers(ctx context.Context) ([]api.Worker, error) {
+	return gateway.Workers(ctx, l.docs, l.now())
+}
+
+// Drain implements backend.
+func (l *local) Drain(ctx context.Context, id string, drained bool) (*api.Worker, error) {
+	return gateway.Drain(ctx, l.docs, id, drained, l.now())
 }

@@ -3,7 +3,6 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -68,10 +67,7 @@ func TestDoctorFindsWhatIsWrongWithTheConfiguration(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "key.pem"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := httptest.NewServer(http.NotFoundHandler())
 	defer taken.Close()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
@@ -87,7 +83,7 @@ tools:
   mcp: [{name: lost, command: [no-such-program]}]
 serve: {tls_cert: cert.pem, tls_key: key.pem, proxies: [0.0.0.0/0], listen: %q}
 login: {issuer: %q, client_id: bide, redirect_url: https://bide.example.com/auth/callback, members: [{group: "*", roles: [viewer]}]}
-`, taken.Addr(), gone.URL), dir, "bide.yaml")
+`, taken.Listener.Addr(), gone.URL), dir, "bide.yaml")
 	writeFile(t, 0o600, "a: [{text: hi}]", dir, "replies.yaml")
 	all := examined(t, dir, 1)
 	finds(t, all, "configuration", "bad", "can write", "chmod go-w")

@@ -18,7 +18,7 @@ import urllib.request
 import uuid
 
 URLS = [url.rstrip("/") for url in os.environ["BIDE_URL"].split(",")]
-TOKEN = os.environ["BIDE_TOKEN"]
+TOKEN = os.environ.get("BIDE_TOKEN", "")  # bide dev lets in without
 NAME = os.environ.get("BIDE_WORKER", "python-%d" % os.getpid())
 
 
@@ -46,12 +46,10 @@ def post(url, path, body, timeout, key=None):
     request = urllib.request.Request(
         url + "/v1/work" + path,
         data=json.dumps(body).encode(),
-        headers={
-            "Content-Type": "application/json",
-            "Authorization": "Bearer " + TOKEN,
-            "Idempotency-Key": key or str(uuid.uuid4()),
-        },
+        headers={"Content-Type": "application/json", "Idempotency-Key": key or str(uuid.uuid4())},
     )
+    if TOKEN:
+        request.add_header("Authorization", "Bearer " + TOKEN)
     try:
         with urllib.request.urlopen(request, timeout=timeout) as reply:
             text = reply.read()

@@ -82,6 +82,11 @@ func (r *Run) change(rec *Record, data any) error {
 		return r.forked(rec, d)
 	case *RunMigrated:
 		r.Version, r.Definition = d.Version, d.Definition
+	case *RunContinued:
+		r.continued(rec, d)
+	case *MailForwarded:
+	case *ChildContinued:
+		return r.childContinued(d)
 	case *GrantRevoked:
 		return r.grantRevoked(d.GrantID)
 	case *RunCompleted:
@@ -126,6 +131,7 @@ func (r *Run) started(rec *Record, d *RunStarted) error {
 		r.Root = r.ID
 	}
 	r.Deadline, r.MaxSteps, r.Detached, r.Depth = d.Deadline, d.MaxSteps, d.Detached, d.Depth
+	r.Origin, r.Continues = d.Continues, d.Continues
 	r.Exit = &Exit{Node: d.Entry}
 	return r.Vars.apply(Write{Op: OpSet, Path: "input", Value: d.Input})
 }

@@ -31,6 +31,7 @@ type machine struct {
 	claimed   int64              // the number of that claim
 	fired     bool               // a timer fired
 	lag       time.Duration      // the longest that one that fired was due
+	fresh     bool               // the mail is as it was at from or later
 	looked    bool               // every message that could be taken was
 	taken     map[string]bool    // messages taken by records in out or before
 	took      []string
@@ -118,6 +119,10 @@ const maxPending = 1 << 20
 func (m *machine) advance(live func(attemptID) bool, budget int) (start []attemptID, used int, more bool, err error) {
 	r := m.run
 	for {
+		if r.ContinuedAs != "" && !r.Status.Final() && r.Paused == nil {
+			more, err := m.handOver()
+			return nil, used, more, err
+		}
 		if err := m.takeMail(); err != nil {
 			return nil, used, false, err
 		}
@@ -271,15 +276,20 @@ func (m *machine) leave() error {
 		f := *exit.Fail
 		f.Node, f.Step = r.Node, r.Step
 		return m.here(KindRunFailed, &RunFailed{f})
-	case exit.Complete && exit.OutputFrom != "":
-		raw, ok, err := r.Vars.Raw(exit.OutputFrom)
-		if err != nil || !ok {
-			return m.here(KindRunFailed, &RunFailed{Failure{Code: FailureOutput, Node: r.Node, Step: r.Step,
-				Message: fmt.Sprintf("the run completes with vars %q, but nothing is there", exit.OutputFrom)}})
+	case exit.Complete || exit.Continue:
+		raw := exit.Output
+		if exit.OutputFrom != "" {
+			var ok bool
+			var err error
+			if raw, ok, err = r.Vars.Raw(exit.OutputFrom); err != nil || !ok {
+				return m.here(KindRunFailed, &RunFailed{Failure{Code: FailureOutput, Node: r.Node, Step: r.Step,
+					Message: fmt.Sprintf("the run completes with vars %q, but nothing is there", exit.OutputFrom)}})
+			}
+		}
+		if exit.Continue {
+			return m.continueAs(raw)
 		}
 		return m.here(KindRunCompleted, &RunCompleted{raw})
-	case exit.Complete:
-		return m.here(KindRunCompleted, &RunCompleted{exit.Output})
 	case r.Step >= r.MaxSteps:
 		return m.here(KindRunFailed, &RunFailed{Failure{Code: FailureLimit, Node: r.Node, Step: r.Step,
 			Message: fmt.Sprintf("the run has made %d steps, its limit", r.Step)}})
@@ -404,7 +414,7 @@ func (m *machine) late(res *result) error {
 // answer resolves an open wait by an answer that fits it (K16, K17).
 func (m *machine) answer(waitID string, raw JSON) error {
 	w := m.run.Wait(waitID)
-	if w == nil {
+	if w == nil || m.run.ContinuedAs != "" {
 		return Errorf(CodeNotFound, "wait %s is not open", waitID).onWait(waitID)
 	}
 	if err := w.mayAnswer(m.cause); err != nil {

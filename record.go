@@ -31,6 +31,9 @@ const (
 	KindRunRetried        Kind = "run.retried"        // no data
 	KindRunForked         Kind = "run.forked"         // RunForked
 	KindRunMigrated       Kind = "run.migrated"       // RunMigrated
+	KindRunContinued      Kind = "run.continued"      // RunContinued: another run goes on in its place
+	KindMailForwarded     Kind = "mail.forwarded"     // MailForwarded
+	KindChildContinued    Kind = "child.continued"    // ChildContinued
 	KindGrantRevoked      Kind = "grant.revoked"      // GrantRevoked
 )
 
@@ -89,6 +92,7 @@ type (
 		Definition string            `json:"definition"`
 		Entry      string            `json:"entry"`
 		Input      JSON              `json:"input"`
+		Continues  string            `json:"continues,omitempty"` // the run in whose place it goes on
 		Key        string            `json:"key,omitempty"`
 		Session    string            `json:"session,omitempty"`
 		Parent     string            `json:"parent,omitempty"`
@@ -111,6 +115,21 @@ type (
 	RunMigrated struct {
 		Version    string `json:"version"`
 		Definition string `json:"definition"`
+	}
+	// RunContinued names the run that goes on in place of one that has come to the end of its work.
+	RunContinued struct {
+		RunID string `json:"run_id"`
+		Input JSON   `json:"input"`
+	}
+	// MailForwarded are messages that were not taken and that the run in its place gets.
+	MailForwarded struct {
+		RunID    string       `json:"run_id"`
+		Messages []MessageRef `json:"messages"`
+	}
+	// ChildContinued moves a wait on to the run that its child continues as.
+	ChildContinued struct {
+		WaitID string `json:"wait_id"`
+		RunID  string `json:"run_id"`
 	}
 	// StepPlanned is a node's decision. It announces the first attempt of the
 	// first Announced effects that are not built in.
@@ -229,6 +248,12 @@ func newData(k Kind) (any, bool) {
 		return new(RunForked), true
 	case KindRunMigrated:
 		return new(RunMigrated), true
+	case KindRunContinued:
+		return new(RunContinued), true
+	case KindMailForwarded:
+		return new(MailForwarded), true
+	case KindChildContinued:
+		return new(ChildContinued), true
 	case KindGrantRevoked:
 		return new(GrantRevoked), true
 	case KindRunCancelled, KindRunPaused, KindRunUnpaused, KindRunRetried:
@@ -251,21 +276,6 @@ func (r *Record) Decode() (any, error) {
 		return nil, Errorf(CodeCorrupt, "record %d: data of kind %s: %w", r.Seq, r.Kind, err)
 	}
 	return data, nil
-}
-
-// ParseRecord reads a record from its stored text, which it keeps. The hash is
-// computed; whether it fits into a chain is for Fold to say, and whether its data is what
-// its kind has for Decode.
-func ParseRecord(raw []byte) (Record, error) {
-	r := Record{Raw: raw, Hash: sha256.Sum256(raw)}
-	if r.unseal(raw) {
-		return r, nil
-	}
-	r = Record{Raw: raw, Hash: r.Hash}
-	if err := decodeOwn(raw, &r); err != nil {
-		return r, Errorf(CodeCorrupt, "record text: %w", err)
-	}
-	return r, nil
 }
 
 // seal writes Raw and Hash.

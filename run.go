@@ -39,7 +39,7 @@ type RunInfo struct {
 	Actor      string            `json:"actor,omitempty"`
 	Parent     string            `json:"parent,omitempty"`
 	Root       string            `json:"root"`             // the first run of its tree; itself, without parent
-	Origin     string            `json:"origin,omitempty"` // the run it was forked from
+	Origin     string            `json:"origin,omitempty"` // the run it was forked from, or in whose place it goes on
 	Labels     map[string]string `json:"labels,omitempty"`
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
@@ -83,6 +83,10 @@ type Run struct {
 	// Grants are the approvals given in this run that count for later calls of
 	// tools, oldest first.
 	Grants []Grant `json:"grants,omitempty"`
+	// Continues is the run in whose place this one goes on, and ContinuedAs the one that goes on in place of this
+	// one; empty when there is none.
+	Continues   string `json:"continues,omitempty"`
+	ContinuedAs string `json:"continued_as,omitempty"`
 	// Paused says who paused the run, when and why; nil when it is not paused.
 	Paused *Cause `json:"paused,omitempty"`
 

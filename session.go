@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -49,6 +50,24 @@ func (s *session) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.rebuild(stored)
+}
+
+// adopt brings the state to what came with a claim, and reports false when it
+// must be loaded: when more is known already, or what came is of no use.
+func (s *session) adopt(stored *Stored) bool {
+	switch {
+	case s.run == nil || s.run.Seq < stored.Seq:
+		return s.rebuild(stored) == nil
+	case s.run.Position() == stored.Position:
+		s.post(stored)
+		return true
+	}
+	return false
+}
+
+// rebuild makes the state anew.
+func (s *session) rebuild(stored *Stored) error {
 	s.post(stored)
 	s.run, s.bytes, s.snapAt = &Run{}, 0, s.rt.opts.SnapshotBytes
 	if stored.Snapshot != nil {
@@ -111,13 +130,14 @@ const maxConflicts = 1000
 // again. s.mu must be held.
 func (s *session) transition(ctx context.Context, fresh bool, cause Cause, do func(m *machine) error) error {
 	for range maxConflicts {
-		if fresh || s.run == nil {
+		fresh := fresh || s.run == nil
+		if fresh {
 			if err := s.refresh(ctx); err != nil {
 				return err
 			}
 		}
 		m := newMachine(s.run, nil, &s.rt.opts.Limits, s.rt.now(), s.rt.opts.Random(), cause)
-		m.find, m.mail = s.rt.find, s.mail
+		m.find, m.mail, m.fresh = s.rt.find, s.mail, fresh
 		if err := do(m); err != nil {
 			if len(m.out) > 0 || m.run.Seq == 0 {
 				s.run = nil
@@ -149,6 +169,13 @@ func (s *session) persist(ctx context.Context, m *machine) error {
 	}
 	s.fence = max(s.fence, c.Claimed)
 	s.mail = slices.DeleteFunc(s.mail, func(msg Message) bool { return m.taken[msg.ID] })
+	for _, msg := range c.Send { // a child may have continued as another run meanwhile
+		if strings.HasPrefix(msg.Key, "cancel:") && msg.To != s.id {
+			if err := s.rt.sendOn(ctx, msg); err != nil {
+				s.rt.opts.Logger.Error("cancel", "run", msg.To, "parent", s.id, "err", err)
+			}
+		}
+	}
 	select {
 	case s.changed <- struct{}{}:
 	default:

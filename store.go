@@ -195,6 +195,14 @@ func (o RunOrder) Ascending() bool { return o == OrderOldest || o == OrderUnchan
 // ByChange reports whether an order is by the time of the last change, not by that of the creation.
 func (o RunOrder) ByChange() bool { return o == OrderUpdated || o == OrderUnchanged }
 
+// Place is where a run stands in a listing in the order: the cursor of a page that ends with it.
+func (o RunOrder) Place(run *RunInfo) Cursor {
+	if o.ByChange() {
+		return Cursor{At: run.UpdatedAt, ID: run.ID}
+	}
+	return Cursor{At: run.CreatedAt, ID: run.ID}
+}
+
 // Check fails with ErrInvalidInput when there is no such order.
 func (o RunOrder) Check() error {
 	switch o {

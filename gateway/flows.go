@@ -129,13 +129,14 @@ func (s *Server) uploadFlow(ctx context.Context, in *uploadFlow) (*result[api.Fl
 	return ok(&f), nil
 }
 
-type aVersion struct {
+// OneVersion is the input of what is about one version of a flow or workflow.
+type OneVersion struct {
 	OneWorkflow
 	Version string `path:"version" maxLength:"100" doc:"the version, or newest"`
 }
 
 // version finds a version that is seen.
-func (s *Server) version(ctx context.Context, in *aVersion) (*flow.Doc, *bide.Workflow, error) {
+func (s *Server) version(ctx context.Context, in *OneVersion) (*flow.Doc, *bide.Workflow, error) {
 	p := auth.From(ctx)
 	if !mayStart(p, in.Workflow) {
 		return nil, nil, bide.Errorf(bide.CodeUnknownWorkflow, "there is no workflow %q", in.Workflow)
@@ -147,7 +148,7 @@ func (s *Server) version(ctx context.Context, in *aVersion) (*flow.Doc, *bide.Wo
 	return s.library.find(ctx, p.Namespace, in.Workflow, version)
 }
 
-func (s *Server) getFlow(ctx context.Context, in *aVersion) (*result[api.Flow], error) {
+func (s *Server) getFlow(ctx context.Context, in *OneVersion) (*result[api.Flow], error) {
 	d, wf, err := s.version(ctx, in)
 	if err != nil {
 		return nil, err
@@ -181,7 +182,7 @@ func (s *Server) getFlow(ctx context.Context, in *aVersion) (*result[api.Flow], 
 	return ok(&f), nil
 }
 
-func (s *Server) getGraph(ctx context.Context, in *aVersion) (*result[api.Graph], error) {
+func (s *Server) getGraph(ctx context.Context, in *OneVersion) (*result[api.Graph], error) {
 	d, wf, err := s.version(ctx, in)
 	if err != nil {
 		return nil, err

@@ -110,6 +110,19 @@ type Accepted struct {
 	Remaining []Wait `json:"remaining" nullable:"false" doc:"the waits of the run that are still open"`
 }
 
+// NewLink says what a link to a wait is for.
+type NewLink struct {
+	For       string        `json:"for,omitempty" maxLength:"190" doc:"who is to get it: the ledger names who answers link: and this; defaults to whoever makes it"`
+	ExpiresIn bide.Duration `json:"expires_in,omitempty" doc:"how long it lasts, such as 30m or 48h; defaults to 24h, at most 30 days"`
+}
+
+// Link opens one wait without credentials.
+type Link struct {
+	Path      string    `json:"path" doc:"below the address of the server; whoever has it may answer, so it is a secret"`
+	Actor     string    `json:"actor" doc:"who answers with it, as it will stand in the ledger"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
 // WaitChange is an entry of the inbox's stream.
 type WaitChange struct {
 	Wait   Wait `json:"wait"`

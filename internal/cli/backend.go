@@ -7,6 +7,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/schedule"
 )
 
@@ -43,6 +44,8 @@ type commander interface {
 	Change(ctx context.Context, id string, v verb, cmd bide.Command) error
 	// Answer resolves a wait.
 	Answer(ctx context.Context, waitID string, answer bide.JSON, cmd bide.Command) (*bide.Run, error)
+	// Link makes a link to an open wait, for whoever it names; a path below the address of a server.
+	Link(ctx context.Context, waitID string, spec api.NewLink, cmd bide.Command) (*api.Link, error)
 	// Send delivers an event.
 	Send(ctx context.Context, e bide.Event) error
 	// ForkPreview lists what a fork from a record would make happen again.

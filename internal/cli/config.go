@@ -53,6 +53,8 @@ func settings() []setting {
 		{"login", "", "how people log in to bide serve with OpenID Connect; in the environment as JSON", always(""), checkLogin},
 		{"remote.types", "", "types of effects that remote workers carry out, in flows by effect steps", always(""), effectTypes},
 		{"remote.lease", "", "how long a remote worker has a call without a sign of life", always("30s"), duration},
+		{"checkpoint.key", "", "file with the private keys that sign checkpoints of the store while a worker or server is at work; see bide key", always(""), nil},
+		{"checkpoint.every", "", "how long a record may be without a checkpoint", always("1m"), duration},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
 		{"worker.poll", "poll", "how often a worker looks for what other processes made runnable", always("1s"), duration},
@@ -319,7 +321,7 @@ func (c *config) readFile(name string) (faults []string, err error) {
 		if e.path == "store" {
 			e.value = relativeStore(e.value, c.project.root)
 		}
-		if e.path == "serve.tls_cert" || e.path == "serve.tls_key" || e.path == "flows" {
+		if slices.Contains([]string{"flows", "checkpoint.key", "serve.tls_cert", "serve.tls_key"}, e.path) {
 			e.value = relativeTo(e.value, c.project.root)
 		}
 		c.values[e.path] = origin{e.value, from}

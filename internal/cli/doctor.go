@@ -73,6 +73,7 @@ func (a *app) examine(cmd *cobra.Command) []finding {
 	v := buildVersion()
 	x.add("version", verdictOK, "", "bide %s, %s, %s", v.Version, v.Go, v.Platform)
 	x.files()
+	x.checkpoints()
 	x.flows()
 	x.certificate()
 	x.proxies()

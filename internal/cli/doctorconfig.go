@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/llm"
 )
 
@@ -56,6 +57,19 @@ func (x *examiner) private(check, path string, secret bool) {
 		x.add(check, verdictBad, "chmod go-w "+path, "others on this machine can write %s (%s)", path, mode)
 	case secret && mode&0o044 != 0:
 		x.add(check, verdictNote, "chmod go-rwx "+path, "others on this machine can read %s (%s), and what is secret in it", path, mode)
+	}
+}
+
+// checkpoints looks whether somebody signs the ledgers.
+func (x *examiner) checkpoints() {
+	switch c, err := checkpoints(x.cfg); {
+	case err != nil:
+		p := explain(err)
+		x.add("checkpoints", verdictBad, p.next, "%s", p.Error())
+	case c == nil:
+		x.add("checkpoints", verdictNote, "bide key NAME --private FILE, and checkpoint.key", "nobody signs the ledgers: who can write to the store can rewrite them")
+	default:
+		x.add("checkpoints", verdictOK, "", "signed by %s, every %s and at the end of runs", ledger.KeyName(c.Signers[0]), c.Every)
 	}
 }
 

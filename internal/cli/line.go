@@ -63,6 +63,12 @@ func recordText(rec *bide.Record) (text, colour string) {
 		return d.Message, yellow
 	case *bide.EffectLate:
 		return "came when nobody waited for it any more", faint
+	case *bide.RunContinued:
+		return "as run " + d.RunID, green
+	case *bide.MailForwarded:
+		return plural(len(d.Messages), "message") + " to run " + d.RunID, faint
+	case *bide.ChildContinued:
+		return "waits for run " + d.RunID + " now", faint
 	case *bide.RunCompleted:
 		return string(d.Output), green
 	case *bide.RunFailed:
@@ -91,6 +97,8 @@ func planText(p *bide.StepPlan) string {
 		parts = append(parts, "go to "+p.Exit.Node)
 	case p.Exit.Complete:
 		parts = append(parts, "the end")
+	case p.Exit.Continue:
+		parts = append(parts, "continue as a new run")
 	case p.Exit.Fail != nil:
 		parts = append(parts, "fail: "+p.Exit.Fail.Message)
 	}

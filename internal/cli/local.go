@@ -16,6 +16,8 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
+	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/ledger/retention"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/tool"
@@ -199,11 +201,26 @@ func (l *local) Change(ctx context.Context, id string, v verb, cmd bide.Command)
 	case verbCancel:
 		_, err = l.rt.Cancel(ctx, id, cmd)
 	case verbDelete:
-		return l.rt.Delete(ctx, id)
+		return l.delete(ctx, id)
 	case verbRetry:
 		return l.retry(ctx, id, cmd)
 	}
 	return err
+}
+
+// delete removes an ended run, with a tombstone that the key of the configuration signs when there is one.
+func (l *local) delete(ctx context.Context, id string) error {
+	signers, err := privateKeys(l.cfg.get("checkpoint.key"))
+	if err != nil {
+		return err
+	}
+	var log *ledger.Log
+	if len(signers) > 0 {
+		if log, err = ledger.OpenLog(ctx, l.docs, &ledger.LogOptions{Signers: signers}); err != nil {
+			return err
+		}
+	}
+	return retention.Delete(ctx, l.rt, l.docs, log, id)
 }
 
 // retry opens a failed run again, and lets workers take one that was set aside.

@@ -3,6 +3,8 @@ package cli_test
 import (
 	"bufio"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +114,12 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "unpause "+id)
 	do(0, "send greeting --run "+id)
 	do(2, "answer "+id+" nonsense")
+	link := do(0, "link "+id+" --for bob --expires 1h", "link:bob may answer")
+	if page, err := http.Get(link); err != nil {
+		t.Error(err)
+	} else if body, err := io.ReadAll(page.Body); err != nil || page.StatusCode != 200 || !strings.HasPrefix(link, url) || !strings.Contains(string(body), "link:bob") {
+		t.Errorf("the page at %s = %d %s %v", link, page.StatusCode, body, err)
+	}
 	do(0, "approve "+id)
 	do(0, "run --resume "+id, "Ledger verified")
 	do(0, "tail "+id+" --follow", "run.completed")

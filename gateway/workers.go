@@ -15,9 +15,9 @@ import (
 const tagServer = "server"
 
 func (s *Server) registerWorkers() {
-	register(s, operation{id: "list-workers", method: http.MethodGet, path: "/v1/workers", tag: tagServer, right: auth.Admin,
+	register(s, operation{id: "list-workers", method: http.MethodGet, path: "/v1/workers", tag: tagServer, right: auth.Installation,
 		summary: "The workers at work in this server"}, s.listWorkers)
-	register(s, operation{id: "get-metrics", method: http.MethodGet, path: "/metrics", tag: tagServer, right: auth.Admin, media: "text/plain",
+	register(s, operation{id: "get-metrics", method: http.MethodGet, path: "/metrics", tag: tagServer, right: auth.Installation, media: "text/plain",
 		summary: "Counters, in the text format of Prometheus"}, s.getMetrics)
 }
 

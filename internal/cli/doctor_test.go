@@ -107,9 +107,6 @@ func TestDoctorFindsThatAllIsWell(t *testing.T) {
 	provider := authtest.NewProvider(t, time.Now)
 	writeFile(t, 0o600, "allow: {addresses: [127.0.0.0/8]}\nremote: {types: [resize]}\nlogin: {issuer: "+provider.URL+", client_id: bide, redirect_url: https://bide.example.com/auth/callback, members: [{group: ops, roles: [viewer]}]}\n", dir, "bide.yaml")
 	wants(t, dir, 0, []string{"token", "create", "ops", "--role", "operator"})
-	if err := os.Chmod(filepath.Join(dir, ".bide", "bide.db"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	url, _ := serving(t, dir, "dev")
 	at := strings.TrimPrefix(url, "http://")
 	t.Setenv("BIDE_SERVE_LISTEN", at)
@@ -118,6 +115,17 @@ func TestDoctorFindsThatAllIsWell(t *testing.T) {
 		finds(t, all, check, "ok")
 	}
 	finds(t, all, "port", "ok", "at work")
+	for _, v := range all {
+		if v.Verdict == "bad" || v.Check == "store" && v.Verdict != "ok" {
+			t.Errorf("%s finds %s", v.Check, v.Text)
+		}
+	}
+	for _, name := range []string{".bide", filepath.Join(".bide", "bide.db")} {
+		if err := os.Chmod(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finds(t, examined(t, dir, 0), "store", "note", "can read", "chmod go-rwx")
 	over := examined(t, dir, 0, "--server", url)
 	finds(t, over, "clock", "ok", "agrees")
 	finds(t, over, "token", "note", "BIDE_TOKEN")

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,9 @@ func (x *examiner) private(check, path string, secret bool) {
 		return
 	}
 	mode := info.Mode().Perm()
+	if folder, err := os.Stat(filepath.Dir(path)); err == nil && folder.Mode().Perm()&0o011 == 0 {
+		mode &^= 0o077 // nobody else gets there
+	}
 	switch {
 	case mode&0o022 != 0:
 		x.add(check, verdictBad, "chmod go-w "+path, "others on this machine can write %s (%s)", path, mode)

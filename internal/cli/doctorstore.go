@@ -81,6 +81,7 @@ func (x *examiner) store() {
 	x.newest(b)
 	x.tokens(b)
 	x.webhooks(b)
+	x.out = append(x.out, x.a.examineEncryption(x.cmd.Context(), x.a.local)...)
 }
 
 // storeNext is what helps with a store that cannot be opened.

@@ -343,7 +343,7 @@ func TestEveryOperationNeedsItsRight(t *testing.T) {
 	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "worker", "stranger"}
 	rights := map[string][]string{
 		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},
-		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"},
+		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"}, "installation": {"admin"},
 	}
 	for _, op := range s.Operations() {
 		path := op.Path

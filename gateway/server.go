@@ -38,7 +38,7 @@ type Options struct {
 	// Deltas are the answers of models under way, for the streams of runs. Nil streams none.
 	Deltas *llm.Deltas
 	// Artifacts holds blobs. Nil serves none.
-	Artifacts *artifact.Dir
+	Artifacts artifact.Store
 	// Webhooks are those of the store. Nil serves none.
 	Webhooks *webhook.Hooks
 	// Worker is the one at work in this process, to show. Nil shows none.

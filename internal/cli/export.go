@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/ledger/transfer"
 )
@@ -51,7 +50,7 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 				o.Runs = append(o.Runs, id)
 			}
 			if artifacts != "" {
-				dir, err := artifact.OpenDir(artifacts)
+				dir, err := openArtifacts(cmd.Context(), artifacts)
 				if err != nil {
 					return err
 				}
@@ -76,7 +75,7 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 	f := cmd.Flags()
 	f.StringVar(&file, "to", "", "new file; - is standard output")
 	f.StringVar(&key, "key", "", "file with the private keys that sign the file as a whole (default: none)")
-	f.StringVar(&artifacts, "artifacts", "", "folder of the artifacts that go along (default: none)")
+	f.StringVar(&artifacts, "artifacts", "", "folder or bucket (s3://…) of the artifacts that go along (default: none)")
 	f.StringArrayVar(&recipients, "recipient", nil, "encrypt for this age public key; may be given more than once (default: not encrypted)")
 	f.StringArrayVar(&documents, "documents", []string{flow.KindFlow}, "also the documents of this kind, such as bookmark; may be given more than once")
 	return cmd

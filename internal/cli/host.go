@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -36,7 +35,7 @@ type host struct {
 	b        *local
 	lib      *flow.Library
 	hooks    *webhook.Hooks
-	blobs    *artifact.Dir
+	blobs    artifact.Store
 	listener net.Listener
 	url      string
 }
@@ -60,7 +59,7 @@ func (a *app) newHost(cmd *cobra.Command) (*host, error) {
 		return nil, err
 	}
 	b.engine.Worker().Wake()
-	if out.blobs, err = artifact.OpenDir(filepath.Join(a.cfg.project.state(), "artifacts")); err != nil {
+	if out.blobs, err = openArtifacts(cmd.Context(), a.cfg.get("artifacts")); err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide/agent"
-	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/llm/anthropic"
@@ -143,7 +142,7 @@ func (l *local) openTools(ctx context.Context, cfg *config, open *closers) (*too
 		return nil, err
 	}
 	if len(tools) > 0 {
-		kept, err := artifact.OpenDir(filepath.Join(cfg.project.state(), "artifacts"))
+		kept, err := openArtifacts(ctx, cfg.get("artifacts"))
 		if err != nil {
 			return nil, err
 		}

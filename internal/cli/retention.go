@@ -12,16 +12,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/ledger/retention"
+	"github.com/bide-dev/bide/ledger/trace"
 	"github.com/bide-dev/bide/ledger/transfer"
 )
 
 func newRetention(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "retention", Short: "Remove old runs on purpose, and keep what must stay", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newRetentionApply(a), newRetentionHold(a), newRetentionUnhold(a))
+	cmd.AddCommand(newRetentionApply(a), newRetentionHold(a), newRetentionUnhold(a), newRetentionGC(a))
 	return cmd
 }
 
@@ -163,4 +165,57 @@ func (a *app) rootOf(ctx context.Context, l *local, ref string) (string, error) 
 		return "", err
 	}
 	return run.Root, nil
+}
+
+// namingKinds are the kinds of documents that may name artifacts.
+var namingKinds = []string{flow.KindFlow, trace.BookmarkKind, "agent-memory", "grant", "command"}
+
+func newRetentionGC(a *app) *cobra.Command {
+	var older time.Duration
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "Remove artifacts that no run and no document names any more",
+		Long: `Remove the artifacts that were put at least so long ago and that no record and no document of
+the store names. It may run while others are at work: one that is put again meanwhile stays. All stores that
+share the artifacts must be this one.`,
+		Example: "  bide retention gc --older 720h --dry-run",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out, l, err := a.evidence(cmd)
+			if err != nil {
+				return err
+			}
+			blobs, err := openArtifacts(cmd.Context(), a.cfg.get("artifacts"))
+			if err != nil {
+				return err
+			}
+			defer blobs.Close()
+			refs := retention.NewReferences(l.store, namingKinds)
+			would := artifact.Swept{}
+			keep := refs.Named
+			if dry {
+				keep = func(ctx context.Context, sum string) (bool, error) {
+					named, err := refs.Named(ctx, sum)
+					would.Removed += int64(btoi(err == nil && !named))
+					return true, err
+				}
+			}
+			swept, err := blobs.Sweep(cmd.Context(), time.Now().Add(-older), keep)
+			if err != nil {
+				return err
+			}
+			if dry {
+				swept.Removed, swept.Kept = would.Removed, swept.Kept-would.Removed
+			}
+			return out.value(swept, func(io.Writer) error {
+				a.say("%d artifacts removed, %d kept.", swept.Removed, swept.Kept)
+				return nil
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&older, "older", 7*24*time.Hour, "how long ago an artifact must have been put, at least 1h")
+	f.BoolVar(&dry, "dry-run", false, "count, and remove nothing")
+	return cmd
 }

@@ -2,6 +2,7 @@ package bide
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -235,12 +236,17 @@ func (m *machine) startAttempt(i int, inDoubt bool) error {
 	return nil
 }
 
+// decided reports whether what the handler does now must not be repeated, as AtMostOnceDecided means it.
+func (e *EffectState) decided() bool {
+	return slices.ContainsFunc(e.Answered, func(a Answered) bool { return !a.Wait.Repeatable })
+}
+
 // inDoubt decides about an effect that was announced and has no outcome (K8).
 func (m *machine) inDoubt(i int) error {
 	r, e := m.run, &m.run.Effects[i]
 	message := ""
 	switch {
-	case e.Delivery == AtMostOnce, e.Delivery == AtMostOnceDecided && len(e.Answered) > 0:
+	case e.Delivery == AtMostOnce, e.Delivery == AtMostOnceDecided && e.decided():
 		message = fmt.Sprintf("It is not known whether %q happened: it was announced and has no outcome.", e.Type)
 	case e.Status == StateRunning && e.Lost >= m.lim.Lost:
 		message = fmt.Sprintf("The process ended %d times while %q was at work.", e.Lost+1, e.Type)

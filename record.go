@@ -278,21 +278,6 @@ func (r *Record) Decode() (any, error) {
 	return data, nil
 }
 
-// ParseRecord reads a record from its stored text, which it keeps. The hash is
-// computed; whether it fits into a chain is for Fold to say, and whether its data is what
-// its kind has for Decode.
-func ParseRecord(raw []byte) (Record, error) {
-	r := Record{Raw: raw, Hash: sha256.Sum256(raw)}
-	if r.unseal(raw) {
-		return r, nil
-	}
-	r = Record{Raw: raw, Hash: r.Hash}
-	if err := decodeOwn(raw, &r); err != nil {
-		return r, Errorf(CodeCorrupt, "record text: %w", err)
-	}
-	return r, nil
-}
-
 // seal writes Raw and Hash.
 func (r *Record) seal() {
 	b := make([]byte, 0, 256+len(r.Data))

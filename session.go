@@ -50,6 +50,24 @@ func (s *session) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.rebuild(stored)
+}
+
+// adopt brings the state to what came with a claim, and reports false when it
+// must be loaded: when more is known already, or what came is of no use.
+func (s *session) adopt(stored *Stored) bool {
+	switch {
+	case s.run == nil || s.run.Seq < stored.Seq:
+		return s.rebuild(stored) == nil
+	case s.run.Position() == stored.Position:
+		s.post(stored)
+		return true
+	}
+	return false
+}
+
+// rebuild makes the state anew.
+func (s *session) rebuild(stored *Stored) error {
 	s.post(stored)
 	s.run, s.bytes, s.snapAt = &Run{}, 0, s.rt.opts.SnapshotBytes
 	if stored.Snapshot != nil {

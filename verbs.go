@@ -249,15 +249,29 @@ const ledgerPage = 500
 // ErrCorrupt, or the store's.
 func (rt *Runtime) Ledger(ctx context.Context, runID string, from int64) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
+		for raw, err := range rt.texts(ctx, runID, from) {
+			rec := Record{}
+			if err == nil {
+				rec, err = ParseRecord(raw)
+			}
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// texts yields the stored text of a run's records from seq on.
+func (rt *Runtime) texts(ctx context.Context, runID string, from int64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
 		for next := max(from, 1); ; {
 			raws, err := rt.store.Records(ctx, runID, next, ledgerPage)
 			if err != nil {
-				yield(Record{}, err)
+				yield(nil, err)
 				return
 			}
 			for _, raw := range raws {
-				rec, err := ParseRecord(raw)
-				if !yield(rec, err) || err != nil {
+				if !yield(raw, nil) {
 					return
 				}
 			}

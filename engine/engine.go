@@ -49,6 +49,7 @@ type Store interface {
 	bide.Store
 	bide.Claims
 	bide.Documents
+	bide.Counter
 }
 
 // Engine is a runtime with a worker at work. Its runs proceed by themselves:

@@ -36,7 +36,7 @@ type giveBack struct{ value *template }
 type goOn struct{ input *template }
 
 // kindNames are the members of a step of which it has exactly one.
-var kindNames = []string{"agent", "ask", "continue_as_new", "emit", "exec", "fail", "flow", "for_each", "form", "http", "job", "llm", "parallel", "repeat", "return",
+var kindNames = []string{"agent", "ask", "continue_as_new", "effect", "emit", "exec", "fail", "flow", "for_each", "form", "http", "job", "llm", "parallel", "repeat", "return",
 	"say", "script", "set", "switch", "then", "tool", "wait", "wait_event"}
 
 // readKind reads what a step does.
@@ -83,6 +83,9 @@ func (p *parser) readKind(v *value, s *step) kind {
 		return p.readFlow(v)
 	case "agent":
 		return p.readAgent(v)
+	}
+	if s.kind == "effect" {
+		return p.readEffect(v)
 	}
 	p.doc.calls.effects[effectType(s.kind)] = true
 	switch s.kind {

@@ -69,7 +69,7 @@ type handler struct {
 var common = []string{"id", "title", "if", "next", "retry", "delivery", "timeout", "attempt_timeout", "on_error", "on_timeout"}
 
 // effects are the kinds that are carried out by handlers, so that they can be tried again.
-var handled = []string{"http", "exec", "script", "emit", "llm", "tool"}
+var handled = []string{"http", "exec", "script", "emit", "llm", "tool", "effect"}
 
 // block reads a list of steps.
 func (p *parser) block(v *value, owner *step) *block {

@@ -88,12 +88,12 @@ func (c *checker) fault(from, to int64, format string, args ...any) {
 func (c *checker) follow(records iter.Seq2[[]byte, error]) iter.Seq2[bide.Record, error] {
 	return func(yield func(bide.Record, error) bool) {
 		folding := true
-		for raw, err := range records {
-			if err != nil {
+		for rec, err := range bide.ParseRecords(records) {
+			if err != nil && rec.Raw == nil {
 				c.failed = err
 				return
 			}
-			rec, ok := c.record(raw)
+			ok := c.record(&rec, err)
 			if folding = folding && ok && len(c.faults) == 0; folding {
 				if folding = yield(rec, nil); !folding {
 					c.refused = c.last.Seq
@@ -103,20 +103,19 @@ func (c *checker) follow(records iter.Seq2[[]byte, error]) iter.Seq2[bide.Record
 	}
 }
 
-// record checks the next record.
-func (c *checker) record(raw []byte) (rec bide.Record, ok bool) {
+// record checks the next record; err is why it is none.
+func (c *checker) record(rec *bide.Record, err error) (ok bool) {
 	place := c.last.Seq + 1
-	rec, err := bide.ParseRecord(raw)
 	if err != nil {
 		c.fault(place, place, "it cannot be read: %s", err)
 	} else {
-		c.numbered(&rec, place)
-		c.linked(&rec, place)
-		c.after(&rec, place)
+		c.numbered(rec, place)
+		c.linked(rec, place)
+		c.after(rec, place)
 	}
 	c.last = bide.Position{Seq: place, Head: rec.Hash}
 	c.covered()
-	return rec, err == nil
+	return err == nil
 }
 
 func (c *checker) numbered(rec *bide.Record, place int64) {

@@ -64,6 +64,29 @@ func (s *Spending) add(r *Response) {
 	s.USD += r.Cost.USD
 }
 
+// Merge adds other sums, models apart from models.
+func (s *Spending) Merge(o *Spending) {
+	s.Calls += o.Calls
+	s.Failed += o.Failed
+	s.Input += o.Input
+	s.Output += o.Output
+	s.CacheRead += o.CacheRead
+	s.CacheWrite += o.CacheWrite
+	s.Reasoning += o.Reasoning
+	s.USD += o.USD
+	s.Uncounted += o.Uncounted
+	s.Unpriced += o.Unpriced
+	for model, of := range o.ByModel {
+		if s.ByModel == nil {
+			s.ByModel = map[string]*Spending{}
+		}
+		if s.ByModel[model] == nil {
+			s.ByModel[model] = &Spending{}
+		}
+		s.ByModel[model].Merge(of)
+	}
+}
+
 // Spent adds up the calls in a run's ledger, whose records are given from the first on.
 func Spent(records iter.Seq2[bide.Record, error]) (Spending, error) {
 	var s Spending

@@ -18,7 +18,9 @@ import (
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/ledger/retention"
+	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
+	"github.com/bide-dev/bide/tool"
 )
 
 // local is the backend on a store that this process opens.
@@ -33,7 +35,10 @@ type local struct {
 	docs   engine.Store
 	cfg    *config
 
-	equipped closers // what was opened for models and tools; nil until they are registered
+	webhooks *webhook.Hooks // nil until they are needed
+	equipped closers        // what was opened for models and tools; nil until they are registered
+	models   *llm.Models    // likewise
+	tools    *tool.Set
 }
 
 var _ backend = (*local)(nil)
@@ -169,7 +174,13 @@ func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if run.Workflow == flow.AgentWorkflow {
 		return l.equip(ctx, l.cfg)
 	}
-	d, err := flow.ForRun(ctx, l.rt, run)
+	d, err := flow.Load(ctx, l.rt, run.Version)
+	if err == nil && l.engine != nil {
+		err = l.cfg.carriesOut(d)
+	}
+	if err == nil {
+		d, err = flow.ForRun(ctx, l.rt, run)
+	}
 	if errors.Is(err, bide.ErrNotFound) {
 		return &problem{code: exitNotFound, what: fmt.Sprintf("the flow %s version %.12s of run %s is not in the store", run.Workflow, run.Version, run.ID),
 			why: "it was started by a program; that program goes on with it", err: err}
@@ -177,7 +188,7 @@ func (l *local) load(ctx context.Context, run *bide.RunInfo) error {
 	if err != nil || len(d.Flows()) == 0 {
 		return err
 	}
-	_, err = flow.NewLibrary(l.rt, nil).Sync(ctx)
+	_, err = flow.NewLibrary(l.rt, &flow.LibraryOptions{Leave: l.cfg.remote}).Sync(ctx)
 	return err
 }
 
@@ -253,6 +264,21 @@ func (l *local) Answer(ctx context.Context, waitID string, answer bide.JSON, cmd
 }
 
 func (l *local) Send(ctx context.Context, e bide.Event) error { return l.rt.Send(ctx, e) }
+
+func (l *local) ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error) {
+	return l.rt.ForkPreview(ctx, id, seq)
+}
+
+func (l *local) Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error) {
+	return l.rt.Fork(ctx, id, seq, opts)
+}
+
+func (l *local) Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error) {
+	if _, err := flow.NewLibrary(l.rt, nil).Sync(ctx); err != nil {
+		return nil, err
+	}
+	return l.rt.Migrate(ctx, id, version, cmd)
+}
 
 func (l *local) Verify(ctx context.Context, id string) (*verification, error) {
 	at, err := l.rt.Verify(ctx, id)

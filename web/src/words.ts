@@ -48,7 +48,7 @@ export function waiting(w: RunWait): string {
 }
 
 /** doing says what a run is doing, since when. */
-export function doing(r: Run): string {
+export function doing(r: RunInfo & Partial<Run>): string {
   const since = given(r.updated_at) ? `, for ${span(now.value - Date.parse(r.updated_at))}` : "";
   const took = given(r.ended_at) ? ` after ${span(Date.parse(r.ended_at) - Date.parse(r.created_at))}, ${relative(r.ended_at)}` : "";
   switch (r.status) {

@@ -27,6 +27,18 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 			if file == "" {
 				return usage("bide export --help", "--to names the file; - is standard output")
 			}
+			if r, err := a.remote(cmd); err != nil {
+				return err
+			} else if r != nil {
+				if len(args) != 1 || key != "" || artifacts != "" || len(recipients) > 0 {
+					return usage("bide export --help", "through a server it is one RUN, as it is: neither signed, encrypted nor with artifacts")
+				}
+				id, err := resolve(cmd.Context(), r, args[0])
+				if err != nil {
+					return err
+				}
+				return r.export(cmd, a, id, file)
+			}
 			out, l, err := a.evidence(cmd)
 			if err != nil {
 				return err

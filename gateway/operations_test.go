@@ -178,6 +178,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"approve","actor":"boss"}`, status: 422},
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/answer", body: `{"answer":"approve"}`, status: 404},
 
+		{op: "get-me", as: "approver@acme", method: "GET", path: "/v1/me", status: 200, want: map[string]string{"actor": "approver@acme", "roles.0": "approver", "rights": `["view","decide"]`, "namespace": "acme"}},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"for":"bob","expires_in":"1h"}`, status: 201, want: map[string]string{"actor": "link:bob"}},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"expires_in":"1000h"}`, status: 422},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{done-wait}/link", status: 409, want: map[string]string{"code": "wrong_status"}},

@@ -380,6 +380,18 @@ export type MadeWebhook = {
   workflows?: string[] | null;
 };
 
+export type Me = {
+  /** as it stands in the ledger */
+  actor: string;
+  groups?: string[] | null;
+  namespace?: string;
+  /** such as view, operate, decide, author, admin */
+  rights: string[];
+  roles: string[];
+  /** it is a session of a browser, which POST /auth/logout ends */
+  session?: boolean;
+};
+
 export type Migrate = {
   /** why, for the ledger */
   reason?: string;

@@ -5,6 +5,7 @@ import { call, read } from "../api/client";
 import type { RunInfo, RunPage } from "../api/types";
 import { CopyAs, verb, verbsFor } from "../actions";
 import { useLoaded } from "../load";
+import { denied } from "../me";
 import { href, put, query } from "../router";
 import { Dialog, Empty, Refusal, RunLink, Status, Time } from "../ui/basics";
 
@@ -156,7 +157,7 @@ function Bulk({ runs, done }: { runs: RunInfo[]; done: () => void }) {
   return (
     <div class="toolbar bulk">
       <span>{runs.length} chosen</span>
-      {names.map((v) => <button key={v} type="button" class={v === "cancel" || v === "delete" ? "danger" : ""} onClick={() => { say({}); ask(verb(v, "")); }}>{verb(v, "").label}</button>)}
+      {names.map((v) => <button key={v} type="button" disabled={!!denied("operate")} title={denied("operate")} class={v === "cancel" || v === "delete" ? "danger" : ""} onClick={() => { say({}); ask(verb(v, "")); }}>{verb(v, "").label}</button>)}
       {asked && (
         <Dialog title={`${asked.label} ${able.length} of ${runs.length} runs`} close={() => { ask(undefined); if (Object.keys(said).length) done(); }}>
           <p>For each of them: {asked.consequence}</p>

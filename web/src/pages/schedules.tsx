@@ -6,6 +6,7 @@ import type { Json } from "../api/json";
 import type { FlowList, Schedule, ScheduleList } from "../api/types";
 import { Act, CopyAs, type Action } from "../actions";
 import { useLoaded } from "../load";
+import { denied } from "../me";
 import { href } from "../router";
 import { given, moment, now } from "../time";
 import { Dialog, Empty, Refusal, RunLink, Status, Time } from "../ui/basics";
@@ -15,10 +16,10 @@ const change = (name: "pause" | "unpause" | "trigger" | "delete", s: Schedule): 
   const path = `v1/schedules/${segment(s.spec.name)}`;
   const command = name === "trigger" ? undefined : ["schedule", name === "delete" ? "rm" : name, s.spec.name];
   switch (name) {
-    case "pause": return { label: "Pause", request: { method: "POST", path: `${path}/pause`, body: {} }, command, consequence: "No run is started until it is unpaused. A run at work goes on; times that come meanwhile count as missed." };
-    case "unpause": return { label: "Unpause", request: { method: "POST", path: `${path}/unpause`, body: {} }, command, primary: true };
-    case "trigger": return { label: "Run now", request: { method: "POST", path: `${path}/trigger`, body: {} }, command };
-    case "delete": return { label: "Delete", request: { method: "DELETE", path }, command, danger: true, consequence: "No further run is started, and a run that it waits for is cancelled." };
+    case "pause": return { right: "author", label: "Pause", request: { method: "POST", path: `${path}/pause`, body: {} }, command, consequence: "No run is started until it is unpaused. A run at work goes on; times that come meanwhile count as missed." };
+    case "unpause": return { right: "author", label: "Unpause", request: { method: "POST", path: `${path}/unpause`, body: {} }, command, primary: true };
+    case "trigger": return { right: "author", label: "Run now", request: { method: "POST", path: `${path}/trigger`, body: {} }, command };
+    case "delete": return { right: "author", label: "Delete", request: { method: "DELETE", path }, command, danger: true, consequence: "No further run is started, and a run that it waits for is cancelled." };
   }
 };
 
@@ -28,7 +29,7 @@ export function Schedules() {
   return (
     <>
       <h1>Schedules</h1>
-      <p class="row"><button type="button" onClick={() => make(true)}>Make a schedule…</button></p>
+      <p class="row"><button type="button" disabled={!!denied("author")} title={denied("author")} onClick={() => make(true)}>Make a schedule…</button></p>
       <Refusal error={error} />
       {value?.schedules.length === 0 && <Empty>No schedule yet. One starts runs by a cron expression or at an interval.</Empty>}
       <div class="cards">{value?.schedules.map((s) => <One key={s.run_id} of={s} again={again} />)}</div>

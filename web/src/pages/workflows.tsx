@@ -4,7 +4,8 @@ import { useState } from "preact/hooks";
 import { call, newKey, Problem, read, segment, type Request } from "../api/client";
 import { isObject, get, print, type Json } from "../api/json";
 import type { Flow, FlowList, Graph, Run, RunPage } from "../api/types";
-import { CopyAs } from "../actions";
+import { CopyAs, Denied } from "../actions";
+import { denied } from "../me";
 import { useLoaded } from "../load";
 import { go, href } from "../router";
 import { given } from "../time";
@@ -18,7 +19,7 @@ export function Workflows() {
   return (
     <>
       <h1>Workflows</h1>
-      <p class="row"><button type="button" onClick={() => add(true)}>Publish a flow…</button></p>
+      <p class="row"><button type="button" disabled={!!denied("author")} title={denied("author")} onClick={() => add(true)}>Publish a flow…</button></p>
       <Refusal error={error} />
       {value?.workflows.length === 0 && <Empty>No workflow can be started yet. Publish a flow document, or run one: <code>bide run examples/refund.yaml</code></Empty>}
       {!!value?.workflows.length && (
@@ -152,7 +153,8 @@ function Start({ flow, past }: { flow: Flow; past?: RunPage }) {
         </div>
         <label class="field">Key <input type="text" value={key} onInput={(e) => setKey(e.currentTarget.value)} /><p class="hint">Optional. The same key gives the same run, however often it is started.</p></label>
         <Refusal error={error} />
-        <p class="row"><button class="primary" disabled={busy}>Start</button><CopyAs command={words()} request={request} /></p>
+        <Denied right="operate" />
+        <p class="row"><button class="primary" disabled={busy || !!denied("operate")}>Start</button><CopyAs command={words()} request={request} /></p>
       </form>
     </section>
   );

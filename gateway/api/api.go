@@ -195,6 +195,12 @@ type ScheduleList struct {
 	Next      string              `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
 }
 
+// ScheduleTimes are the next times of a schedule.
+type ScheduleTimes struct {
+	Times    []time.Time `json:"times" nullable:"false" doc:"with the offset of the time zone, without jitter; none when the schedule has ended"`
+	TimeZone string      `json:"time_zone"`
+}
+
 // Artifact is a blob by its content.
 type Artifact struct {
 	SHA256 string `json:"sha256"`

@@ -17,12 +17,14 @@ import { RunPage } from "./pages/run";
 import { Workflows, WorkflowPage } from "./pages/workflows";
 import { Schedules } from "./pages/schedules";
 import { Events } from "./pages/events";
+import { Tools } from "./pages/tools";
+import { Charts } from "./pages/charts";
 import { Workers } from "./pages/workers";
 import { Settings } from "./pages/settings";
 
 const places = [
   ["", "Home", "⌂"], ["inbox", "Inbox", "✉"], ["runs", "Runs", "▶"], ["workflows", "Workflows", "◇"],
-  ["schedules", "Schedules", "◷"], ["events", "Events", "↯"], ["workers", "Workers", "⚙"], ["settings", "Settings", "☰"],
+  ["schedules", "Schedules", "◷"], ["events", "Events", "↯"], ["tools", "Tools", "⚒"], ["charts", "Charts", "▥"], ["workers", "Workers", "⚙"], ["settings", "Settings", "☰"],
 ] as const;
 
 const count = () => (open.value ? `${open.value.size}${more.value ? "+" : ""}` : "");
@@ -102,6 +104,8 @@ function Page() {
     case "workflows": return id ? <WorkflowPage key={id} id={id} version={rest[0]} /> : <Workflows />;
     case "schedules": return <Schedules />;
     case "events": return <Events />;
+    case "tools": return <Tools />;
+    case "charts": return <Charts />;
     case "workers": return <Workers />;
     case "settings": return <Settings />;
   }

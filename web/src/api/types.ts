@@ -780,6 +780,12 @@ export type ScheduleSpec = {
   workflow: string;
 };
 
+export type ScheduleTimes = {
+  time_zone: string;
+  /** with the offset of the time zone, without jitter; none when the schedule has ended */
+  times: string[];
+};
+
 export type SharedGrant = {
   args_sha256?: string;
   at: string;

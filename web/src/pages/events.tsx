@@ -10,6 +10,7 @@ import { useLoaded } from "../load";
 import { eventName } from "../words";
 import { Empty, Refusal, RunLink, Time } from "../ui/basics";
 import { JsonInput } from "../ui/form";
+import { Webhooks } from "./webhooks";
 
 const scopes = [["run", "a run"], ["session", "a session"], ["workflow", "all runs of a workflow"], ["global", "all runs"]] as const;
 
@@ -37,7 +38,7 @@ export function Events() {
   const words = () => ["send", name, ...(payload !== undefined ? [print(payload)] : []), ...(scope === "global" ? ["--global"] : [`--${scope === "workflow" ? "flow" : scope}`, to])];
   return (
     <>
-      <h1>Events</h1>
+      <h1>Events and webhooks</h1>
       <div class="two">
         <section class="card">
           <h2>Send an event</h2>
@@ -63,6 +64,7 @@ export function Events() {
           ))}</ul>
         </section>
       </div>
+      <Webhooks />
     </>
   );
 }

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { call, read } from "../api/client";
-import type { RunInfo, RunPage } from "../api/types";
+import type { RunCounts, RunInfo, RunPage, StatusCounts } from "../api/types";
 import { CopyAs, verb, verbsFor } from "../actions";
 import { useLoaded } from "../load";
 import { denied } from "../me";
@@ -38,10 +38,13 @@ export function Runs() {
   const live = pages.length === 1;
   const { value, error, again } = useLoaded((s) => find(q, cursor, s), [q, cursor], () => live, 700);
   const others = q.replace(field, " ").trim();
-  const counts = useLoaded((s) => Promise.all(chips.map(async ([c]) => {
-    const page = await read<RunPage>("v1/runs", { q: `${c} ${others}`.trim(), limit: 99 }, s);
-    return page.next ? `${page.runs.length}+` : String(page.runs.length);
-  })), [others], (_, r) => r.kind.startsWith("run."), 3000);
+  const counts = useLoaded((s) => read<RunCounts>("v1/stats/runs", { q: others }, s), [others], (_, r) => r.kind.startsWith("run."), 2000);
+  const aside = useLoaded((s) => read<RunPage>("v1/runs", { q: `is:set-aside ${others}`.trim(), limit: 99 }, s), [others], (_, r) => r.kind.startsWith("run."), 5000);
+  const count = (chip: string): string | undefined => {
+    if (chip === "is:set-aside") return aside.value && `${aside.value.runs.length}${aside.value.next ? "+" : ""}`;
+    const c = counts.value;
+    return c && `${(chip ? c.statuses[chip.slice(7) as keyof StatusCounts] : c.runs).toLocaleString()}${c.partial ? "+" : ""}`;
+  };
   const search = (e: Event) => { e.preventDefault(); put({ q: text.trim() }); };
   const runs = [...(value?.runs ?? [])];
   if (sort) runs.sort((a, b) => (a[sort.by] ?? "").localeCompare(b[sort.by] ?? "") * (sort.down ? -1 : 1));
@@ -55,8 +58,8 @@ export function Runs() {
         <CopyAs command={["ls", ...q.split(/\s+/).filter(Boolean)]} request={request} />
       </form>
       <div class="toolbar" role="group" aria-label="Status">
-        {chips.map(([c, name], i) => (
-          <button key={c} type="button" class="chip" aria-pressed={c ? q.split(/\s+/).includes(c) : !q.match(field)} onClick={() => put({ q: `${c} ${others}`.trim() })}>{name} {counts.value && <b>{counts.value[i]}</b>}</button>
+        {chips.map(([c, name]) => (
+          <button key={c} type="button" class="chip" aria-pressed={c ? q.split(/\s+/).includes(c) : !q.match(field)} onClick={() => put({ q: `${c} ${others}`.trim() })}>{name} {count(c) !== undefined && <b>{count(c)}</b>}</button>
         ))}
       </div>
       <Saved q={q} />

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { call, newKey, Problem, read, segment, type Request } from "../api/client";
 import { isObject, get, print, type Json } from "../api/json";
-import type { Flow, FlowList, Graph, Run, RunPage } from "../api/types";
+import type { Flow, FlowList, Graph, NodeSums, Run, RunPage } from "../api/types";
 import { CopyAs, Denied } from "../actions";
 import { denied } from "../me";
 import { useLoaded } from "../load";
@@ -11,7 +11,8 @@ import { go, href } from "../router";
 import { given } from "../time";
 import { Copy, Dialog, Empty, Refusal, RunLink, Status, Time } from "../ui/basics";
 import { initial, JsonInput, SchemaForm } from "../ui/form";
-import { RunGraph } from "../run/graph";
+import { merged, RunGraph } from "../run/graph";
+import { spans, type Span } from "../stats";
 
 export function Workflows() {
   const { value, error, again } = useLoaded((s) => read<FlowList>("v1/workflows", {}, s), []);
@@ -91,7 +92,7 @@ export function WorkflowPage({ id, version }: { id: string; version?: string }) 
             </section>
           </div>
           <div>
-            <section class="card"><h2>Graph</h2>{graph.value ? <RunGraph shape={graph.value} records={none} seq={0} select={() => {}} /> : <Refusal error={graph.error} />}</section>
+            <section class="card"><h2>Graph</h2>{graph.value ? <Overview flow={f} shape={graph.value} versions={versions.value?.workflows ?? []} /> : <Refusal error={graph.error} />}</section>
             {!!f.warnings?.length && <section class="card"><h2>Warnings</h2><ul>{f.warnings.map((w, i) => <li key={i}>{w}</li>)}</ul></section>}
             {(versions.value?.workflows.length ?? 0) > 1 && (
               <section class="card"><h2>Versions</h2><ul class="lines">{versions.value!.workflows.map((v) => (
@@ -107,6 +108,35 @@ export function WorkflowPage({ id, version }: { id: string; version?: string }) 
 }
 
 const none: never[] = [];
+
+/** Overview is the graph with what runs did at each node, or beside another version. */
+function Overview({ flow, shape, versions }: { flow: Flow; shape: Graph; versions: Flow[] }) {
+  const [other, compare] = useState("");
+  const [over, setOver] = useState<Span>("168h");
+  const path = `v1/workflows/${segment(flow.workflow)}/versions`;
+  const sums = useLoaded((s) => read<NodeSums>(`${path}/${segment(flow.version)}/stats`, { from: new Date(Date.now() - spans[over][1]).toISOString() }, s), [flow.version, over], (_, r) => r.kind.startsWith("run."), 5000);
+  const before = useLoaded((s) => (other ? read<Graph>(`${path}/${segment(other)}/graph`, {}, s) : Promise.resolve(undefined)), [other]);
+  const both = other && before.value ? merged(shape, before.value) : undefined;
+  const notes = new Map((sums.value?.nodes ?? []).map((n) => [n.node, { bad: n.failures > 0, text: `${n.visits}×, ${n.failures ? `${((n.failures / n.visits) * 100).toFixed(n.failures / n.visits < 0.1 ? 1 : 0)} % fail` : "none fails"}${n.here ? `, ${n.here} here` : ""}` }]));
+  return (
+    <>
+      <div class="toolbar">
+        <label>Runs of the last <select value={over} onChange={(e) => setOver(e.currentTarget.value as Span)}>{Object.entries(spans).map(([s, [name]]) => <option key={s} value={s}>{name}</option>)}</select></label>
+        {versions.length > 1 && <label>Compare with <select value={other} onChange={(e) => compare(e.currentTarget.value)}><option value="">no version</option>{versions.filter((v) => v.version !== flow.version).map((v) => <option key={v.version} value={v.version}>{v.label || ""} {v.version.slice(0, 12)}</option>)}</select></label>}
+      </div>
+      <Refusal error={sums.error ?? before.error} />
+      {both && <p role="status">{both.differs.size === 0 ? "Both have the same nodes and ways." : <>{count(both.differs, "added")} in this version, {count(both.differs, "removed")} only in the other one.</>}</p>}
+      <RunGraph key={other} shape={both?.shape ?? shape} differs={both?.differs} notes={both ? undefined : notes} records={none} seq={0} select={() => {}} />
+      {!both && sums.value && <p class="faint">{sums.value.runs} runs{sums.value.partial && ", those that changed last"}: visits of each node and how many of them failed.</p>}
+    </>
+  );
+}
+
+const count = (differs: Map<string, string>, kind: string) => {
+  const keys = [...differs].filter(([, k]) => k === kind).map(([key]) => key);
+  const nodes = keys.filter((k) => !k.includes("\n")).length;
+  return <strong>{nodes} nodes and {keys.length - nodes} ways {kind === "added" ? "are new" : "are"}</strong>;
+};
 
 function Start({ flow, past }: { flow: Flow; past?: RunPage }) {
   const schema = flow.input_schema;

@@ -45,6 +45,7 @@ func TestAViewerSignsInAndMayOnlyLook(t *testing.T) {
 	p.says(".wait-pane", "bob@example.com")
 	p.says(".wait-pane .denied", "You are vera (viewer)")
 	p.sees(`[...document.querySelectorAll(".wait-pane .choices button[data-key]")].length === 4 && [...document.querySelectorAll(".wait-pane .choices button[data-key]")].every(b => b.disabled)`)
+	p.accessible("a wait that one may not answer")
 	p.run(chromedp.KeyEvent("a")) // the key does not do what the button may not
 	p.run(chromedp.Evaluate[chromedp.Void](`location.hash = "#/runs/` + id + `"`))
 	p.says(".sentence", "a decision about a call of send_email")

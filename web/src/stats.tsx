@@ -64,12 +64,12 @@ export function Spending({ over, q }: { over: Span; q?: string }) {
   const rows = value?.usage ?? [];
   return (
     <section class="card">
-      <h2>Models</h2>
+      <h2>What models took in the last {spans[over][0]}</h2>
       <Refusal error={error} />
       {value && (rows.length === 0 ? <p class="faint">No calls of models.</p> : (
         <>
           <Shares format={(v) => v.toLocaleString()} rows={rows.map((u) => ({ name: `${u.workflow} · ${u.model || "no model"}`, parts: [["input", u.input_tokens], ["output", u.output_tokens]] }))} />
-          <div class="scroll"><table class="list"><thead><tr><th>Workflow</th><th>Model</th><th>Calls</th><th>Tokens in</th><th>out</th><th>USD</th></tr></thead>
+          <div class="scroll" tabIndex={0} role="region" aria-label="Table"><table class="list"><thead><tr><th>Workflow</th><th>Model</th><th>Calls</th><th>Tokens in</th><th>out</th><th>USD</th></tr></thead>
             <tbody>{rows.map((u) => <tr key={u.workflow + u.model}><td>{u.workflow}</td><td>{u.model || "–"}</td><td>{u.calls}{u.failed > 0 && ` (${u.failed} failed)`}</td><td>{u.input_tokens}</td><td>{u.output_tokens}</td><td>{u.usd}{u.unpriced > 0 && ` + ${u.unpriced} unpriced`}</td></tr>)}</tbody></table></div>
         </>
       ))}

@@ -67,7 +67,7 @@ export function Runs() {
       {picked.size > 0 && <Bulk runs={runs.filter((r) => picked.has(r.run_id))} done={() => { pick(new Set()); again(); }} />}
       {value && runs.length === 0 && <Empty>No runs{q ? <> match <code>{q}</code></> : ""}.</Empty>}
       {runs.length > 0 && (
-        <div class="scroll">
+        <div class="scroll" tabIndex={0} role="region" aria-label="Table">
           <table class="list runs">
             <thead>
               <tr>

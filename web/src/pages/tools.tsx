@@ -49,9 +49,9 @@ export function Tools() {
         {models.value && (
           <>
             <p>{models.value.default ? <>Steps that name none ask <code>{models.value.default}</code>.</> : "There is no default model."}</p>
-            <div class="scroll"><table class="list"><thead><tr><th>Provider</th><th>Protocol</th><th>Address</th><th>Key</th></tr></thead>
+            <div class="scroll" tabIndex={0} role="region" aria-label="Table"><table class="list"><thead><tr><th>Provider</th><th>Protocol</th><th>Address</th><th>Key</th></tr></thead>
               <tbody>{models.value.providers.map((p) => <tr key={p.name}><td>{p.name}</td><td>{p.kind}</td><td>{p.base_url}</td><td><code>{p.key}</code></td></tr>)}</tbody></table></div>
-            <details><summary>Prices of a million tokens, in USD</summary><div class="scroll"><table class="list"><thead><tr><th>Model</th><th>In</th><th>Out</th><th>Cache read</th><th>write</th><th>Table</th></tr></thead>
+            <details><summary>Prices of a million tokens, in USD</summary><div class="scroll" tabIndex={0} role="region" aria-label="Table"><table class="list"><thead><tr><th>Model</th><th>In</th><th>Out</th><th>Cache read</th><th>write</th><th>Table</th></tr></thead>
               <tbody>{models.value.prices.map((p) => <tr key={p.model}><td>{p.model}</td><td>{p.input}</td><td>{p.output}</td><td>{p.cache_read}</td><td>{p.cache_write}</td><td>{p.version}</td></tr>)}</tbody></table></div></details>
           </>
         )}

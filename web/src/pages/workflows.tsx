@@ -24,7 +24,7 @@ export function Workflows() {
       <Refusal error={error} />
       {value?.workflows.length === 0 && <Empty>No workflow can be started yet. Publish a flow document, or run one: <code>bide run examples/refund.yaml</code></Empty>}
       {!!value?.workflows.length && (
-        <div class="scroll"><table class="list">
+        <div class="scroll" tabIndex={0} role="region" aria-label="Table"><table class="list">
           <thead><tr><th>Workflow</th><th>Title</th><th>Version</th><th>Published</th><th></th></tr></thead>
           <tbody>{value.workflows.map((f) => (
             <tr key={f.workflow}>
@@ -99,7 +99,7 @@ export function WorkflowPage({ id, version }: { id: string; version?: string }) 
                 <li key={v.version}><a class="mono" aria-current={v.version === f.version ? "page" : undefined} href={href(["workflows", id, v.version])}>{v.label || ""} {v.version.slice(0, 16)}</a><span>{v.newest && "newest "}{given(v.published_at) && <Time at={v.published_at} />}</span></li>
               ))}</ul></section>
             )}
-            {f.source && <details class="card"><summary>Source</summary><Copy text={f.source} /><pre class="scroll">{f.source}</pre></details>}
+            {f.source && <details class="card"><summary>Source</summary><Copy text={f.source} /><pre class="scroll" tabIndex={0}>{f.source}</pre></details>}
           </div>
         </div>
       )}

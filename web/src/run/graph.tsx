@@ -97,7 +97,7 @@ export function RunGraph({ shape, records, run, seq, selected, select, notes, di
     const g = new Dagre({ multigraph: false });
     g.setGraph({ rankdir: "TB", nodesep: 28, ranksep: 36, marginx: 12, marginy: 12 });
     g.setDefaultEdgeLabel(() => ({}));
-    const add = (id: string) => g.hasNode(id) || g.setNode(id, { width: Math.max(notes ? 150 : 96, Math.min(28, id.length) * 8 + 44), height: id === end ? 34 : height });
+    const add = (id: string) => g.hasNode(id) || g.setNode(id, { width: Math.max(notes ? 150 : 96, Math.min(40, id.length) * 8 + 44), height: id === end ? 34 : height });
     for (const n of shape?.nodes ?? []) {
       add(n.id);
       for (const to of n.exits ?? []) { add(to); g.setEdge(n.id, to); }
@@ -125,7 +125,7 @@ export function RunGraph({ shape, records, run, seq, selected, select, notes, di
   };
   const path = (points: { x: number; y: number }[]) => points.map((p, i) => `${i ? "L" : "M"}${p.x.toFixed(1)} ${p.y.toFixed(1)}`).join("");
   return (
-    <div class="graph scroll" role="group" aria-label="Graph of the workflow">
+    <div class="graph scroll" tabIndex={0} role="group" aria-label="Graph of the workflow">
       <svg width={size.width} height={size.height} viewBox={`${size.x} ${size.y} ${size.width} ${size.height}`}>
         <defs>
           {["idle", "taken"].map((k) => (
@@ -151,11 +151,11 @@ export function RunGraph({ shape, records, run, seq, selected, select, notes, di
           const choose = () => v && select(v.last);
           return (
             <g key={id} class={`node ${s} ${differs?.get(id) ?? ""} ${selected === id ? "selected" : ""}`} transform={`translate(${n.x - n.width / 2},${n.y - n.height / 2})`}
-              role={v ? "button" : "img"} tabIndex={v ? 0 : undefined} aria-label={`${id}: ${words || "not reached"}`}
+              role={v ? "button" : "img"} tabIndex={v ? 0 : undefined} aria-label={`${id === end ? "end" : id}${words && id !== end ? ` ${words}` : ""}`}
               onClick={choose} onKeyDown={(e) => (e.key === "Enter" || e.key === " ") && (e.preventDefault(), choose())}>
               <rect width={n.width} height={n.height} rx={id === end ? 17 : 8} />
-              <text class="name" x={n.width / 2} y={words && id !== end ? 20 : n.height / 2 + 4.5}>{id === end ? "end" : id.length > 28 ? `${id.slice(0, 27)}…` : id}</text>
-              {words && id !== end && <text class="sub" x={n.width / 2} y={36}>{words}</text>}
+              <text class="name" x={n.width / 2} y={words && id !== end ? 20 : n.height / 2 + 4.5}>{id === end ? "end" : id}</text>
+              {words && id !== end && <text class="sub" x={n.width / 2} y={36}>{` ${words}`}</text>}
             </g>
           );
         })}

@@ -75,7 +75,7 @@ function Record({ id, records, record, select }: { id: string; records: Rec[]; r
     <>
       {about?.effect && <EffectDetails run={id} planned={about.planned.seq} type={about.effect.type} payload={about.effect.payload} result={result} />}
       {own && <Tree value={record.data as unknown as Json} label="This record" />}
-      {record.kind === "run.completed" && <Artifacts of={artifactsIn(record.data.output)} />}
+      {record.kind === "run.completed" && <Artifacts run={id} of={artifactsIn(record.data.output)} />}
       {child && <p>Run below it: <RunLink id={child} /></p>}
       {same.length > 1 && (
         <>

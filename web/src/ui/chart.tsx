@@ -15,7 +15,7 @@ function Figure({ label, slots, format, children }: { label: string; slots: Slot
     <figure class="chart">
       <svg viewBox={`0 0 100 ${tall}`} preserveAspectRatio="none" role="img" aria-label={label}>{children}</svg>
       <figcaption><span>{slots[0]?.name}</span><span class="legend">{kinds.map((k) => <span key={k}><i class={k} /> {k}</span>)}</span><span>{slots.at(-1)?.name}</span></figcaption>
-      <details class="figures"><summary>Figures</summary><div class="scroll"><table class="list"><thead><tr><th>From</th>{kinds.map((k) => <th key={k}>{k}</th>)}</tr></thead>
+      <details class="figures"><summary>Figures</summary><div class="scroll" tabIndex={0} role="region" aria-label="Table"><table class="list"><thead><tr><th>From</th>{kinds.map((k) => <th key={k}>{k}</th>)}</tr></thead>
         <tbody>{slots.map((s) => <tr key={s.name}><td>{s.name}</td>{s.parts.map(([k, v]) => <td key={k}>{format(v)}</td>)}</tr>)}</tbody></table></div></details>
     </figure>
   );

@@ -22,6 +22,8 @@ var layout = map[string][]string{
 	".":                   {},
 	"store/*":             {"."},
 	"storetest":           {"."},
+	"seal":                {"."},
+	"redact":              {"."},
 	"bidetest":            {".", "store/mem"},
 	"ledger":              {"."},
 	"artifact":            {"."},
@@ -34,7 +36,7 @@ var layout = map[string][]string{
 	"flow":                {".", "agent", "llm", "tool"},
 	"flow/flowtest":       {".", "flow", "bidetest", "store/mem"},
 	"worker":              {".", "artifact", "ledger", "schedule"},
-	"engine":              {".", "store/*", "schedule", "worker"},
+	"engine":              {".", "ledger", "seal", "store/*", "schedule", "worker"},
 	"internal/pgtest":     {},
 	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/tally", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
 	"gateway/api":         {".", "schedule"},
@@ -51,7 +53,7 @@ var layout = map[string][]string{
 	"cmd/*":               {"internal/cli"},
 	"examples/*":          {"*", "store/*", "llm/*"},
 	"telemetry":           {".", "llm", "tool"},
-	"internal/ledgertest": {".", "bidetest", "internal/pgtest", "store/*"},
+	"internal/ledgertest": {".", "bidetest", "internal/pgtest", "seal", "store/*"},
 }
 
 // kernelDeps are the modules that the kernel and what it imports may come from,

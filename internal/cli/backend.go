@@ -84,6 +84,7 @@ const (
 	verbCancel  verb = "cancel"
 	verbRetry   verb = "retry"
 	verbDelete  verb = "delete"
+	verbShred   verb = "shred"
 )
 
 // runsQuery selects runs by a search; see package search. Runs of bide itself (schedules, kept flows) are left

@@ -143,6 +143,7 @@ export type Event = {
 
 export type Exit = {
   complete?: boolean;
+  continue_as_new?: boolean;
   fail?: Failure;
   node?: string;
   output?: Json;
@@ -610,6 +611,8 @@ export type RetryPolicy = {
 export type Run = {
   actor?: string;
   caught?: Failure;
+  continued_as?: string;
+  continues?: string;
   created_at: string;
   deadline?: string;
   definition: string;
@@ -635,6 +638,7 @@ export type Run = {
   seq: number;
   session?: string;
   set_aside?: string;
+  shredded?: Cause;
   status: string;
   step: number;
   updated_at: string;
@@ -712,6 +716,7 @@ export type RunWait = {
   priority?: number;
   repeatable?: boolean;
   response_schema?: Json;
+  sealed?: string;
   since?: string;
   state?: Json;
   step: number;
@@ -1049,6 +1054,7 @@ export type Wait = {
   repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
+  sealed?: string;
   since?: string;
   state?: Json;
   status: "open" | "answered" | "expired" | "closed";

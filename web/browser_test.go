@@ -80,7 +80,7 @@ func (s *site) newTab(t *testing.T) *page {
 		t.Fatal(err)
 	}
 	tab, stop := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	ctx, stopTime := context.WithTimeout(tab, 3*time.Minute)
+	ctx, stopTime := context.WithTimeout(tab, 10*time.Minute)
 	p := &page{t: t, ctx: ctx, base: s.URL + "/ui/"}
 	t.Cleanup(func() {
 		stopTime()

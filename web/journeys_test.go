@@ -173,15 +173,24 @@ func TestWhatOthersWriteIsNeverRun(t *testing.T) {
 	mail := s.start(t, "mailing", fmt.Sprintf(`{"to":%s,"subject":%s,"body":%s}`, raw, raw, raw))
 	wait := s.awaitWait(t, refund)
 	s.awaitWait(t, mail)
+	s.post(t, "/v1/runs", fmt.Sprintf(`{"workflow":"counting","input":%s,"key":%s,"session":%s,"labels":{"team":%s}}`, raw, raw, raw, raw))
+	s.post(t, "/v1/schedules", fmt.Sprintf(`{"name":"weekly","cron":"@weekly","workflow":"counting","input":%s}`, raw))
+	s.post(t, "/v1/tokens", fmt.Sprintf(`{"name":%s,"roles":["viewer"],"actor":%s}`, raw, raw))
+	s.post(t, "/v1/hooks", fmt.Sprintf(`{"name":"paid","scope":"session","scope_id":%s,"style":"standard"}`, raw))
+	failed := s.start(t, "payment", `null`)
+	spoken := s.start(t, "talking", `null`)
+	s.voice <- evil + " [a](javascript:window.pwned=1) ![b](x) **" + evil + "**"
+	close(s.voice)
+	s.ended(t, spoken)
 	p := s.newPage(t, "#/inbox?wait="+wait.ID)
 	p.says(".wait-pane", evil)
 	p.run(chromedp.Navigate(p.base + "#/inbox?wait=" + mail + ".1"))
 	p.says(".wait-pane", `window.pwned`)
-	for _, place := range []string{"#/", "#/runs", "#/runs/" + mail, "#/runs/" + refund + "?view=ledger", "#/runs?q=" + `%3Cscript%3Ewindow.pwned=1%3C/script%3E`, "#/workflows/refund"} {
+	for _, place := range []string{"#/", "#/runs", "#/runs/" + mail, "#/runs/" + refund + "?view=ledger", "#/runs/" + failed, "#/runs/" + spoken + "?seq=2", "#/runs/" + spoken + "?view=timeline", "#/schedules", "#/events", "#/tools", "#/charts", "#/settings", "#/workers", "#/workflows", "#/runs?q=" + `%3Cscript%3Ewindow.pwned=1%3C/script%3E`, "#/workflows/refund"} {
 		p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+place))
 		p.says(".connection", "Live")
 		p.sees(`document.querySelector("main").innerText.length > 10 && !document.querySelector("main").innerText.includes("Loading")`)
-		if value[bool](p, `"pwned" in window || document.querySelectorAll("main img, main script, main [onerror]").length > 0`) {
+		if value[bool](p, `"pwned" in window || document.querySelectorAll("main img, main script, main [onerror], main a[href^='javascript:']").length > 0`) {
 			t.Errorf("%s runs or draws what a workflow wrote", place)
 		}
 	}

@@ -116,7 +116,7 @@ func (p *page) run(steps ...chromedp.Action[chromedp.Void]) {
 func (p *page) sees(expr string) {
 	p.t.Helper()
 	wait := fmt.Sprintf(`(async () => {
-		for (let i = 0; i < 750; i++) {
+		for (let i = 0; i < 1500; i++) {
 			if (%s) return true;
 			await new Promise((go) => setTimeout(go, 20));
 		}

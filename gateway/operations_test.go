@@ -223,6 +223,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"approve","actor":"boss"}`, status: 422},
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/answer", body: `{"answer":"approve"}`, status: 404},
 
+		{op: "get-me", as: "approver@acme", method: "GET", path: "/v1/me", status: 200, want: map[string]string{"actor": "approver@acme", "roles.0": "approver", "rights": `["view","decide"]`, "namespace": "acme"}},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"for":"bob","expires_in":"1h"}`, status: 201, want: map[string]string{"actor": "link:bob"}},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"expires_in":"1000h"}`, status: 422},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{done-wait}/link", status: 409, want: map[string]string{"code": "wrong_status"}},
@@ -285,6 +286,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "create-schedule", as: "author", method: "POST", path: "/v1/schedules", body: `{"name":"hourly","interval":"1h","workflow":"approval"}`, status: 422, want: map[string]string{"code": "invalid_input"}},
 		{op: "create-schedule", as: "author", method: "POST", path: "/v1/schedules", body: `{"name":"nightly","interval":"1h","workflow":"approval","input":{"amount":2}}`, status: 409, want: map[string]string{"code": "key_reused"}},
 		{op: "get-schedule", as: "viewer", method: "GET", path: "/v1/schedules/nightly", status: 200, want: map[string]string{"spec.cron": "@daily"}},
+		{op: "get-schedule-times", as: "viewer", method: "GET", path: "/v1/schedules/nightly/times?limit=3", status: 200, want: map[string]string{"times.3": "null", "time_zone": "UTC"}},
 		{op: "create-schedule", as: "author@acme", method: "POST", path: "/v1/schedules", body: `{"name":"nightly","interval":"1h","workflow":"approval","input":{"amount":2}}`, status: 201, want: map[string]string{"spec.name": "nightly", "spec.labels": `{"bide.namespace":"acme"}`}},
 		{op: "get-schedule", as: "viewer@acme", method: "GET", path: "/v1/schedules/nightly", status: 404},
 		{op: "update-schedule", as: "author", method: "PUT", path: "/v1/schedules/nightly", body: `{"name":"nightly","cron":"0 3 * * *","workflow":"approval","input":{"amount":1}}`, status: 202},

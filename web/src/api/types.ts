@@ -419,6 +419,18 @@ export type MadeWebhook = {
   workflows?: string[] | null;
 };
 
+export type Me = {
+  /** as it stands in the ledger */
+  actor: string;
+  groups?: string[] | null;
+  namespace?: string;
+  /** such as view, operate, decide, author, admin */
+  rights: string[];
+  roles: string[];
+  /** it is a session of a browser, which POST /auth/logout ends */
+  session?: boolean;
+};
+
 export type Migrate = {
   /** why, for the ledger */
   reason?: string;
@@ -880,6 +892,12 @@ export type ScheduleSpec = {
   time_zone?: string;
   version?: string;
   workflow: string;
+};
+
+export type ScheduleTimes = {
+  time_zone: string;
+  /** with the offset of the time zone, without jitter; none when the schedule has ended */
+  times: string[];
 };
 
 export type SharedGrant = {

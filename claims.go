@@ -34,6 +34,23 @@ type Claims interface {
 	// NextWake returns the time of the earliest timer later than after of all runs
 	// that wait and are not set aside, or zero.
 	NextWake(ctx context.Context, after time.Time) (time.Time, error)
+	// Owners lists, by name, all who own claims, and those that said that they are alive until a time
+	// later than since. Who is long dead and owns nothing may be left out.
+	Owners(ctx context.Context, since time.Time) ([]Owner, error)
+	// Drain asks an owner to take on no more runs, or to do so again: Claim gives none to one that
+	// is drained. Commits that claim a run (Commit.Owner) are for it to leave. It fails with ErrNotFound for
+	// an owner that never said that it is alive, or is long dead.
+	Drain(ctx context.Context, owner string, drained bool) error
+}
+
+// Owner is somebody who drives runs.
+type Owner struct {
+	Name string
+	// Until is when it will count as dead, unless it says again that it is alive; zero when it never said so.
+	Until time.Time
+	Runs  int64 // how many it has claimed
+	// Drained says that it was asked to take on no more.
+	Drained bool
 }
 
 // ClaimQuery says what a worker can take.

@@ -2,7 +2,9 @@ package bide
 
 import (
 	"context"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Documents is what a store offers besides runs: small JSON documents by kind and
@@ -50,4 +52,24 @@ type DocumentQuery struct {
 type DocumentPage struct {
 	Documents []Document
 	Next      string // for DocumentQuery.After; empty at the end
+}
+
+const documentKindChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+// CheckDocument returns ErrInvalidInput when no document can have the kind or id.
+// It is for stores, so that all of them take the same.
+func CheckDocument(kind, id string) error {
+	if kind == "" || strings.Trim(kind, documentKindChars) != "" {
+		return Errorf(CodeInvalidInput, "%q is not a kind of documents: it consists of letters, digits, - and _", kind)
+	}
+	if id == "" || len(id) > 200 || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
+		return Errorf(CodeInvalidInput, "%q is not an id of a document: it is a text of 1 to 200 bytes without NUL", id)
+	}
+	return nil
+}
+
+// DocumentConflict is the error of a change that names another revision of a
+// document than the one that is there. It is for stores.
+func DocumentConflict(kind, id string, is, want int64) error {
+	return Errorf(CodeConflict, "document %q of kind %s is at revision %d, not %d; read it again", id, kind, is, want)
 }

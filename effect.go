@@ -44,7 +44,7 @@ const (
 	// person says what happened.
 	AtMostOnce Delivery = "at_most_once"
 	// AtMostOnceDecided is AtMostOnce from the time that a wait of the effect's
-	// handler led to another attempt; what the handler does before may be repeated.
+	// handler, other than a Wait.Repeatable, led to another attempt; what the handler does before may be repeated.
 	// It is for handlers that ask for leave before they do anything (Waiting, Decided).
 	AtMostOnceDecided Delivery = "at_most_once_decided"
 )
@@ -76,6 +76,9 @@ const (
 )
 
 var builtin = map[string]bool{TypeAsk: true, TypeTell: true, TypeWaitUntil: true, TypeWaitEvent: true, TypeJob: true, TypeQuery: true, TypeStartRun: true, TypeFanOut: true}
+
+// BuiltIn reports whether the kernel carries out the effect itself, without an attempt of a handler.
+func (e *Effect) BuiltIn() bool { return builtin[e.Type] }
 
 // Call asks the handler registered for typ to work on payload.
 func Call(typ string, payload any) Effect {

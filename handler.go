@@ -56,7 +56,7 @@ func Completed(result any, writes ...Write) Outcome { return Outcome{value: resu
 // Waiting leaves the effect open on a wait; the answer becomes its result, or, with
 // Wait.Again, comes back to the handler in another attempt. Kind (WaitQuestion, WaitForm, WaitForEvent, WaitJob,
 // WaitToolApproval, WaitBudget or WaitCustom, the default), Key, Message, Choices, FreeText, Schema, Details, Items,
-// Assignees, Priority, Again, State, ExpiresAt, OnExpire and Default count; the rest is set by the kernel.
+// Assignees, Priority, Again, Repeatable, State, ExpiresAt, OnExpire and Default count; the rest is set by the kernel.
 func Waiting(w Wait) Outcome { return Outcome{wait: &w} }
 
 // Decided puts on record a wait that needs no person, with the answer that

@@ -2,6 +2,8 @@ package bide_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,4 +51,51 @@ func FuzzParseRecord(f *testing.F) {
 			t.Errorf("%q (-decoder +ParseRecord):\n%s", raw, diff)
 		}
 	})
+}
+
+func TestParseRecordsGivesEachTextInOrderAndStopsWithItsCaller(t *testing.T) {
+	const n = 1000
+	gone := errors.New("the disk is gone")
+	read := 0
+	texts := func(yield func([]byte, error) bool) {
+		for read < n {
+			read++
+			text := fmt.Appendf(nil, `{"seq":%d,"prev":"%064d","at":"2026-02-03T04:05:06Z","kind":"run.paused"}`, read, 0)
+			if read%100 == 0 {
+				text = []byte("no record")
+			}
+			if !yield(text, nil) {
+				return
+			}
+		}
+		yield(nil, gone)
+	}
+	at := int64(0)
+	for rec, err := range bide.ParseRecords(texts) {
+		at++
+		switch {
+		case at == n+1:
+			if !errors.Is(err, gone) || rec.Raw != nil {
+				t.Fatalf("after the last: %q, %v; want what reading failed with", rec.Raw, err)
+			}
+		case at%100 == 0:
+			if !errors.Is(err, bide.ErrCorrupt) || string(rec.Raw) != "no record" {
+				t.Fatalf("text %d: %q, %v; want ErrCorrupt", at, rec.Raw, err)
+			}
+		case err != nil || rec.Seq != at:
+			t.Fatalf("text %d: record %d, %v", at, rec.Seq, err)
+		}
+	}
+	if at != n+1 {
+		t.Errorf("%d texts came, want %d and an error", at, n)
+	}
+	read = 0
+	for rec := range bide.ParseRecords(texts) {
+		if rec.Seq == 1 {
+			break
+		}
+	}
+	if read > n/2 { // and the race detector sees whoever still reads
+		t.Errorf("%d texts were read for one", read)
+	}
 }

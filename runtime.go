@@ -57,6 +57,8 @@ type Options struct {
 	NewID func() string
 	// Random returns a number in [0,1) for the jitter of retries. Defaults to math/rand.
 	Random func() float64
+	// Redact replaces what must not be kept, before it is recorded. Defaults to nothing.
+	Redact Redactor
 	// Logger receives what happens besides the ledger. Defaults to none.
 	Logger *slog.Logger
 }

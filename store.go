@@ -35,7 +35,8 @@ type Store interface {
 	// Command returns what a command did to a run, or ErrNotFound.
 	Command(ctx context.Context, runID, commandID string) (*CommandRecord, error)
 
-	// Runs lists runs, newest first by creation, then by id, downwards.
+	// Runs lists runs in the order of the query. It fails with ErrInvalidInput for an order or
+	// cursor that is none.
 	Runs(ctx context.Context, q RunQuery) (*RunPage, error)
 
 	// Waits lists open waits of all runs that have not ended, oldest first.
@@ -94,6 +95,9 @@ type Commit struct {
 	// messages sent to it included, instead of adding records; there are none then. It does
 	// nothing when there is no such run. The caller has seen at Expect that the run has ended.
 	Delete bool
+	// Sealer, when not nil, seals what a Sealing store keeps of the run; its records
+	// are sealed already. It is nothing to other stores.
+	Sealer Sealer
 	// Snapshot, when not nil, is the run's state after the last record. It
 	// replaces the one before and only saves work: the records alone give the same state.
 	Snapshot []byte
@@ -124,6 +128,10 @@ type Stored struct {
 	MailSeq int64
 	// Fence is the number of the run's last claim; 0 before the first.
 	Fence int64
+	// Sealer is for what is recorded next, when the run is encrypted; a Sealing
+	// store sets it. Locked, then, is why the content given could not be opened.
+	Sealer Sealer
+	Locked error
 }
 
 // Message is something sent to a mailbox. Each has one taker, and is kept until then.
@@ -171,18 +179,45 @@ type RunQuery struct {
 	// WakeBefore selects waiting and running runs with a timer due at or before it, earliest
 	// first in place of any other order.
 	WakeBefore time.Time
-	// Order is by creation, newest first, unless set.
-	Order  RunOrder
-	Limit  int    // at most this many. Defaults to 100, at most 1000.
-	Cursor string // from RunPage.Next, for the same query
+	Order      RunOrder
+	Limit      int    // at most this many. Defaults to 100, at most 1000.
+	Cursor     string // from RunPage.Next, for the same query
 }
 
-// RunOrder is the order of a listing of runs; ties are in the order of their ids, downwards.
+// RunOrder is the order of a listing of runs; ties are in the order of their ids, in the same direction.
 type RunOrder string
 
-// OrderUpdated lists the runs that changed last first. One that changes while
-// the pages are read may be missing from later ones.
-const OrderUpdated RunOrder = "updated"
+// The orders. A run that changes while the pages of a listing by change are read may
+// be missing from later pages, or come again.
+const (
+	OrderCreated   RunOrder = ""            // the newest first
+	OrderOldest    RunOrder = "created_asc" // the oldest first
+	OrderUpdated   RunOrder = "updated"     // those that changed last first
+	OrderUnchanged RunOrder = "updated_asc" // those that have not changed for longest first
+)
+
+// Ascending reports whether an order is from early to late.
+func (o RunOrder) Ascending() bool { return o == OrderOldest || o == OrderUnchanged }
+
+// ByChange reports whether an order is by the time of the last change, not by that of the creation.
+func (o RunOrder) ByChange() bool { return o == OrderUpdated || o == OrderUnchanged }
+
+// Place is where a run stands in a listing in the order: the cursor of a page that ends with it.
+func (o RunOrder) Place(run *RunInfo) Cursor {
+	if o.ByChange() {
+		return Cursor{At: run.UpdatedAt, ID: run.ID}
+	}
+	return Cursor{At: run.CreatedAt, ID: run.ID}
+}
+
+// Check fails with ErrInvalidInput when there is no such order.
+func (o RunOrder) Check() error {
+	switch o {
+	case OrderCreated, OrderOldest, OrderUpdated, OrderUnchanged:
+		return nil
+	}
+	return Errorf(CodeInvalidInput, "runs cannot be listed in the order %q, only in %q, %q, %q or none", o, OrderOldest, OrderUpdated, OrderUnchanged)
+}
 
 // RunPage is one page of a listing.
 type RunPage struct {

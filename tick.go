@@ -109,6 +109,7 @@ func (d *driver) work(ctx context.Context, begun *step) (*Run, error) {
 		}
 		switch {
 		case st.more && ctx.Err() == nil:
+			refresh = st.view.ContinuedAs != "" // to hand over all that there is
 			continue
 		case len(d.flights) == 0 && ctx.Err() == nil && st.view.listens() && looked != st.view.Seq:
 			// What was sent before the wait was there is found by looking again.

@@ -54,6 +54,9 @@ type Wait struct {
 	// attempt (Invocation.Answered), instead of making it the effect's result. A
 	// tool_approval does so by itself when the call is to be made.
 	Again bool `json:"again,omitempty"`
+	// Repeatable says that what the handler does when it is called again may be repeated after a crash, also
+	// by an effect with AtMostOnceDecided.
+	Repeatable bool `json:"repeatable,omitempty"`
 	// State is what the handler wants to find again then.
 	State     JSON      `json:"state,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
@@ -66,6 +69,9 @@ type Wait struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	OnExpire  string    `json:"on_expire,omitempty"`
 	Default   JSON      `json:"default,omitempty"`
+	// Sealed is, in a store, the fields that say what the wait is about, encrypted;
+	// see Sealing. It is set in what is handed out only when it could not be opened.
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // Answer is the result of a question or a form.

@@ -164,7 +164,7 @@ func (rt *Runtime) WatchAll(ctx context.Context, q FeedQuery) iter.Seq2[FeedEntr
 				return
 			}
 			for _, r := range page.Records {
-				rec, err := ParseRecord(r.Body)
+				rec, err := rt.parse(r.Body)
 				if !yield(FeedEntry{Pos: r.Pos, RunID: r.RunID, Record: rec}, err) || err != nil {
 					return
 				}

@@ -93,6 +93,16 @@ func (a *Agent) offers(pattern string) bool {
 	})
 }
 
+// missing says why a pattern is that of no tool.
+func (a *Agent) missing(pattern string) string {
+	if a.cfg.Tools != nil {
+		if err := a.cfg.Tools.Unavailable(pattern); err != nil {
+			return err.Error()
+		}
+	}
+	return fmt.Sprintf("there is no tool %q; there are %q", pattern, a.names())
+}
+
 // other is the effect of a call that is not one of the set. It fails when the arguments cannot be used.
 func (a *Agent) other(s *state, c *llm.Part) (bide.Effect, error) {
 	schema := agentSchema

@@ -136,6 +136,31 @@ func (p *poolState) total() (used, held Used) {
 	return used, held
 }
 
+// Standing is how far a pool is used.
+type Standing struct {
+	Pool
+	Used     Used `json:"used"`
+	Reserved Used `json:"reserved"` // by calls under way, besides
+	Runs     int  `json:"runs"`     // that have drawn on it
+}
+
+// Pools returns a page of the pools of a store, and where to go on; empty is the beginning, and the end. limit is as in bide.RunQuery.
+func Pools(ctx context.Context, docs bide.Documents, after string, limit int) (pools []Standing, next string, err error) {
+	page, err := docs.Documents(ctx, bide.DocumentQuery{Kind: kindPool, After: after, Limit: limit})
+	if err != nil {
+		return nil, "", err
+	}
+	for _, d := range page.Documents {
+		var state poolState
+		if err := json.Unmarshal(d.Body, &state); err != nil {
+			return nil, "", bide.Errorf(bide.CodeCorrupt, "pool %s: %w", d.ID, err)
+		}
+		used, held := state.total()
+		pools = append(pools, Standing{Pool{d.ID, state.Limits}, used, held, len(state.Runs)})
+	}
+	return pools, page.Next, nil
+}
+
 func negative(u Used) Used {
 	return Used{-u.Iterations, -u.ToolCalls, -u.InputTokens, -u.OutputTokens, -u.Cost, -u.Uncounted, -u.Unpriced}
 }

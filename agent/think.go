@@ -24,7 +24,7 @@ func (a *Agent) begin(r *bide.Run) (bide.StepPlan, error) {
 	}
 	for i, pattern := range spec.Tools {
 		if !a.offers(pattern) {
-			faults = append(faults, bide.Fault{Path: fmt.Sprintf("tools[%d]", i), Message: fmt.Sprintf("there is no tool %q; there are %q", pattern, a.names())})
+			faults = append(faults, bide.Fault{Path: fmt.Sprintf("tools[%d]", i), Message: a.missing(pattern)})
 		}
 	}
 	if len(faults) > 0 {

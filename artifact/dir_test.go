@@ -111,3 +111,31 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("reading a changed blob = %v, want ErrCorrupt", err)
 	}
 }
+
+// Somebody who can write to the folder has put a link where a blob goes: nothing outside is written or read.
+func TestALinkOutOfTheFolderIsNotFollowed(t *testing.T) {
+	dir, outside := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, hello), []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "blobs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(dir, "blobs", hello[:2])); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, dir)
+	if r, err := d.Open(ctx, hello); err == nil {
+		r.Close()
+		t.Error("a blob outside of the folder was opened")
+	}
+	if err := os.Remove(filepath.Join(outside, hello)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.Put(ctx, strings.NewReader("hello")); err == nil {
+		t.Error("Put followed the link")
+	}
+	if got := files(t, outside); len(got) > 0 {
+		t.Errorf("%q was written outside of the folder", got)
+	}
+}

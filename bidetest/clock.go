@@ -1,5 +1,6 @@
 // Package bidetest helps to test workflows: a clock that a test moves, handlers
-// that follow a script, and an assertion that a recorded ledger still replays.
+// that follow a script, an assertion that a recorded ledger still replays, and a
+// way to die around a commit.
 // It must not know any store but those it is given.
 package bidetest
 

@@ -22,7 +22,7 @@
 //	output: {paid: "{{ pay.status == 200 }}"}
 //
 // A step has one of these members, which is its kind: set, then (with if), switch, for_each, parallel, repeat, ask,
-// form, say, wait, wait_event, emit, job, flow, http, exec, script, llm, tool, agent, fail, return. The others
+// form, say, wait, wait_event, emit, job, flow, http, exec, script, llm, tool, agent, effect, fail, return, continue_as_new. The others
 // refine it: id, if, next, retry, delivery, timeout, attempt_timeout, on_error, on_timeout. [Schema] is the whole of it.
 //
 // # Expressions
@@ -41,6 +41,10 @@
 // their own, which wait independently. They cannot set variables of the outside; they give back an output. An item or branch
 // without output gives an object of the results of its named steps.
 //
+// A flow that runs for years ends its run with continue_as_new now and then: the value is the input of a new run of the
+// same document, which begins at the first step with an empty ledger, under the same key and session. What was sent to the
+// old run and not taken goes to the new one, and whoever waits for the old one waits for the new one; see bide.ContinueAsNew.
+//
 // # Documents live in the store
 //
 // [Publish] keeps a document in the store under its name and hash.
@@ -51,6 +55,15 @@
 //
 // An llm step is one llm.Call, whose result is an llm.Response: said(id) is its text, id.output what fits its schema. A tool step is
 // a call, or several at once, for the tool.Set of the runtime; its result is a tool.Result. An agent step is a run of an agent.Agent.
+//
+// # Effects of your own
+//
+// An effect step names the type of an effect that a handler of the program carries out (bide.Runtime.Handle), or a remote worker of a server
+// (package gateway/remote); its result is what that gives:
+//
+//   - id: small
+//     effect: {type: resize, payload: {image: "{{ input.image }}", width: 200}}
+//     retry: {attempts: 3}
 //
 // The package knows no store, no server and no terminal, no model and no tool. Cases are
 // run by flow/flowtest, bundles are made and installed by flow/bundle.

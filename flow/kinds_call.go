@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/agent"
@@ -121,6 +122,46 @@ func (p *parser) readEmit(v *value) kind {
 		p.add(to.place, "an event for all is sent to nobody in particular")
 	}
 	return call(TypeEmit, p.template(o.v))
+}
+
+// readEffect reads an effect of a type that handlers of the program or remote workers carry out.
+func (p *parser) readEffect(v *value) kind {
+	o := p.object(v, "effect", "type", "payload")
+	typ, payload := "", o.template("payload")
+	if t := o.required("type"); t != nil {
+		if typ = t.text; t.kind != '"' {
+			p.add(t.place, "the type of an effect is needed here, not %s", t.what())
+		} else if err := CheckEffectType(typ); err != nil {
+			p.add(t.place, "%v", err)
+		}
+		p.doc.calls.effects[typ] = true
+	}
+	return &effect{func(r *reading) (bide.Effect, error) {
+		var v any = map[string]any{}
+		if payload == nil {
+			return bide.Call(typ, v), nil
+		}
+		v, err := payload.eval(r)
+		return bide.Call(typ, v), err
+	}}
+}
+
+// CheckEffectType fails when effects of a type cannot be those of effect steps: it does not look like one, or
+// is planned by other steps or by bide itself.
+func CheckEffectType(typ string) error {
+	own := strings.HasPrefix(typ, "bide.") || strings.HasPrefix(typ, "agent.")
+	switch typ {
+	case TypeHTTP, TypeExec, TypeScript, TypeEmit, TypeEnv, TypeLLM, TypeTool,
+		bide.TypeAsk, bide.TypeTell, bide.TypeWaitUntil, bide.TypeWaitEvent, bide.TypeJob, bide.TypeQuery, bide.TypeStartRun, bide.TypeFanOut:
+		own = true
+	}
+	switch {
+	case own:
+		return fmt.Errorf("effects of type %s are bide's own; name another, or use the kind of step that makes them", typ)
+	case !typeName.MatchString(typ):
+		return fmt.Errorf("%q cannot be the type of an effect: a letter, then letters, digits and . _ -, at most 100", typ)
+	}
+	return nil
 }
 
 func (p *parser) readLLM(v *value) kind {

@@ -132,6 +132,8 @@ type LibraryOptions struct {
 	Every time.Duration
 	// Changed is called after new documents were registered, so that a worker looks for runs that it can now claim. Defaults to nothing.
 	Changed func()
+	// Leave says which documents are left alone, for other processes. Defaults to none.
+	Leave func(*Doc) bool
 	// Logger receives what goes wrong. Defaults to none.
 	Logger *slog.Logger
 }
@@ -147,6 +149,9 @@ func NewLibrary(rt *bide.Runtime, opts *LibraryOptions) *Library {
 	}
 	if l.opts.Changed == nil {
 		l.opts.Changed = func() {}
+	}
+	if l.opts.Leave == nil {
+		l.opts.Leave = func(*Doc) bool { return false }
 	}
 	if l.opts.Logger == nil {
 		l.opts.Logger = slog.New(slog.DiscardHandler)
@@ -174,6 +179,9 @@ func (l *Library) Sync(ctx context.Context) (docs []*Doc, err error) {
 			}
 			l.known[stored.ID] = true
 			d, err := read(stored)
+			if err == nil && l.opts.Leave(d) {
+				continue
+			}
 			if err == nil {
 				err = l.rt.Register(d.Workflow())
 			}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/agent"
@@ -81,6 +82,31 @@ func TestToolStepsAreCallsThatPeopleDecideAbout(t *testing.T) {
 		t.Fatalf("waits = %+v, want an approval of the mail to anna", run.Waits)
 	}
 	completed(t, h.answer(run, bide.Approval{Approved: new(true)}), `["hello it","sent to anna","hello ben","error"]`)
+}
+
+func TestAnEffectStepIsCarriedOutByWhoeverKnowsItsType(t *testing.T) {
+	h := newHost(t, nil)
+	tries := 0
+	h.Handle("resize", func(_ context.Context, call *bide.Invocation) (bide.Outcome, error) {
+		if tries++; tries == 1 {
+			return bide.Outcome{}, fmt.Errorf("not yet")
+		}
+		return bide.Completed(call.Payload), nil
+	})
+	src := yamlOf(`
+- {id: small, effect: {type: resize, payload: {image: "{{ input.x }}", width: 200}}, retry: {attempts: 2, backoff: 1s, jitter: 0}}
+- {id: none, effect: {type: resize}}
+- return: ["{{ small.image }}", "{{ small.width }}", "{{ none }}"]
+`)
+	completed(t, h.pass(h.start(src, map[string]any{"x": "cat.png"}), time.Second), `["cat.png",200,{}]`)
+	if got := fmt.Sprint(parse(t, src).Effects()); got != "[resize]" {
+		t.Errorf("the document needs %s", got)
+	}
+	for _, typ := range []string{"http", "LLM_CALL", "start_run", "bide.webhook.send", "agent.draw", "\"{{ input.x }}\"", "''"} {
+		if got := faultsOf(t, string(yamlOf("- effect: {type: "+typ+"}"))); !strings.Contains(got, "bide's own") && !strings.Contains(got, "cannot be the type") {
+			t.Errorf("type %s: %s", typ, got)
+		}
+	}
 }
 
 func TestAnAgentStepIsARunOfAnAgent(t *testing.T) {

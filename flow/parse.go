@@ -149,6 +149,7 @@ func MustParse(name string, src []byte) *Doc { return bide.Must(Parse(name, src)
 var (
 	flowName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
 	stepName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+	typeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,99}$`)
 )
 
 func (p *parser) document(root *value) {

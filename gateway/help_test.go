@@ -15,6 +15,7 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/remote"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/store/mem"
@@ -58,12 +59,15 @@ func serverOf(t testing.TB, rt *bide.Runtime, store gateway.Store, opts *gateway
 		t.Fatal(err)
 	}
 	flow.Handle(rt, nil)
+	if opts == nil {
+		opts = &gateway.Options{}
+	}
+	if opts.Remote == nil {
+		opts.Remote = remote.New(rt, []string{"resize"}, nil)
+	}
 	doc := flow.MustParse("approval.yaml", []byte(approval))
 	if err := flow.Publish(t.Context(), rt, doc); err != nil {
 		t.Fatal(err)
-	}
-	if opts == nil {
-		opts = &gateway.Options{}
 	}
 	if opts.Authenticate == nil {
 		opts.Authenticate = byToken

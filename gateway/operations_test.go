@@ -67,6 +67,35 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?cursor=x", status: 422, want: map[string]string{"code": "invalid_input"}},
 		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?colour=red", status: 422, want: map[string]string{"code": "invalid_input"}},
 
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?order=created_asc&limit=1", status: 200, want: map[string]string{"runs.0.run_id": "{waiting}"}},
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?order=status_desc&limit=1", status: 200, want: map[string]string{"runs.0.run_id": "{failed}", "next": "completed/"}},
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?order=sideways", status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "query.order"}},
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?order=status&cursor=asleep/", status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "list-runs", as: "viewer", method: "GET", path: "/v1/runs?order=status&cursor=waiting/x", status: 422, want: map[string]string{"code": "invalid_input"}},
+
+		{op: "count-runs", as: "viewer", method: "GET", path: "/v1/stats/runs", status: 200, want: map[string]string{"runs": "3", "statuses.waiting": "1", "statuses.paused": "0", "partial": "false",
+			"workflows.0.workflow": "approval", "workflows.0.runs": "2", "workflows.1.statuses.failed": "1", "workflows.2": "null"}},
+		{op: "count-runs", as: "viewer@acme", method: "GET", path: "/v1/stats/runs", status: 200, want: map[string]string{"runs": "1", "workflows.1": "null"}},
+		{op: "count-runs", as: "refunder", method: "GET", path: "/v1/stats/runs", status: 200, want: map[string]string{"runs": "1", "statuses.waiting": "1"}},
+		{op: "count-runs", as: "viewer", method: "GET", path: "/v1/stats/runs?q=stauts:waiting", status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "stauts:waiting"}},
+		{op: "get-outcomes", as: "viewer", method: "GET", path: "/v1/stats/outcomes?every=1d", status: 200, want: map[string]string{"every": "24h0m0s", "partial": "false"}},
+		{op: "get-outcomes", as: "viewer", method: "GET", path: "/v1/stats/outcomes?every=1s", status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "query.every"}},
+		{op: "get-outcomes", as: "viewer", method: "GET", path: "/v1/stats/outcomes?every=soon", status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "query.every"}},
+		{op: "get-outcomes", as: "viewer", method: "GET", path: "/v1/stats/outcomes?from=2026-11-23T10:00:00Z&to=2026-11-23T09:00:00Z", status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "query.from"}},
+		{op: "get-outcomes", as: "viewer", method: "GET", path: "/v1/stats/outcomes?from=yesterday", status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "get-latencies", as: "viewer", method: "GET", path: "/v1/stats/latency?q=flow:approval", status: 200, want: map[string]string{"whole.runs": "1"}},
+		{op: "get-latencies", as: "viewer@acme", method: "GET", path: "/v1/stats/latency", status: 200, want: map[string]string{"whole.runs": "0"}},
+		{op: "get-latencies", as: "viewer", method: "GET", path: "/v1/stats/latency?q=status:done", status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "get-time", as: "viewer", method: "GET", path: "/v1/stats/time", status: 200, want: map[string]string{"runs": "3", "partial": "false", "workflows.0.workflow": "approval", "workflows.0.runs": "2", "workflows.1.workflow": "broken"}},
+		{op: "get-time", as: "viewer@acme", method: "GET", path: "/v1/stats/time", status: 200, want: map[string]string{"runs": "1"}},
+		{op: "get-time", as: "viewer", method: "GET", path: "/v1/stats/time?from=2026-11-23T10:00:00Z&to=2026-11-23T09:00:00Z", status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "get-usage-sums", as: "viewer", method: "GET", path: "/v1/stats/usage", status: 200, want: map[string]string{"runs": "3", "usage": "[]"}},
+		{op: "get-usage-sums", as: "viewer", method: "GET", path: "/v1/stats/usage?q=%22open", status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "get-node-sums", as: "viewer", method: "GET", path: "/v1/workflows/approval/versions/newest/stats", status: 200, want: map[string]string{"runs": "2", "version": "{version}", "nodes.0.node": "@end", "nodes.0.runs": "1", "nodes.2.node": "ask", "nodes.2.runs": "2", "nodes.2.here": "1"}},
+		{op: "get-node-sums", as: "viewer", method: "GET", path: "/v1/workflows/broken/versions/1/stats", status: 200, want: map[string]string{"runs": "1", "nodes.0.node": "try", "nodes.0.failures": "1"}},
+		{op: "get-node-sums", as: "viewer", method: "GET", path: "/v1/workflows/broken/versions/1/stats?q=flow:approval", status: 200, want: map[string]string{"runs": "0", "nodes": "[]"}},
+		{op: "get-node-sums", as: "viewer", method: "GET", path: "/v1/workflows/nothing/versions/newest/stats", status: 404, want: map[string]string{"code": "unknown_workflow"}},
+
 		{op: "start-run", as: "operator", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":9007199254740993},"labels":{"a":"b"}}`, status: 201,
 			want: map[string]string{"vars.input.amount": "9007199254740993", "actor": "operator", "labels.a": "b"}},
 		{op: "start-run", as: "operator@acme", method: "POST", path: "/v1/runs", body: `{"workflow":"approval","input":{"amount":1},"key":"k","session":"s"}`, status: 201,
@@ -149,6 +178,12 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"approve","actor":"boss"}`, status: 422},
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/answer", body: `{"answer":"approve"}`, status: 404},
 
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"for":"bob","expires_in":"1h"}`, status: 201, want: map[string]string{"actor": "link:bob"}},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"expires_in":"1000h"}`, status: 422},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{done-wait}/link", status: 409, want: map[string]string{"code": "wrong_status"}},
+		{op: "create-link", as: "operator", method: "POST", path: "/v1/waits/{wait}/link", status: 403},
+		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/link", status: 404},
+
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{waiting}","name":"paid","payload":{"n":1}}`, header: []string{"Idempotency-Key", "e1"}, status: 202, want: map[string]string{"event_id": "e1", "scope": "run"}},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{foreign}","name":"paid"}`, status: 404},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{done}","name":"paid"}`, status: 409},
@@ -182,6 +217,9 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "create-webhook", as: "admin", method: "POST", path: "/v1/webhooks", body: `{"url":"ftp://example.com"}`, status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "/url"}},
 		{op: "delete-webhook", as: "admin", method: "DELETE", path: "/v1/webhooks/{webhook}", status: 204},
 		{op: "delete-webhook", as: "admin@acme", method: "DELETE", path: "/v1/webhooks/{webhook}", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "rotate-webhook", as: "admin", method: "POST", path: "/v1/webhooks/{webhook}/rotate", status: 200, want: map[string]string{"url": "null"}},
+		{op: "rotate-webhook", as: "admin@acme", method: "POST", path: "/v1/webhooks/{webhook}/rotate", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "rotate-webhook", as: "author", method: "POST", path: "/v1/webhooks/{webhook}/rotate", status: 403, want: map[string]string{"code": "forbidden"}},
 		{op: "redeliver-message", as: "admin", method: "POST", path: "/v1/messages/{waiting}/redeliver", status: 404, want: map[string]string{"code": "not_found"}},
 
 		{op: "list-hooks", as: "admin", method: "GET", path: "/v1/hooks", status: 200, want: map[string]string{"hooks.0.hook_id": "{hook}", "hooks.0.secret": "null"}},
@@ -190,6 +228,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "create-hook", as: "admin", method: "POST", path: "/v1/hooks", body: `{"style":"smoke","scope":"global","name":"pushed"}`, status: 422, want: map[string]string{"faults.0.path": "/style"}},
 		{op: "delete-hook", as: "admin", method: "DELETE", path: "/v1/hooks/{hook}", status: 204},
 		{op: "delete-hook", as: "admin", method: "DELETE", path: "/v1/hooks/none", status: 404, want: map[string]string{"code": "not_found"}},
+
+		{op: "migrate-run", as: "author", method: "POST", path: "/v1/runs/{waiting}/migrate", body: `{"version":"{version}","reason":"r"}`, status: 200, want: map[string]string{"run_id": "{waiting}"}},
+		{op: "migrate-run", as: "author", method: "POST", path: "/v1/runs/{waiting}/migrate", body: `{"version":"none"}`, status: 404, want: map[string]string{"code": "unknown_workflow"}},
+		{op: "migrate-run", as: "author@acme", method: "POST", path: "/v1/runs/{waiting}/migrate", body: `{"version":"{version}"}`, status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "migrate-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/migrate", body: `{"version":"{version}"}`, status: 403, want: map[string]string{"code": "forbidden"}},
 
 		{op: "list-schedules", as: "viewer", method: "GET", path: "/v1/schedules", status: 200, want: map[string]string{"schedules.0.spec.name": "nightly"}},
 		{op: "list-schedules", as: "viewer@acme", method: "GET", path: "/v1/schedules", status: 200, want: map[string]string{"schedules": "[]"}},
@@ -215,6 +258,31 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/" + strings.Repeat("0", 64), status: 404},
 		{op: "get-artifact", as: "viewer", method: "GET", path: "/v1/artifacts/abc", status: 422},
 
+		{op: "list-tools", as: "viewer", method: "GET", path: "/v1/tools", status: 200, want: map[string]string{"tools.0.name": "mail", "tools.0.args_schema.required.0": "to",
+			"tools.0.safety": "once", "tools.0.source.kind": "function", "tools.0.annotations.destructiveHint": "true", "tools.0.decide": "depends", "tools.0.rules.0.when": `args.to == "boss"`,
+			"tools.0.rules.0.decide": "deny", "tools.0.rules.1.decide": "ask", "tools.1.name": "read", "tools.1.decide": "auto", "tools.1.safety": "read_only", "servers": `[{"error":"refused","name":"files","up":false}]`}},
+		{op: "list-models", as: "viewer", method: "GET", path: "/v1/models", status: 200, want: map[string]string{"default": "work/big",
+			"providers": `[{"base_url":"https://vllm.example.com/v1","key":"env:WORK_KEY","kind":"openai","name":"work"}]`, "prices.0.model": "anthropic/claude-haiku-4-5", "prices.0.cache_read": "0.1"}},
+		{op: "list-grants", as: "viewer", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants.0.grant_id": "x.1", "grants.0.of": "nights", "grants.0.tool": "mail", "grants.1.of": "approval", "grants.2": "null"}},
+		{op: "list-grants", as: "viewer@acme", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants.0.grant_id": "z.1", "grants.0.of": "approval", "grants.1": "null"}},
+		{op: "list-grants", as: "refunder", method: "GET", path: "/v1/grants", status: 200, want: map[string]string{"grants": "[]"}},
+		{op: "revoke-shared-grant", as: "approver", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 204},
+		{op: "revoke-shared-grant", as: "approver@acme", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "revoke-shared-grant", as: "approver", method: "DELETE", path: "/v1/grants/y.1?scope=run&of=approval", status: 422},
+		{op: "revoke-shared-grant", as: "operator", method: "DELETE", path: "/v1/grants/y.1?scope=workflow&of=approval", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "list-budgets", as: "viewer", method: "GET", path: "/v1/budgets", status: 200, want: map[string]string{"budgets": "[]"}},
+		{op: "list-usage", as: "viewer", method: "GET", path: "/v1/usage?q=status:waiting", status: 200, want: map[string]string{"runs": "[]"}},
+		{op: "list-usage", as: "viewer", method: "GET", path: "/v1/usage?q=stauts:waiting", status: 422},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["resize"],"wait":"1ms"}`, status: 204},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["charge"]}`, status: 422, want: map[string]string{"code": "invalid_input", "faults.0.path": "/types"}},
+		{op: "poll-work", as: "worker", method: "POST", path: "/v1/work", body: `{"worker":"","types":[]}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "poll-work", as: "operator", method: "POST", path: "/v1/work", body: `{"worker":"w","types":["resize"],"wait":"1ms"}`, status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "heartbeat-call", as: "worker", method: "POST", path: "/v1/work/none/heartbeat", body: `{"token":1}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "complete-call", as: "worker", method: "POST", path: "/v1/work/none/complete", body: `{"token":1,"result":{"n":1}}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "complete-call", as: "worker", method: "POST", path: "/v1/work/none/complete", body: `{"result":1}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "fail-call", as: "worker", method: "POST", path: "/v1/work/none/fail", body: `{"token":1,"message":"no"}`, status: 409, want: map[string]string{"code": "stale"}},
+		{op: "fail-call", as: "worker", method: "POST", path: "/v1/work/none/fail", body: `{"token":1}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+
 		{op: "list-workers", as: "admin", method: "GET", path: "/v1/workers", status: 200, want: map[string]string{"workers": "[]"}},
 		{op: "get-metrics", as: "admin", method: "GET", path: "/metrics", status: 200},
 		{op: "get-health", method: "GET", path: "/healthz", status: 200, want: map[string]string{"status": "ok"}},
@@ -230,7 +298,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 	for _, c := range cases {
 		covered[c.op] = true
 		t.Run(c.op+" "+c.as+" "+c.path+" "+c.body, func(t *testing.T) {
-			s := newServer(t, &gateway.Options{Workflows: []bide.Workflow{broken()}})
+			s := newServer(t, equipped(t, &gateway.Options{Workflows: []bide.Workflow{broken()}}))
 			fixtures := s.fixtures()
 			fill := func(text string) string {
 				for name, value := range fixtures {
@@ -266,11 +334,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 // The permission matrix: every operation by every role.
 func TestEveryOperationNeedsItsRight(t *testing.T) {
 	s := newServer(t, nil)
-	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
-	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "stranger"}
+	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
+	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "worker", "stranger"}
 	rights := map[string][]string{
 		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},
-		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"},
+		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"},
 	}
 	for _, op := range s.Operations() {
 		path := op.Path

@@ -12,9 +12,12 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/remote"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/tool"
 	"github.com/bide-dev/bide/worker"
 )
 
@@ -23,6 +26,7 @@ type Store interface {
 	bide.Store
 	bide.Claims
 	bide.Documents
+	bide.Counter
 }
 
 // Options refines a server. Nil means the defaults.
@@ -39,14 +43,23 @@ type Options struct {
 	Deltas *llm.Deltas
 	// Artifacts holds blobs. Nil serves none.
 	Artifacts *artifact.Dir
+	// Tools, Models and Grants are those that the runs are carried out with, to show. Grants can be
+	// revoked. Nil shows none.
+	Tools  *tool.Set
+	Models *llm.Models
+	Grants *tool.GrantBook
+	// ToolServers says how the servers of tools are. Nil shows none.
+	ToolServers func() []api.ToolServer
 	// Webhooks are those of the store. Nil serves none.
 	Webhooks *webhook.Hooks
+	// Remote offers calls to remote workers. Nil has no work for them.
+	Remote *remote.Pool
 	// Worker is the one at work in this process, to show. Nil shows none.
 	Worker *worker.Worker
 	// Version is the program's, for the description of the API.
 	Version string
 
-	// BodyBytes is how large the body of a request may be. Defaults to 8 MiB.
+	// BodyBytes is how large the body of a request may be. Defaults to 9 MiB: the largest value by default (bide.Limits) and what is around it.
 	BodyBytes int64
 	// ArtifactBytes is how large an uploaded artifact may be. Defaults to 256 MiB.
 	ArtifactBytes int64
@@ -79,7 +92,7 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		out = *o
 	}
-	positive(&out.BodyBytes, 8<<20)
+	positive(&out.BodyBytes, 9<<20)
 	positive(&out.ArtifactBytes, 256<<20)
 	positive(&out.HeaderBytes, 32<<10)
 	positive(&out.HeaderTime, 10*time.Second)
@@ -121,8 +134,10 @@ type Server struct {
 	library *library
 	trees   *auth.Trees
 	tokens  *auth.Tokens
+	links   *auth.Links
 	metrics *metrics
 	streams *streams
+	tallies tallies
 }
 
 // New returns a server. store must be the one that rt is over; both stay the caller's to close. It
@@ -136,7 +151,7 @@ func New(rt *bide.Runtime, store Store, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s.library = newLibrary(rt, s.opts.Workflows)
-	s.trees, s.tokens = auth.NewTrees(rt), auth.NewTokens(store, s.opts.Clock)
+	s.trees, s.tokens, s.links = auth.NewTrees(rt), auth.NewTokens(store, s.opts.Clock), auth.NewLinks(store, s.opts.Clock)
 	s.streams = newStreams(s.opts.Streams)
 	s.handler = s.routes()
 	return s, nil

@@ -201,6 +201,68 @@ func TestAKeyIsRotated(t *testing.T) {
 	}
 }
 
+// failing is a store that fails from its nth document on; with applied, that one is put all the same.
+type failing struct {
+	ledgertest.Store
+	left    int
+	applied bool
+}
+
+func (s *failing) PutDocument(ctx context.Context, d bide.Document) (int64, error) {
+	if s.left--; s.left >= 0 {
+		return s.Store.PutDocument(ctx, d)
+	}
+	if s.applied && s.left == -1 {
+		if _, err := s.Store.PutDocument(ctx, d); err != nil {
+			return 0, err
+		}
+	}
+	return 0, bide.Errorf(bide.CodeStoreFull, "full")
+}
+
+// Cut off at every write of a rotation, before it or right after it took place: the log holds together at any moment, and
+// opening it anew goes on from there.
+func TestCutOffAtEveryWriteARotationIsFinished(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		for n, done := 0, false; !done; n++ {
+			if n > 20 {
+				t.Fatal("the rotation does not end")
+			}
+			w, _, first := sealed(t, "mem")
+			before, second := newKey(t, "before")
+			after, last := newKey(t, "after")
+			all := []note.Verifier{first, second, last}
+			s := &failing{w.Store, n, applied}
+			rotate := func() error {
+				for _, signers := range [][]note.Signer{{before}, {before, after}, {after}} {
+					log, err := ledger.OpenLog(ctx, s, &ledger.LogOptions{Signers: signers})
+					if err != nil {
+						return err
+					}
+					if _, err := log.Append(ctx, ledger.Leaf{RunID: "elsewhere", Seq: 1, Deleted: true}); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			err := rotate()
+			if done = err == nil; !done && !errors.Is(err, bide.ErrStoreFull) {
+				t.Fatal(err)
+			}
+			if rep := verify(t, w.Store, &ledger.VerifyOptions{Keys: all}); !rep.OK() || !rep.Signed {
+				t.Errorf("cut off at write %d (applied: %v): %v", n, applied, rep.Faults)
+			}
+			s.left = 1 << 30
+			if err := rotate(); err != nil {
+				t.Fatalf("again after write %d (applied: %v): %v", n, applied, err)
+			}
+			if rep := verify(t, w.Store, &ledger.VerifyOptions{Keys: []note.Verifier{last}}); !rep.OK() || !rep.Signed {
+				t.Errorf("rotated after write %d (applied: %v): %v with the new key alone", n, applied, rep.Faults)
+			}
+		}
+	}
+}
+
 func TestARunThatIsGoneIsFoundUnlessItsDeletionIsOnRecord(t *testing.T) {
 	w, log, key := sealed(t, "sqlite")
 	run, err := w.RT.Get(ctx, "gone")

@@ -34,6 +34,9 @@ type Models struct {
 type Options struct {
 	// Secrets resolves the keys. Defaults to EnvSecrets.
 	Secrets Secrets
+	// NamedOnly leaves out the providers that are well known but not named in the configuration: a
+	// key in the environment alone does not make a model available.
+	NamedOnly bool
 	// HTTP makes the requests. Defaults to http.DefaultTransport without a timeout; the effect's timeout ends a request.
 	HTTP http.RoundTripper
 	// Images resolves the addresses of pictures that are neither http, https nor data. Defaults to refusing them.
@@ -66,7 +69,7 @@ func New(cfg Config, kinds Kinds, opts *Options) (*Models, error) {
 		switch {
 		case open == nil && named:
 			return nil, fmt.Errorf("provider %q: the kind %q is none of %s", name, p.Kind, strings.Join(m.known, ", "))
-		case open == nil:
+		case open == nil, o.NamedOnly && !named:
 			continue
 		}
 		if m.providers[name], err = open(p, env); err != nil {
@@ -81,6 +84,20 @@ func (m *Models) Deltas() *Deltas { return m.deltas }
 
 // Providers lists the names of the providers.
 func (m *Models) Providers() []string { return slices.Sorted(maps.Keys(m.providers)) }
+
+// Config returns what a provider is configured as; its Key is a reference. It is the zero value for one that there is not.
+func (m *Models) Config(provider string) ProviderConfig {
+	if m.providers[provider] == nil {
+		return ProviderConfig{}
+	}
+	return m.configs[provider]
+}
+
+// Default is the model for requests that name none; it may be empty.
+func (m *Models) Default() string { return m.fallback }
+
+// Prices are those that calls are counted with.
+func (m *Models) Prices() *Prices { return m.prices }
 
 // Generate asks a model, once. emit, when not nil, is called with each delta as it comes. It fails with an
 // *Error. With CodeInvalidOutput the response is returned as well.
@@ -123,7 +140,7 @@ func (m *Models) ask(ctx context.Context, req *Request, emit func(Delta)) (*Resp
 	}
 	p := m.providers[name]
 	if p == nil {
-		return nil, &Error{Code: CodeInvalidRequest, Message: fmt.Sprintf("there is no provider %q; there are %s", name, strings.Join(m.Providers(), ", "))}
+		return nil, &Error{Code: CodeInvalidRequest, Message: m.missing(name)}
 	}
 	if err := req.check(); err != nil {
 		return nil, err
@@ -137,6 +154,20 @@ func (m *Models) ask(ctx context.Context, req *Request, emit func(Delta)) (*Resp
 		return nil, err
 	}
 	return p.Generate(ctx, req, emit)
+}
+
+// missing says that there is no provider of a name, and what to do about it.
+func (m *Models) missing(name string) string {
+	_, known := m.configs[name]
+	has := "there is none"
+	if names := m.Providers(); len(names) > 0 {
+		has = "there are " + strings.Join(names, ", ")
+	}
+	text := fmt.Sprintf("there is no provider %q here; %s", name, has)
+	if known {
+		text += fmt.Sprintf("; name it under providers in the configuration of models to let it be used, as %s: {}", name)
+	}
+	return text
 }
 
 // loadImages puts data where a request has an address that no provider could follow.

@@ -134,6 +134,29 @@ func loadPrices(file string) (*Prices, error) {
 	return own, nil
 }
 
+// Listed is a price with what it is of.
+type Listed struct {
+	Model                                string // provider/model, or provider/*
+	Version                              string // of the table
+	Input, Output, CacheRead, CacheWrite USD
+}
+
+// All lists the prices that count, by model.
+func (p *Prices) All() (all []Listed) {
+	seen := map[string]bool{}
+	for ; p != nil; p = p.next {
+		for model, price := range p.Models {
+			if !seen[model] {
+				seen[model] = true
+				of := price.all()
+				all = append(all, Listed{model, p.Version, of[0], of[1], of[2], of[3]})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Listed) int { return strings.Compare(a.Model, b.Model) })
+	return all
+}
+
 // dated is the end of a model's name that only says which day it is from.
 var dated = regexp.MustCompile(`-(\d{8}|\d{4}-\d{2}-\d{2})$`)
 

@@ -22,12 +22,12 @@ const keyMeta = "bide.dev/idempotency-key"
 
 // call makes one round of a call: from the beginning, or with the answers to
 // what the server asked last.
-func (c *Client) call(ctx context.Context, name string, safety tool.Safety, req *tool.Request) (tool.Reply, error) {
+func (c *Client) call(ctx context.Context, name, shown string, safety tool.Safety, req *tool.Request) (tool.Reply, error) {
 	session, secret, err := c.connected(ctx)
 	if err != nil {
 		return tool.Reply{}, tool.Transient(err)
 	}
-	if err := c.unchanged(ctx, session, name); err != nil {
+	if err := c.unchanged(ctx, session, name, shown); err != nil {
 		return tool.Reply{}, secret.HideIn(err)
 	}
 	params := &mcp.CallToolParams{Meta: mcp.Meta{keyMeta: req.Key}, Name: name, Arguments: req.Args}

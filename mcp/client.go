@@ -55,7 +55,7 @@ type Client struct {
 	session *mcp.ClientSession
 	secret  *tool.Revealed    // what was resolved for the session
 	stale   bool              // the server may have changed its tools since they were looked at
-	known   map[string]string // by the server's name of a tool: what was listed of it
+	known   map[string]string // by the server's name of a tool: what was listed of it last
 	waits   sync.WaitGroup
 }
 
@@ -203,7 +203,7 @@ func (c *Client) Tools(ctx context.Context) ([]tool.Tool, error) {
 		if known[t.Name], err = definition(t); err != nil {
 			return nil, err
 		}
-		made, err := c.tool(t)
+		made, err := c.tool(t, known[t.Name])
 		if err != nil {
 			return nil, err
 		}
@@ -215,8 +215,15 @@ func (c *Client) Tools(ctx context.Context) ([]tool.Tool, error) {
 	return tools, nil
 }
 
-// tool makes a tool of one that the server lists.
-func (c *Client) tool(t *mcp.Tool) (tool.Tool, error) {
+// Changed reports whether the server may have other tools than those that it listed last.
+func (c *Client) Changed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stale
+}
+
+// tool makes a tool of one that the server lists, with its definition.
+func (c *Client) tool(t *mcp.Tool, shown string) (tool.Tool, error) {
 	schema, err := json.Marshal(t.InputSchema)
 	if err != nil {
 		return tool.Tool{}, fmt.Errorf("server %s, tool %s: %w", c.server.Name, t.Name, err)
@@ -233,7 +240,7 @@ func (c *Client) tool(t *mcp.Tool) (tool.Tool, error) {
 		out.Safety = tool.Idempotent
 	}
 	out.Run = func(ctx context.Context, req *tool.Request) (tool.Reply, error) {
-		return c.call(ctx, t.Name, out.Safety, req)
+		return c.call(ctx, t.Name, shown, out.Safety, req)
 	}
 	return out, nil
 }
@@ -259,28 +266,38 @@ func definition(t *mcp.Tool) (string, error) {
 	return string(raw), err
 }
 
-// unchanged checks, after the connection was made anew or the server said that
-// its tools have changed, that a tool is still what people and models were shown.
-func (c *Client) unchanged(ctx context.Context, session *mcp.ClientSession, name string) error {
+// unchanged checks that a tool is still what people and models were shown. The server is asked when it may have changed its
+// tools since they were listed, which is so after the connection was made anew.
+func (c *Client) unchanged(ctx context.Context, session *mcp.ClientSession, name, shown string) error {
 	c.mu.Lock()
-	stale, want := c.stale, c.known[name]
+	stale, is := c.stale, c.known[name]
 	c.mu.Unlock()
-	if !stale {
-		return nil
-	}
-	for t, err := range session.Tools(ctx, nil) {
-		if err != nil {
+	if stale {
+		var err error
+		if is, err = c.defined(ctx, session, name); err != nil {
 			return err
 		}
-		if t.Name != name {
-			continue
-		}
-		if is, err := definition(t); err != nil || is != want {
-			return errors.Join(fmt.Errorf("server %s has changed the tool %s since it was listed; it has to be listed anew", c.server.Name, name), err)
-		}
-		return nil
 	}
-	return fmt.Errorf("server %s has no tool %s any more", c.server.Name, name)
+	switch is {
+	case shown:
+		return nil
+	case "":
+		return fmt.Errorf("server %s has no tool %s any more", c.server.Name, name)
+	}
+	return fmt.Errorf("server %s has changed the tool %s since it was listed; it has to be listed anew", c.server.Name, name)
+}
+
+// defined is what the server now says of a tool; empty when it has none of the name.
+func (c *Client) defined(ctx context.Context, session *mcp.ClientSession, name string) (string, error) {
+	for t, err := range session.Tools(ctx, nil) {
+		if err != nil {
+			return "", err
+		}
+		if t.Name == name {
+			return definition(t)
+		}
+	}
+	return "", nil
 }
 
 var _ io.Closer = (*Client)(nil)

@@ -37,6 +37,7 @@ func runsUpdated(t *testing.T, s Store) {
 	change("b", bide.StatusPaused, 70)
 	change("e", bide.StatusFailed, 70)
 	wantRuns(t, s, byUpdate, "e", "b", "a", "c", "d")
+	wantRuns(t, s, bide.RunQuery{Order: bide.OrderUnchanged}, "d", "c", "a", "b", "e")
 	change("d", bide.StatusWaiting, 65)
 	change("b", bide.StatusRunning, 66)
 	wantRuns(t, s, byUpdate, "e", "a", "b", "d", "c")
@@ -123,7 +124,8 @@ func queries(r *rand.Rand) (out []bide.RunQuery) {
 		func(q *bide.RunQuery) { q.UpdatedFrom = at(r.IntN(4)) },
 		func(q *bide.RunQuery) { q.UpdatedTo = at(2 + r.IntN(4)) },
 		func(q *bide.RunQuery) { q.WakeBefore = at(r.IntN(6)) },
-		func(q *bide.RunQuery) { q.Order = bide.OrderUpdated },
+		func(q *bide.RunQuery) { q.Order = pickOne(r, bide.OrderUpdated, bide.OrderUnchanged) },
+		func(q *bide.RunQuery) { q.Order = pickOne(r, bide.OrderOldest, bide.OrderUnchanged) },
 	}
 	for i, set := range fields {
 		var q bide.RunQuery
@@ -165,7 +167,10 @@ func selectRuns(q bide.RunQuery, runs map[string]bide.RunInfo, open map[string][
 		switch {
 		case !q.WakeBefore.IsZero():
 			return cmp.Or(a.WakeAt.Compare(b.WakeAt), cmp.Compare(a.ID, b.ID))
-		case q.Order == bide.OrderUpdated:
+		case q.Order.Ascending():
+			a, b = b, a
+		}
+		if q.Order.ByChange() {
 			return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), cmp.Compare(b.ID, a.ID))
 		}
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))

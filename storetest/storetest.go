@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of bide.Store, bide.Claims and
-// bide.Documents, for the stores of this module and for those of others:
+// Package storetest is the conformance suite of bide.Store, bide.Claims, bide.Documents
+// and bide.Counter, for the stores of this module and for those of others:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) bide.Store { return mystore.New() })
@@ -21,21 +21,22 @@ type Store interface {
 	bide.Store
 	bide.Claims
 	bide.Documents
+	bide.Counter
 }
 
-// whole returns a store with its claims and documents.
+// whole returns a store with its claims, documents and counts.
 func whole(t *testing.T, s bide.Store) Store {
 	t.Helper()
 	full, ok := s.(Store)
 	if !ok {
 		s.Close()
-		t.Fatalf("%T does not implement bide.Claims and bide.Documents", s)
+		t.Fatalf("%T does not implement bide.Claims, bide.Documents and bide.Counter", s)
 	}
 	return full
 }
 
 // Run runs the suite. Each call of open gives a fresh, empty store, which
-// implements bide.Claims and bide.Documents too; the suite closes it.
+// implements bide.Claims, bide.Documents and bide.Counter too; the suite closes it.
 func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 	for _, test := range []struct {
 		name string
@@ -53,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"many runs commit at once", manyRuns},
 		{"a cancelled context ends a call", cancelledContext},
 
+		{"a run continues as new ones, and what waits for it follows", runContinues},
 		{"there is no run that was not committed", notFound},
 		{"Load gives the last snapshot and the records after it", loadSnapshot},
 		{"Load gives only what the caller does not have", loadHave},
@@ -69,6 +71,8 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"Runs holds to the limit", runsLimit},
 		{"Runs lists those that changed last", runsUpdated},
 		{"Runs selects by every field, alone and together", runsSelectAll},
+		{"Count counts what Runs lists", countsSelectAll},
+		{"Count holds to the limit", countsLimit},
 		{"Waits gives every field", waitsEveryField},
 		{"Waits lists open waits, the oldest first", waitsOrder},
 		{"Waits selects by kind and key", waitsSelect},
@@ -116,6 +120,8 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"what is set aside is not claimed, and listed", claimAside},
 		{"NextWake is the earliest timer after a time", claimNextWake},
 		{"owners that claim at once never get the same run", claimRace},
+		{"Owners lists who drives runs or lives", ownersListed},
+		{"who is drained claims nothing", ownersDrained},
 		{"a commit claims its run", claimWithCommit},
 		{"a commit with a claim that does not follow is refused and changes nothing", claimWithCommitRefused},
 		{"a claim with a commit lasts while its owner lives", claimWithCommitLasts},

@@ -94,7 +94,7 @@ func (s *Set) payload(c Call) *payload {
 	if !jsontext.Value(p.Args).IsValid() {
 		p.Args, p.ArgsText = nil, strings.ToValidUTF8(c.Args, "\uFFFD")
 	}
-	if t := s.tools[c.Name]; t != nil {
+	if t := s.find(c.Name); t != nil {
 		p.Safety = t.Safety
 	}
 	return p
@@ -103,7 +103,7 @@ func (s *Set) payload(c Call) *payload {
 // effect chooses the delivery by what a second call does.
 func (s *Set) effect(p *payload, place string) bide.Effect {
 	e := bide.Call(TypeCall, p).As(place).WithErrorResult()
-	t := s.tools[p.Name]
+	t := s.find(p.Name)
 	switch {
 	case p.AskOnly:
 		return e
@@ -117,8 +117,8 @@ func (s *Set) effect(p *payload, place string) bide.Effect {
 	return e
 }
 
-// Effect is the call for a plan that is made where the tools are not known: it is taken for one that must not happen
-// twice. Its result is a Result.
+// Effect is the call for a plan that is made where the tools are not known. A crash in the middle is met as the
+// tool's safety says all the same, since that is known when it is called; Tool.Retry does not count. Its result is a Result.
 func (c Call) Effect() bide.Effect {
 	var s Set
 	e := s.effect(s.payload(c), "")

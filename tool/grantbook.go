@@ -33,9 +33,10 @@ const grantKind = "grant"
 
 // grantDoc is the body of a document.
 type grantDoc struct {
-	Grant   bide.Grant `json:"grant"`
-	Of      string     `json:"of"` // the session or workflow
-	Revoked bool       `json:"revoked,omitempty"`
+	Grant     bide.Grant `json:"grant"`
+	Of        string     `json:"of"` // the session or workflow
+	RevokedBy string     `json:"revoked_by,omitempty"`
+	RevokedAt time.Time  `json:"revoked_at,omitzero"`
 }
 
 // grantPrefix begins the ids of the grants of a scope, whose name may be too long for an id.
@@ -57,7 +58,7 @@ func (b *GrantBook) Grants(ctx context.Context, scope bide.GrantScope, of string
 			if err := json.Unmarshal(d.Body, &g); err != nil {
 				return nil, bide.Errorf(bide.CodeCorrupt, "grant %s: %w", d.ID, err)
 			}
-			if !g.Revoked {
+			if g.RevokedAt.IsZero() {
 				grants = append(grants, g.Grant)
 			}
 		}
@@ -65,6 +66,31 @@ func (b *GrantBook) Grants(ctx context.Context, scope bide.GrantScope, of string
 			return grants, nil
 		}
 	}
+}
+
+// Kept is a grant of a book.
+type Kept struct {
+	bide.Grant
+	Of string `json:"of"` // the session or workflow that it counts for
+}
+
+// List returns a page of the grants that count, by scope, and where to go on; empty is the beginning, and the end. A page
+// may be shorter than the limit and not be the last. limit is as in bide.RunQuery.
+func (b *GrantBook) List(ctx context.Context, after string, limit int) (grants []Kept, next string, err error) {
+	page, err := b.docs.Documents(ctx, bide.DocumentQuery{Kind: grantKind, After: after, Limit: limit})
+	if err != nil {
+		return nil, "", err
+	}
+	for _, d := range page.Documents {
+		var g grantDoc
+		if err := json.Unmarshal(d.Body, &g); err != nil {
+			return nil, "", bide.Errorf(bide.CodeCorrupt, "grant %s: %w", d.ID, err)
+		}
+		if g.RevokedAt.IsZero() {
+			grants = append(grants, Kept{g.Grant, g.Of})
+		}
+	}
+	return grants, page.Next, nil
 }
 
 // AddGrant implements Grants.
@@ -76,8 +102,9 @@ func (b *GrantBook) AddGrant(ctx context.Context, scope bide.GrantScope, of stri
 	return err
 }
 
-// RevokeGrant implements Grants.
-func (b *GrantBook) RevokeGrant(ctx context.Context, scope bide.GrantScope, of, id string) error {
+// RevokeGrant ends a grant for whoever acts; one that has ended stays as it is. It fails with bide.ErrNotFound
+// when the scope never had it.
+func (b *GrantBook) RevokeGrant(ctx context.Context, scope bide.GrantScope, of, id, actor string) error {
 	d, err := b.docs.Document(ctx, grantKind, grantPrefix(scope, of)+id)
 	if err != nil {
 		return fmt.Errorf("revoke grant %s of %s %q: %w", id, scope, of, err)
@@ -86,7 +113,10 @@ func (b *GrantBook) RevokeGrant(ctx context.Context, scope bide.GrantScope, of, 
 	if err := json.Unmarshal(d.Body, &g); err != nil {
 		return bide.Errorf(bide.CodeCorrupt, "grant %s: %w", d.ID, err)
 	}
-	g.Revoked = true
+	if !g.RevokedAt.IsZero() {
+		return nil
+	}
+	g.RevokedBy, g.RevokedAt = actor, b.now().UTC().Truncate(time.Microsecond)
 	return b.put(ctx, scope, d.Rev, g)
 }
 

@@ -89,7 +89,7 @@ func TestAGrantCountsForItsSessionOrWorkflowUntilItIsRevoked(t *testing.T) {
 		if len(grants) != 1 || grants[0].By != "anna" || grants[0].Tool != "mail" {
 			t.Errorf("%s: grants = %+v", scope, grants)
 		}
-		if err := book.RevokeGrant(ctx, scope, of, grants[0].ID); err != nil {
+		if err := book.RevokeGrant(ctx, scope, of, grants[0].ID, "ben"); err != nil {
 			t.Fatal(err)
 		}
 		if err := book.AddGrant(ctx, scope, of, grants[0]); err != nil {
@@ -98,7 +98,7 @@ func TestAGrantCountsForItsSessionOrWorkflowUntilItIsRevoked(t *testing.T) {
 		if run := begin("r4", "s"); len(run.Waits) != 1 {
 			t.Errorf("%s: run = %s after the grant was revoked, want a wait", scope, run.Status)
 		}
-		if err := book.RevokeGrant(ctx, scope, of, "other"); !errors.Is(err, bide.ErrNotFound) {
+		if err := book.RevokeGrant(ctx, scope, of, "other", "ben"); !errors.Is(err, bide.ErrNotFound) {
 			t.Errorf("RevokeGrant of another = %v, want ErrNotFound", err)
 		}
 	}
@@ -137,9 +137,5 @@ func (lostBook) Grants(context.Context, bide.GrantScope, string) ([]bide.Grant, 
 }
 
 func (lostBook) AddGrant(context.Context, bide.GrantScope, string, bide.Grant) error {
-	return errors.New("the book is lost")
-}
-
-func (lostBook) RevokeGrant(context.Context, bide.GrantScope, string, string) error {
 	return errors.New("the book is lost")
 }

@@ -15,8 +15,6 @@ type Grants interface {
 	Grants(ctx context.Context, scope bide.GrantScope, of string) ([]bide.Grant, error)
 	// AddGrant keeps a grant. One with the same id is there once.
 	AddGrant(ctx context.Context, scope bide.GrantScope, of string, g bide.Grant) error
-	// RevokeGrant ends a grant, or fails with bide.ErrNotFound.
-	RevokeGrant(ctx context.Context, scope bide.GrantScope, of string, id string) error
 }
 
 // granted returns a grant that covers a call.
@@ -36,7 +34,7 @@ func (s *Set) granted(ctx context.Context, t *Tool, args bide.JSON, call *bide.I
 	if s.opts.Grants == nil {
 		return nil, nil
 	}
-	for scope, of := range scopes(call) {
+	for scope, of := range s.scopes(call) {
 		list, err := s.opts.Grants.Grants(ctx, scope, of)
 		if err != nil {
 			return nil, fmt.Errorf("read the grants of %s %q: %w", scope, of, err)
@@ -49,12 +47,12 @@ func (s *Set) granted(ctx context.Context, t *Tool, args bide.JSON, call *bide.I
 }
 
 // scopes are those that a call belongs to, besides its run.
-func scopes(call *bide.Invocation) func(yield func(bide.GrantScope, string) bool) {
+func (s *Set) scopes(call *bide.Invocation) func(yield func(bide.GrantScope, string) bool) {
 	return func(yield func(bide.GrantScope, string) bool) {
 		if call.Session != "" && !yield(bide.GrantSession, call.Session) {
 			return
 		}
-		yield(bide.GrantWorkflow, call.Workflow)
+		yield(bide.GrantWorkflow, s.opts.GrantsOf(call.Workflow, call.Labels))
 	}
 }
 
@@ -64,7 +62,7 @@ func (s *Set) remember(ctx context.Context, a *bide.Answered, call *bide.Invocat
 	if !ok || s.opts.Grants == nil {
 		return nil
 	}
-	for scope, of := range scopes(call) {
+	for scope, of := range s.scopes(call) {
 		if scope == g.Scope {
 			return s.opts.Grants.AddGrant(ctx, scope, of, g)
 		}

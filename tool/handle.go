@@ -19,7 +19,10 @@ func (s *Set) Handle(ctx context.Context, call *bide.Invocation) (bide.Outcome, 
 		return bide.Outcome{}, bide.Permanent(fmt.Errorf("payload of %s: %w", TypeCall, err))
 	}
 	res := &Result{ToolCallID: p.ToolCallID, Name: p.Name}
-	t := s.tools[p.Name]
+	t := s.find(p.Name)
+	if err := s.Unavailable(p.Name); t == nil && err != nil {
+		return bide.Outcome{}, err
+	}
 	if fault := s.fault(t, &p); fault != "" {
 		return bide.Completed(res.fail("The call was not made: %s", fault)), nil
 	}
@@ -81,7 +84,7 @@ func (s *Set) dispatch(ctx context.Context, t *Tool, leave *Leave, call *bide.In
 	reply, err := s.run(ctx, t, &Request{Args: leave.Args, Key: call.Key, Answered: answers, evidence: rec})
 	if err == nil && reply.Wait != nil {
 		w := *reply.Wait
-		w.Again = true
+		w.Again, w.Repeatable = true, t.Safety != Once
 		return bide.Waiting(w), nil
 	}
 	var transient transientError
@@ -123,9 +126,9 @@ func (e *errTimeout) Error() string { return e.text }
 // run calls a tool within its limits. A call that does not stop when its time is
 // over is left behind, and the error says so.
 func (s *Set) run(ctx context.Context, t *Tool, req *Request) (Reply, error) {
-	if place := s.places[t.Name]; place != nil {
+	if t.places != nil {
 		select {
-		case place <- struct{}{}:
+		case t.places <- struct{}{}:
 		case <-ctx.Done():
 			return Reply{}, context.Cause(ctx)
 		}
@@ -141,8 +144,8 @@ func (s *Set) run(ctx context.Context, t *Tool, req *Request) (Reply, error) {
 	go func() {
 		defer s.strays.Done()
 		defer cancel()
-		if place := s.places[t.Name]; place != nil {
-			defer func() { <-place }()
+		if t.places != nil {
+			defer func() { <-t.places }()
 		}
 		reply, err := s.call(ctx, t, req)
 		done <- outcome{reply, err}

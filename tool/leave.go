@@ -149,7 +149,7 @@ func (s *Set) wait(t *Tool, p *payload, j judgement) bide.Wait {
 		a = *j.approval
 	}
 	w := bide.Wait{Kind: bide.WaitToolApproval, Message: fmt.Sprintf("May %s be called?", t.Name),
-		Assignees: a.Assignees, Priority: a.Priority, OnExpire: a.OnExpire,
+		Assignees: a.Assignees, Priority: a.Priority, OnExpire: a.OnExpire, Repeatable: t.Safety != Once,
 		Items: []bide.ToolItem{{ToolCallID: p.ToolCallID, Name: t.Name, Args: p.Args, Description: t.Description, ArgsSchema: t.Schema,
 			Source: t.Source, Annotations: *t.Annotations, Allowed: a.Allowed, Reason: j.reason}}}
 	if a.Timeout > 0 {

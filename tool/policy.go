@@ -99,6 +99,32 @@ func NewPolicy(rules ...Rule) (*Policy, error) {
 	return p, nil
 }
 
+// about returns the rules that may decide about calls of a tool, up to the first without a condition.
+func (p *Policy) about(t *Tool) (rules []Rule) {
+	if p == nil {
+		return []Rule{{Decide: Ask, Reason: noPolicy}}
+	}
+	for _, r := range p.rules {
+		if !r.isAbout(t) {
+			continue
+		}
+		if rules = append(rules, r); r.When == "" {
+			return rules
+		}
+	}
+	return append(rules, Rule{Decide: Ask, Reason: noRule})
+}
+
+func (r *Rule) isAbout(t *Tool) bool {
+	return matches(r.Tool, t.Name) && (matches(r.Source, t.Source.Kind) || matches(r.Source, t.Source.Kind+":"+t.Source.Server))
+}
+
+// Why a call is asked about that no rule speaks of.
+const (
+	noPolicy = "no policy lets calls pass"
+	noRule   = "no rule of the policy lets it pass"
+)
+
 // judgement is what a policy said, and why.
 type judgement struct {
 	verdict  Verdict
@@ -109,7 +135,7 @@ type judgement struct {
 // judge finds the rule for a call.
 func (p *Policy) judge(t *Tool, args bide.JSON, call *bide.Invocation) judgement {
 	if p == nil {
-		return judgement{verdict: Ask, reason: "no policy lets calls pass"}
+		return judgement{verdict: Ask, reason: noPolicy}
 	}
 	about, err := describe(t, args, call)
 	if err != nil {
@@ -117,7 +143,7 @@ func (p *Policy) judge(t *Tool, args bide.JSON, call *bide.Invocation) judgement
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
-		if !matches(r.Tool, t.Name) || !matches(r.Source, t.Source.Kind) && !matches(r.Source, t.Source.Kind+":"+t.Source.Server) {
+		if !r.isAbout(t) {
 			continue
 		}
 		if p.programs[i] != nil {
@@ -135,7 +161,7 @@ func (p *Policy) judge(t *Tool, args bide.JSON, call *bide.Invocation) judgement
 		}
 		return j
 	}
-	return judgement{verdict: Ask, reason: "no rule of the policy lets it pass"}
+	return judgement{verdict: Ask, reason: noRule}
 }
 
 func matches(pattern, name string) bool {

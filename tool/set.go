@@ -6,19 +6,22 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/bide-dev/bide"
 )
 
-// Set is the tools that a program offers, and the rules for calling them. It
-// does not change and may be used from many goroutines.
+// Set is the tools that a program offers, and the rules for calling them. It may be
+// used from many goroutines. Only the tools of servers change (Offer, Missing).
 type Set struct {
 	opts   Options
-	tools  map[string]*Tool
-	places map[string]chan struct{} // by tool: those of AtOnce
 	strays sync.WaitGroup
+
+	mu    sync.RWMutex
+	tools map[string]*Tool // each as it is: another definition is another Tool
+	down  map[string]error // by server: why it cannot be reached
 }
 
 // Options refines a Set. Nil means the defaults.
@@ -30,6 +33,9 @@ type Options struct {
 	// Grants keeps approvals that count for a session or a workflow. Nil keeps
 	// them to the run in which they were given.
 	Grants Grants
+	// GrantsOf names what a grant for a workflow counts for, by the workflow and labels of the run that asks: runs for
+	// which it is the same share such grants. Defaults to the workflow.
+	GrantsOf func(workflow string, labels map[string]string) string
 	// Artifacts keeps evidence and what a result has beyond its limit. Nil keeps
 	// the hashes of evidence only, and cuts long results off.
 	Artifacts Artifacts
@@ -63,38 +69,111 @@ func New(opts *Options, tools ...Tool) (*Set, error) {
 	if o.Grace <= 0 {
 		o.Grace = 5 * time.Second
 	}
+	if o.GrantsOf == nil {
+		o.GrantsOf = func(workflow string, _ map[string]string) string { return workflow }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{opts: o, tools: map[string]*Tool{}, places: map[string]chan struct{}{}}
-	for _, t := range tools {
-		if err := t.complete(); err != nil {
-			return nil, bide.Errorf(bide.CodeInvalidInput, "%w", err)
-		}
-		if s.tools[t.Name] != nil {
-			return nil, bide.Errorf(bide.CodeInvalidInput, "two tools are called %q; give one another name", t.Name)
-		}
-		s.tools[t.Name] = &t
-		if t.AtOnce > 0 {
-			s.places[t.Name] = make(chan struct{}, t.AtOnce)
-		}
+	s := &Set{opts: o, tools: map[string]*Tool{}, down: map[string]error{}}
+	if err := s.add(tools); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
+// add puts tools into the set.
+func (s *Set) add(tools []Tool) error {
+	for _, t := range tools {
+		if err := t.complete(); err != nil {
+			return bide.Errorf(bide.CodeInvalidInput, "%w", err)
+		}
+		if s.tools[t.Name] != nil {
+			return bide.Errorf(bide.CodeInvalidInput, "two tools are called %q; give one another name", t.Name)
+		}
+		s.tools[t.Name] = &t
+	}
+	return nil
+}
+
+// Offer puts the tools of a server (Source.Server) in the place of those that it had. Grants are void for those whose
+// definition is another one. It fails, and changes nothing, as New does.
+func (s *Set) Offer(server string, tools ...Tool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.tools
+	s.tools = maps.Clone(before)
+	maps.DeleteFunc(s.tools, func(_ string, t *Tool) bool { return t.Source.Server == server })
+	if err := s.add(tools); err != nil {
+		s.tools = before
+		return err
+	}
+	for name, t := range s.tools {
+		if was := before[name]; was != nil && was.Source.SHA256 == t.Source.SHA256 {
+			t.places = was.places
+		}
+	}
+	delete(s.down, server)
+	return nil
+}
+
+// Missing says that a server cannot be reached, until it is offered. Calls of tools that begin with its name and two underscores and
+// are not there fail with code FailureUnavailable and can be tried again; those that are there are made all the same.
+func (s *Set) Missing(server string, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down[server] = why
+}
+
+// FailureUnavailable is the code of a call whose tool cannot be had, since its server cannot be reached.
+const FailureUnavailable = "tool_unavailable"
+
+// Unavailable says why a tool is not there that may well come back: its server cannot be reached. Otherwise it is nil. The name may
+// be a pattern of path.Match.
+func (s *Set) Unavailable(name string) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	server, _, ok := strings.Cut(name, "__")
+	if why := s.down[server]; ok && why != nil && s.tools[name] == nil {
+		return &bide.Failure{Code: FailureUnavailable, Message: fmt.Sprintf("the server %s of tool %s cannot be reached: %v", server, name, why)}
+	}
+	return nil
+}
+
+// find returns a tool, or nil.
+func (s *Set) find(name string) *Tool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.tools[name]
+}
+
 // Names lists the names of the tools.
-func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.tools)) }
+func (s *Set) Names() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.tools))
+}
 
 // Tool returns a tool as it is called, with its defaults and the hash of its definition.
 func (s *Set) Tool(name string) (Tool, bool) {
-	t := s.tools[name]
+	t := s.find(name)
 	if t == nil {
 		return Tool{}, false
 	}
 	return *t, true
+}
+
+// Rules are those of the policy that may decide about calls of a tool, in order: which does is up to the arguments and
+// the run, unless the first has no condition. The last has none.
+func (s *Set) Rules(name string) []Rule {
+	t := s.find(name)
+	if t == nil {
+		return nil
+	}
+	return s.opts.Policy.about(t)
 }
 
 // Register makes the set the handler of tool calls for a runtime.

@@ -39,6 +39,8 @@ type Tool struct {
 	// Run carries out a call. It should return when ctx ends. An error becomes a
 	// result that tells the model about it.
 	Run func(ctx context.Context, req *Request) (Reply, error)
+
+	places chan struct{} // those of AtOnce
 }
 
 // Safety says what happens when a call is made a second time, and so what a
@@ -136,6 +138,9 @@ func (t *Tool) complete() error {
 	}
 	if t.MaxResult == 0 {
 		t.MaxResult = 64 << 10
+	}
+	if t.AtOnce > 0 {
+		t.places = make(chan struct{}, t.AtOnce)
 	}
 	sum, err := definition(t)
 	t.Source.SHA256 = sum

@@ -9,11 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/bidetest"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/store/sqlite"
 )
@@ -38,34 +38,14 @@ func TestMain(m *testing.M) {
 	fmt.Println(output)
 }
 
-// mortal kills its process around a commit, as kill -9 would.
+// mortal kills its process around a commit.
 type mortal struct {
 	*sqlite.Store
-	before, after int
-	commits       atomic.Int64
+	kill bidetest.Kill
 }
 
 func (m *mortal) Commit(ctx context.Context, c *bide.Commit) error {
-	n := int(m.commits.Add(1))
-	if n == m.before {
-		die()
-	}
-	err := m.Store.Commit(ctx, c)
-	if n == m.after {
-		die()
-	}
-	return err
-}
-
-func die() {
-	p, err := os.FindProcess(os.Getpid())
-	if err == nil {
-		err = p.Kill()
-	}
-	if err != nil {
-		panic(err)
-	}
-	select {}
+	return m.kill.Around(func() error { return m.Store.Commit(ctx, c) })
 }
 
 // child runs a flow to its end, answering its questions, or goes on with the run that is there.
@@ -82,7 +62,7 @@ func child(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	rt, err := bide.New(&mortal{Store: db, before: before, after: after}, nil)
+	rt, err := bide.New(&mortal{Store: db, kill: bidetest.Kill{Before: before, After: after}}, nil)
 	if err != nil {
 		return "", err
 	}

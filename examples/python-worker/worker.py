@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 
 URL = os.environ["BIDE_URL"].rstrip("/")
 TOKEN = os.environ["BIDE_TOKEN"]
@@ -38,12 +39,16 @@ def divide(payload, key):
 HANDLERS = {"shout": shout, "divide": divide}
 
 
-def post(path, body, timeout):
+def post(path, body, timeout, key=None):
     """Sends JSON and returns the status and what came back."""
     request = urllib.request.Request(
-        URL + path,
+        URL + "/v1/work" + path,
         data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", "Authorization": "Bearer " + TOKEN},
+        headers={
+            "Content-Type": "application/json",
+            "Authorization": "Bearer " + TOKEN,
+            "Idempotency-Key": key or str(uuid.uuid4()),
+        },
     )
     try:
         with urllib.request.urlopen(request, timeout=timeout) as reply:
@@ -69,7 +74,7 @@ def seconds(duration):
 
 def keep(call, done):
     """Says that the worker is at work, until done is set or the call is lost."""
-    path = "/remote/calls/%s/heartbeat" % call["call_id"]
+    path = "/%s/heartbeat" % call["call_id"]
     while not done.wait(seconds(call["lease"]) / 3):
         try:
             status, _ = post(path, {"token": call["token"]}, 10)
@@ -94,22 +99,28 @@ def carry_out(call):
     finally:
         done.set()
     body["token"] = call["token"]
-    status, reply = post("/remote/calls/%s/%s" % (call["call_id"], verb), body, 30)
-    if status not in (204, 409):
-        print("%s: %s %s" % (verb, status, reply), file=sys.stderr)
+    for pause in (1, 2, 4, 8, 0):  # said twice, it counts once
+        try:
+            status, reply = post("/%s/%s" % (call["call_id"], verb), body, 30)
+            if status not in (204, 409):
+                print("%s: %s %s" % (verb, status, reply), file=sys.stderr)
+            return
+        except OSError as err:
+            print("%s: %s" % (verb, err), file=sys.stderr)
+            time.sleep(pause)
 
 
 def main():
     """Asks for work until the process is ended."""
-    pause = 1
+    pause, key = 1, str(uuid.uuid4())
     while True:
-        try:
-            status, reply = post("/remote/poll", {"worker": NAME, "types": list(HANDLERS)}, 60)
+        try:  # after a lost answer, the same key gives the same call
+            status, reply = post("", {"worker": NAME, "types": list(HANDLERS)}, 60, key)
             if status == 200:
                 carry_out(reply)
             elif status != 204:
                 raise OSError("%s %s" % (status, reply.get("detail")))
-            pause = 1
+            pause, key = 1, str(uuid.uuid4())
         except OSError as err:
             print("the server does not answer: %s; again in %ds" % (err, pause), file=sys.stderr)
             time.sleep(pause)

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/bidetest"
 	"github.com/bide-dev/bide/store/sqlite"
 )
 
@@ -52,7 +53,7 @@ func run(ctx context.Context, o options, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer db.Close()
-	rt, err := bide.New(&crashing{Store: db, at: o.crashAt, before: o.crashBefore}, nil)
+	rt, err := bide.New(&crashing{Store: db, kill: bidetest.Kill{Before: o.crashBefore, After: o.crashAt}}, nil)
 	if err != nil {
 		return err
 	}

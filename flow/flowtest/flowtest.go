@@ -72,8 +72,10 @@ func (p *play) run(ctx context.Context) (*Result, error) {
 	}
 	h := &flow.Handlers{Env: func(name string) (string, bool) { v, ok := p.c.Env[name]; return v, ok }, Secrets: secrets(p.c.Secrets)}
 	all := h.ByType(p.rt)
-	for _, typ := range []string{flow.TypeLLM, flow.TypeTool} {
-		all[typ] = nil
+	for _, typ := range append(p.doc.Effects(), flow.TypeLLM, flow.TypeTool) {
+		if _, known := all[typ]; !known {
+			all[typ] = nil
+		}
 	}
 	for typ, real := range all {
 		p.rt.Handle(typ, p.handler(typ, real))
@@ -95,6 +97,10 @@ func (p *play) run(ctx context.Context) (*Result, error) {
 		}
 		if run, err = p.rt.Get(ctx, p.root); err != nil {
 			return nil, err
+		}
+		if run.ContinuedAs != "" {
+			p.root = run.ContinuedAs
+			continue
 		}
 		if run.Status.Final() || !moved && !p.advance(ctx) {
 			return p.judge(ctx, run)

@@ -22,8 +22,8 @@ type Options struct {
 	// Anonymous, when not nil, is who makes requests without credentials. It counts only for
 	// requests from this machine to a name of this machine, with no proxy between: for development.
 	Anonymous *Principal
-	// Login lets people log in; nil lets none.
-	Login *Login
+	// Sessions lets browsers in that signed in; nil lets none.
+	Sessions *Sessions
 	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For counts. Defaults to none.
 	TrustedProxies []netip.Prefix
 	// Rate is how many requests a second one principal may make, and Burst how many at once. Default to 100 and 200.
@@ -135,8 +135,8 @@ func (g *Guard) principal(r *http.Request) (*Principal, error) {
 		}
 		return g.byToken(r, strings.TrimSpace(text))
 	}
-	if g.opts.Login != nil {
-		if p, err := g.opts.Login.principal(r); p != nil || err != nil {
+	if g.opts.Sessions != nil {
+		if p, err := g.opts.Sessions.principal(r); p != nil || err != nil {
 			return p, err
 		}
 	}

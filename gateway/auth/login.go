@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -33,58 +35,37 @@ type Membership struct {
 
 // LoginOptions says how people log in with OpenID Connect.
 type LoginOptions struct {
-	Issuer       string // the provider's URL
-	ClientID     string
-	ClientSecret string
+	Issuer       string `json:"issuer"` // the provider's URL
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"-"`
 	// RedirectURL is this server's /auth/callback, as the browser reaches it.
-	RedirectURL string
+	RedirectURL string `json:"redirect_url"`
 	// Scopes asked for besides openid. Default to profile, email and groups.
-	Scopes []string
+	Scopes []string `json:"scopes,omitempty"`
 	// GroupsClaim is the claim that lists a person's groups. Defaults to "groups".
-	GroupsClaim string
+	GroupsClaim string `json:"groups_claim,omitempty"`
 	// Members say who may do what: the first that fits decides. Who fits none is refused.
-	Members []Membership
-	// Lasts is how long a login lasts. Defaults to 12h.
-	Lasts time.Duration
-	// Client makes the requests to the provider. Defaults to http.DefaultClient.
-	Client *http.Client
-	// Now is the source of time. Defaults to the system's.
-	Now func() time.Time
+	Members []Membership `json:"members"`
+	// Client makes the requests to the provider. Defaults to one that gives up after 30s.
+	Client *http.Client `json:"-"`
 }
 
-// Login lets people log in. Logins are kept as documents of the kind "login" under the hash of what the browser
-// holds, and end by themselves, by logging out, or when the document is deleted.
+// Login lets people log in with a provider: it begins their sessions. Guard.SignIn serves it.
 type Login struct {
-	docs     bide.Documents
+	sessions *Sessions
 	opts     LoginOptions
 	oauth    oauth2.Config
 	verifier *oidc.IDTokenVerifier
 }
 
-// The cookies. A name that begins with __Host- is accepted by browsers only when the cookie is secure and of this host alone.
-const (
-	loginCookie = "__Host-bide"
-	stateCookie = "__Host-bide-login"
-	loginKind   = "login"
-	// loginTries is how long a person has at the provider.
-	loginTries = 10 * time.Minute
-)
+// loginTries is how long a person has at the provider.
+const loginTries = 10 * time.Minute
 
 // NewLogin asks the provider for its configuration. It fails with ErrInvalidInput when an option is missing, and when the provider does
 // not answer.
-func NewLogin(ctx context.Context, docs bide.Documents, opts LoginOptions) (*Login, error) {
-	if opts.Issuer == "" || opts.ClientID == "" || opts.RedirectURL == "" || len(opts.Members) == 0 {
-		return nil, bide.Errorf(bide.CodeInvalidInput, "login needs issuer, client id, redirect URL and members")
-	}
-	for _, m := range opts.Members {
-		if err := CheckNamespace(m.Namespace); err != nil {
-			return nil, err
-		}
-		for _, r := range m.Roles {
-			if !slices.Contains(Roles(), r) {
-				return nil, bide.Errorf(bide.CodeInvalidInput, "group %q: %q is none of %v", m.Group, r, Roles())
-			}
-		}
+func NewLogin(ctx context.Context, sessions *Sessions, opts LoginOptions) (*Login, error) {
+	if err := opts.Check(); err != nil {
+		return nil, err
 	}
 	if opts.Scopes == nil {
 		opts.Scopes = []string{"profile", "email", "groups"}
@@ -92,32 +73,76 @@ func NewLogin(ctx context.Context, docs bide.Documents, opts LoginOptions) (*Log
 	if opts.GroupsClaim == "" {
 		opts.GroupsClaim = "groups"
 	}
-	if opts.Lasts <= 0 {
-		opts.Lasts = 12 * time.Hour
-	}
 	if opts.Client == nil {
-		opts.Client = http.DefaultClient
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
+		opts.Client = &http.Client{Timeout: 30 * time.Second}
 	}
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, opts.Client), opts.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("configuration of the provider %s: %w", opts.Issuer, err)
 	}
-	return &Login{docs: docs, opts: opts,
+	return &Login{sessions: sessions, opts: opts,
 		oauth: oauth2.Config{ClientID: opts.ClientID, ClientSecret: opts.ClientSecret, RedirectURL: opts.RedirectURL,
 			Endpoint: provider.Endpoint(), Scopes: append([]string{oidc.ScopeOpenID}, opts.Scopes...)},
-		verifier: provider.Verifier(&oidc.Config{ClientID: opts.ClientID, Now: opts.Now})}, nil
+		verifier: provider.Verifier(&oidc.Config{ClientID: opts.ClientID, Now: sessions.opts.Now})}, nil
 }
 
-// Handler serves GET /auth/login, GET /auth/callback and POST /auth/logout. It needs no credentials.
-func (l *Login) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /auth/login", l.begin)
-	mux.HandleFunc("GET /auth/callback", l.end)
-	mux.HandleFunc("POST /auth/logout", l.logout)
-	return http.NewCrossOriginProtection().Handler(mux)
+// Check fails with ErrInvalidInput, listing every fault, when people cannot log in with the options.
+func (o *LoginOptions) Check() error {
+	var faults []bide.Fault
+	add := func(path, format string, args ...any) {
+		faults = append(faults, bide.Fault{Path: path, Message: fmt.Sprintf(format, args...)})
+	}
+	for path, value := range map[string]string{"/issuer": o.Issuer, "/redirect_url": o.RedirectURL} {
+		u, err := url.Parse(value)
+		if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+			add(path, "%q is no address that begins with https:// (or http:// on this machine)", value)
+		}
+	}
+	if u, err := url.Parse(o.RedirectURL); err == nil && u.Host != "" && u.Path != "/auth/callback" {
+		add("/redirect_url", "%q does not end with /auth/callback, the page that people come back to", o.RedirectURL)
+	}
+	if o.ClientID == "" {
+		add("/client_id", "is empty")
+	}
+	if len(o.Members) == 0 {
+		add("/members", "there are none, so nobody could log in")
+	}
+	for i, m := range o.Members {
+		at := fmt.Sprintf("/members/%d", i)
+		if m.Group == "" {
+			add(at+"/group", "is empty; * is everybody")
+		}
+		if len(m.Roles) == 0 {
+			add(at+"/roles", "there are none; give some of %v", Roles())
+		}
+		for _, r := range m.Roles {
+			if !slices.Contains(Roles(), r) {
+				add(at+"/roles", "%q is none of %v", r, Roles())
+			}
+		}
+		if err := CheckNamespace(m.Namespace); err != nil {
+			add(at+"/namespace", "%v", err)
+		}
+	}
+	if len(faults) > 0 {
+		slices.SortFunc(faults, func(a, b bide.Fault) int { return strings.Compare(a.Path, b.Path) })
+		return &bide.Error{Code: bide.CodeInvalidInput, Message: "people cannot log in like this", Faults: faults}
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	at, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && at.IsLoopback()
+}
+
+// name is what people know the provider by.
+func (l *Login) name() string {
+	u, err := url.Parse(l.opts.Issuer)
+	if err != nil {
+		return l.opts.Issuer
+	}
+	return u.Host
 }
 
 // attempt is what the browser keeps between leaving for the provider and coming back.
@@ -196,12 +221,7 @@ func (l *Login) enter(w http.ResponseWriter, r *http.Request, a attempt) error {
 	if err != nil {
 		return err
 	}
-	secret := random(secretBytes)
-	if err := l.keep(r.Context(), secret, p); err != nil {
-		return fmt.Errorf("keep login: %w", err)
-	}
-	setCookie(w, loginCookie, secret, l.opts.Lasts)
-	return nil
+	return l.sessions.begin(r.Context(), w, session{Principal: p})
 }
 
 // person makes a principal of a checked ID token.
@@ -234,106 +254,4 @@ func (l *Login) person(id *oidc.IDToken) (*Principal, error) {
 		p.Groups = append(p.Groups, "group:"+g)
 	}
 	return p, nil
-}
-
-// loginDoc is a login as it is kept.
-type loginDoc struct {
-	Principal Principal `json:"principal"`
-	ExpiresAt time.Time `json:"expires_at"`
-}
-
-func (l *Login) keep(ctx context.Context, secret string, p *Principal) error {
-	now := l.opts.Now().UTC().Truncate(time.Microsecond)
-	body, err := json.Marshal(loginDoc{*p, now.Add(l.opts.Lasts)})
-	if err != nil {
-		return err
-	}
-	_, err = l.docs.PutDocument(ctx, bide.Document{Kind: loginKind, ID: digest(secret), Body: body, UpdatedAt: now})
-	return err
-}
-
-// principal returns who is logged in, or nil.
-func (l *Login) principal(r *http.Request) (*Principal, error) {
-	c, err := r.Cookie(loginCookie)
-	if err != nil || c.Value == "" {
-		return nil, nil
-	}
-	doc, err := l.docs.Document(r.Context(), loginKind, digest(c.Value))
-	if errors.Is(err, bide.ErrNotFound) {
-		return nil, unauthenticated("the login has ended; log in again")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for login: %w", err)
-	}
-	var d loginDoc
-	if err := json.Unmarshal(doc.Body, &d); err != nil {
-		return nil, bide.Errorf(bide.CodeCorrupt, "login %s: %w", doc.ID, err)
-	}
-	if !l.opts.Now().Before(d.ExpiresAt) {
-		return nil, unauthenticated("the login has ended; log in again")
-	}
-	return &d.Principal, nil
-}
-
-func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
-	if c, err := r.Cookie(loginCookie); err == nil {
-		doc, err := l.docs.Document(r.Context(), loginKind, digest(c.Value))
-		if err == nil {
-			err = l.docs.DeleteDocument(r.Context(), loginKind, doc.ID, doc.Rev)
-		}
-		if err != nil && !errors.Is(err, bide.ErrNotFound) {
-			problem.Write(w, err)
-			return
-		}
-	}
-	setCookie(w, loginCookie, "", -1)
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// Run removes logins that have ended, once an hour, until ctx ends.
-func (l *Login) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		if err := l.Sweep(ctx); err != nil && ctx.Err() == nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// Sweep removes logins that have ended.
-func (l *Login) Sweep(ctx context.Context) error {
-	now := l.opts.Now()
-	for q := (bide.DocumentQuery{Kind: loginKind, Limit: 1000}); ; {
-		page, err := l.docs.Documents(ctx, q)
-		if err != nil {
-			return err
-		}
-		for _, doc := range page.Documents {
-			var d loginDoc
-			if json.Unmarshal(doc.Body, &d) == nil && now.Before(d.ExpiresAt) {
-				continue
-			}
-			if err := l.docs.DeleteDocument(ctx, loginKind, doc.ID, doc.Rev); err != nil && !errors.Is(err, bide.ErrConflict) {
-				return err
-			}
-		}
-		if q.After = page.Next; q.After == "" {
-			return nil
-		}
-	}
-}
-
-// setCookie sets a cookie for this host alone; lasts below zero removes it.
-func setCookie(w http.ResponseWriter, name, value string, lasts time.Duration) {
-	age := int(lasts / time.Second)
-	if lasts < 0 {
-		age = -1
-	}
-	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }

@@ -1,10 +1,6 @@
 package auth_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -15,91 +11,38 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc/oidctest"
-	"golang.org/x/oauth2"
-
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/bidetest"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/auth/authtest"
 	"github.com/bide-dev/bide/store/mem"
 )
 
-// provider is an OpenID provider that lets everybody in who asks.
-type provider struct {
-	*httptest.Server
-	key    *ecdsa.PrivateKey
-	claims map[string]any
-	now    func() time.Time
-	asked  url.Values // of the last login
-}
-
-func newProvider(t *testing.T, now func() time.Time) *provider {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &provider{key: key, now: now, claims: map[string]any{}}
-	known := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: "k", Algorithm: "ES256"}}, Algorithms: []string{"ES256"}}
-	mux := http.NewServeMux()
-	mux.Handle("/", known)
-	mux.HandleFunc("/auth", func(w http.ResponseWriter, r *http.Request) {
-		p.asked = r.URL.Query()
-		back := p.asked.Get("redirect_uri") + "?" + url.Values{"code": {"c"}, "state": {p.asked.Get("state")}}.Encode()
-		http.Redirect(w, r, back, http.StatusSeeOther)
-	})
-	mux.HandleFunc("/token", p.token)
-	p.Server = httptest.NewServer(mux)
-	t.Cleanup(p.Close)
-	known.SetIssuer(p.URL)
-	return p
-}
-
-func (p *provider) token(w http.ResponseWriter, r *http.Request) {
-	if oauth2.S256ChallengeFromVerifier(r.FormValue("code_verifier")) != p.asked.Get("code_challenge") || r.FormValue("code") != "c" {
-		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
-		return
-	}
-	claims := map[string]any{"iss": p.URL, "sub": "4711", "aud": "bide", "nonce": p.asked.Get("nonce"), "iat": p.now().Unix(), "exp": p.now().Add(time.Minute).Unix()}
-	for name, value := range p.claims {
-		claims[name] = value
-	}
-	raw, err := json.Marshal(claims)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	reply, err := json.Marshal(map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": oidctest.SignIDToken(p.key, "k", "ES256", string(raw))})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	_, _ = w.Write(reply)
-}
-
 // site is a server that people log in to, and a browser that is there.
 type site struct {
-	*provider
-	server *httptest.Server
-	clock  *bidetest.Clock
-	store  *mem.Store
-	login  *auth.Login
+	*authtest.Provider
+	server   *httptest.Server
+	clock    *bidetest.Clock
+	store    *mem.Store
+	sessions *auth.Sessions
+	guard    *auth.Guard
 }
 
 func newSite(t *testing.T) *site {
 	s := &site{clock: bidetest.NewClock(noon), store: mem.New()}
-	s.provider = newProvider(t, s.clock.Now)
+	s.Provider = authtest.NewProvider(t, s.clock.Now)
 	mux := http.NewServeMux()
 	s.server = httptest.NewTLSServer(auth.Headers(mux))
 	t.Cleanup(s.server.Close)
-	var err error
-	s.login, err = auth.NewLogin(t.Context(), s.store, auth.LoginOptions{Issuer: s.provider.URL, ClientID: "bide", ClientSecret: "s", RedirectURL: s.server.URL + "/auth/callback",
-		Now: s.clock.Now, Members: []auth.Membership{{Group: "ops", Roles: []auth.Role{auth.Approver}, Namespace: "acme"}, {Group: "all", Roles: []auth.Role{auth.Viewer}}}})
+	s.sessions = auth.NewSessions(s.store, &auth.SessionOptions{Now: s.clock.Now})
+	login, err := auth.NewLogin(t.Context(), s.sessions, auth.LoginOptions{Issuer: s.Provider.URL, ClientID: "bide", ClientSecret: "s", RedirectURL: s.server.URL + "/auth/callback",
+		Members: []auth.Membership{{Group: "ops", Roles: []auth.Role{auth.Approver}, Namespace: "acme"}, {Group: "all", Roles: []auth.Role{auth.Viewer}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux.Handle("/auth/", s.login.Handler())
-	mux.Handle("/", auth.New(s.store, &auth.Options{Login: s.login, Now: s.clock.Now}).Protect(whoami))
+	s.guard = auth.New(s.store, &auth.Options{Sessions: s.sessions, Now: s.clock.Now})
+	mux.Handle("/auth/", s.guard.SignIn(login))
+	mux.Handle("/", s.guard.Protect(whoami))
 	return s
 }
 
@@ -135,17 +78,17 @@ func get(t *testing.T, c *http.Client, method, at string, header ...string) (*ht
 
 func TestAPersonLogsInStaysAndLeaves(t *testing.T) {
 	s := newSite(t)
-	s.claims = map[string]any{"email": "ada@example.com", "email_verified": true, "groups": []string{"all", "ops"}}
+	s.Claims = map[string]any{"email": "ada@example.com", "email_verified": true, "groups": []string{"all", "ops"}}
 	b := s.browser(t)
-	res, body := get(t, b, "GET", s.server.URL+"/auth/login?return=/runs")
+	res, body := get(t, b, "GET", s.server.URL+"/auth/oidc?return=/runs")
 	if res.StatusCode != 200 || body != "user:ada@example.com" || res.Request.URL.Path != "/runs" {
 		t.Fatalf("after the login: %d %q at %s", res.StatusCode, body, res.Request.URL)
 	}
 	if !strings.Contains(res.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 		t.Errorf("headers %v", res.Header)
 	}
-	if s.asked.Get("code_challenge_method") != "S256" || s.asked.Get("nonce") == "" || s.asked.Get("state") == "" {
-		t.Errorf("the provider was asked with %v", s.asked)
+	if s.Asked.Get("code_challenge_method") != "S256" || s.Asked.Get("nonce") == "" || s.Asked.Get("state") == "" {
+		t.Errorf("the provider was asked with %v", s.Asked)
 	}
 	at, err := url.Parse(s.server.URL)
 	if err != nil {
@@ -179,7 +122,7 @@ func TestCookiesAreForThisHostAndNotForScripts(t *testing.T) {
 	s := newSite(t)
 	c := s.browser(t)
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	res, _ := get(t, c, "GET", s.server.URL+"/auth/login")
+	res, _ := get(t, c, "GET", s.server.URL+"/auth/oidc")
 	cookies := res.Cookies()
 	if len(cookies) != 1 || !cookies[0].Secure || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteLaxMode || cookies[0].Domain != "" || cookies[0].Path != "/" {
 		t.Errorf("cookies %v", cookies)
@@ -188,16 +131,16 @@ func TestCookiesAreForThisHostAndNotForScripts(t *testing.T) {
 
 func TestALoginEndsByItself(t *testing.T) {
 	s := newSite(t)
-	s.claims = map[string]any{"groups": []string{"all"}}
+	s.Claims = map[string]any{"groups": []string{"all"}}
 	b := s.browser(t)
-	if _, body := get(t, b, "GET", s.server.URL+"/auth/login"); body != "user:4711" {
+	if _, body := get(t, b, "GET", s.server.URL+"/auth/oidc"); body != "user:4711" {
 		t.Fatalf("logged in as %q: an address that is not verified must not count", body)
 	}
 	s.clock.Advance(12 * time.Hour)
 	if res, _ := get(t, b, "GET", s.server.URL+"/"); res.StatusCode != 401 {
 		t.Errorf("after 12 hours: %d", res.StatusCode)
 	}
-	if err := s.login.Sweep(t.Context()); err != nil {
+	if err := s.sessions.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if page := bide.Must(s.store.Documents(t.Context(), bide.DocumentQuery{Kind: "login"})); len(page.Documents) != 0 {
@@ -218,8 +161,8 @@ func TestLoginsThatCannotBeTrustedAreRefused(t *testing.T) {
 		"too old":             {map[string]any{"exp": noon.Add(-time.Minute).Unix()}, 401},
 	} {
 		s := newSite(t)
-		s.claims = c.claims
-		if res, body := get(t, s.browser(t), "GET", s.server.URL+"/auth/login"); res.StatusCode != c.status {
+		s.Claims = c.claims
+		if res, body := get(t, s.browser(t), "GET", s.server.URL+"/auth/oidc"); res.StatusCode != c.status {
 			t.Errorf("%s: %d %s, want %d", name, res.StatusCode, body, c.status)
 		}
 	}
@@ -232,17 +175,101 @@ func TestLoginsThatCannotBeTrustedAreRefused(t *testing.T) {
 func TestALoginNeverLeadsElsewhere(t *testing.T) {
 	for _, to := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`, "javascript:alert(1)"} {
 		s := newSite(t)
-		s.claims = map[string]any{"groups": []string{"all"}}
-		res, _ := get(t, s.browser(t), "GET", s.server.URL+"/auth/login?return="+url.QueryEscape(to))
+		s.Claims = map[string]any{"groups": []string{"all"}}
+		res, _ := get(t, s.browser(t), "GET", s.server.URL+"/auth/oidc?return="+url.QueryEscape(to))
 		if got := res.Request.URL.String(); got != s.server.URL+"/" {
 			t.Errorf("return=%s leads to %s", to, got)
 		}
 	}
 }
 
-func TestALoginThatIsMissingSomethingIsRefused(t *testing.T) {
-	_, err := auth.NewLogin(t.Context(), mem.New(), auth.LoginOptions{Issuer: "https://example.com"})
-	if !errors.Is(err, bide.ErrInvalidInput) {
-		t.Errorf("err = %v", err)
+func TestALoginThatCannotWorkIsRefusedWithEveryFault(t *testing.T) {
+	_, err := auth.NewLogin(t.Context(), auth.NewSessions(mem.New(), nil), auth.LoginOptions{Issuer: "http://example.com", RedirectURL: "https://bide.example.com/back",
+		Members: []auth.Membership{{Group: "ops", Roles: []auth.Role{"king"}, Namespace: "A"}, {}}})
+	var e *bide.Error
+	if !errors.As(err, &e) || e.Code != bide.CodeInvalidInput {
+		t.Fatalf("err = %v", err)
+	}
+	var paths []string
+	for _, f := range e.Faults {
+		paths = append(paths, f.Path)
+	}
+	if got := strings.Join(paths, " "); got != "/client_id /issuer /members/0/namespace /members/0/roles /members/1/group /members/1/roles /redirect_url" {
+		t.Errorf("faults at %s", got)
+	}
+}
+
+// form posts a form as a browser does.
+func form(t *testing.T, c *http.Client, at string, values url.Values, header ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, at, strings.NewReader(values.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+func TestATokenSignsABrowserInUntilItIsRevoked(t *testing.T) {
+	s := newSite(t)
+	text, tok, err := s.guard.Tokens().Create(t.Context(), auth.TokenSpec{Name: "shop", Roles: []auth.Role{auth.Viewer}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.browser(t)
+	_, page := get(t, b, "GET", s.server.URL+"/auth/login?return=/runs%22%3E%3Cscript")
+	at, err := url.Parse(s.Provider.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page, `action="token"`) || !strings.Contains(page, "Sign in with "+at.Host) || strings.Contains(page, "<script") {
+		t.Errorf("the page is %s", page)
+	}
+	if res, body := form(t, b, s.server.URL+"/auth/token", url.Values{"token": {text + "x"}, "return": {"/runs"}}); res.StatusCode != 401 || !strings.Contains(body, "not valid") || !strings.Contains(body, `value="/runs"`) || strings.Contains(body, text) {
+		t.Errorf("another token: %d %s", res.StatusCode, body)
+	}
+	if res, _ := form(t, b, s.server.URL+"/auth/token", url.Values{"token": {text}}, "Sec-Fetch-Site", "cross-site"); res.StatusCode != 403 {
+		t.Errorf("a form on another page: %d", res.StatusCode)
+	}
+	if res, _ := form(t, b, s.server.URL+"/auth/token", url.Values{"token": {strings.Repeat("x", 5<<10)}}); res.StatusCode != 413 {
+		t.Errorf("a large form: %d", res.StatusCode)
+	}
+	res, body := form(t, b, s.server.URL+"/auth/token", url.Values{"token": {text}, "return": {"/runs"}}, "Sec-Fetch-Site", "same-origin")
+	if res.StatusCode != 200 || body != "token:shop" || res.Request.URL.Path != "/runs" {
+		t.Fatalf("signed in: %d %q at %s", res.StatusCode, body, res.Request.URL)
+	}
+	for _, doc := range bide.Must(s.store.Documents(t.Context(), bide.DocumentQuery{Kind: "login"})).Documents {
+		if strings.Contains(string(doc.Body), text) {
+			t.Errorf("the token is kept: %s", doc.Body)
+		}
+	}
+	if _, err := s.guard.Tokens().Revoke(t.Context(), "", tok.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if res, _ := get(t, b, "GET", s.server.URL+"/runs"); res.StatusCode != 401 {
+		t.Errorf("with a revoked token: %d", res.StatusCode)
+	}
+}
+
+func TestWhoeverGuessesTokensInAFormIsSlowedDown(t *testing.T) {
+	s := newSite(t)
+	b := s.browser(t)
+	for i := range 6 {
+		res, _ := form(t, b, s.server.URL+"/auth/token", url.Values{"token": {"guess"}})
+		if want := map[bool]int{false: 401, true: 429}[i == 5]; res.StatusCode != want {
+			t.Errorf("guess %d: %d, want %d", i, res.StatusCode, want)
+		}
 	}
 }

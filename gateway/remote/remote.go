@@ -14,7 +14,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -29,12 +28,10 @@ import (
 type Options struct {
 	// Lease is how long a worker has a call without a heartbeat. Defaults to 30s.
 	Lease time.Duration
-	// Poll is how long a request for work waits at most. Defaults to 30s.
+	// Poll is how long a request for work waits at most. Defaults to 20s, which is less than a gateway gives a request.
 	Poll time.Duration
 	// Losses is how many workers an attempt may lose before it fails. Defaults to 3.
 	Losses int
-	// MaxBody bounds what a worker sends, in bytes. Defaults to 9 MiB: the largest result by default (bide.Limits) and what is around it.
-	MaxBody int64
 	// Clock is the source of time. Defaults to the system's.
 	Clock bide.Clock
 	// Logger receives lost workers; no payloads. Defaults to none.
@@ -53,7 +50,17 @@ type Pool struct {
 	calls   map[string]*call
 	queue   []*call       // on offer, oldest first
 	changed chan struct{} // closed when the queue has grown
+	ended   []said        // the last that ended
 }
+
+// said is the end of a call as its worker said it.
+type said struct {
+	id    string
+	token int64
+}
+
+// maxSaid is how many ends are remembered, for workers that did not hear that they were heard.
+const maxSaid = 1000
 
 // call is one attempt that is on offer or held.
 type call struct {
@@ -62,6 +69,7 @@ type call struct {
 	root   *bide.RunInfo
 	token  int64  // of whoever holds it; 0 when it is on offer
 	worker string // who holds or held it
+	poll   string // the key of the request that took it; may be empty
 	stop   func() bool
 	ended  chan ending // holds one, when it has ended or was lost
 }
@@ -84,13 +92,10 @@ func New(rt *bide.Runtime, types []string, opts *Options) *Pool {
 		o.Lease = 30 * time.Second
 	}
 	if o.Poll <= 0 {
-		o.Poll = 30 * time.Second
+		o.Poll = 20 * time.Second
 	}
 	if o.Losses <= 0 {
 		o.Losses = 3
-	}
-	if o.MaxBody <= 0 {
-		o.MaxBody = 9 << 20
 	}
 	if o.Clock == nil {
 		o.Clock = systemClock{}
@@ -192,17 +197,22 @@ func (p *Pool) release(c *call) {
 }
 
 // take gives a worker the oldest call of some types that it may see, or nil, and a channel that is closed when to look again.
-func (p *Pool) take(as *auth.Principal, worker string, types []string) (*call, int64, <-chan struct{}) {
+func (p *Pool) take(as *auth.Principal, in *PollRequest, key string) (*call, int64, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.queue, func(c *call) bool { return slices.Contains(types, c.inv.Type) && as.Sees(c.root) })
+	for _, c := range p.calls {
+		if key != "" && c.poll == key && c.token != 0 && as.Sees(c.root) {
+			return c, c.token, nil
+		}
+	}
+	i := slices.IndexFunc(p.queue, func(c *call) bool { return slices.Contains(in.Types, c.inv.Type) && as.Sees(c.root) })
 	if i < 0 {
 		return nil, 0, p.changed
 	}
 	c := p.queue[i]
 	p.queue = slices.Delete(p.queue, i, i+1)
 	p.token++
-	c.token, c.worker = p.token, worker
+	c.token, c.worker, c.poll = p.token, in.Worker, key
 	p.lease(c)
 	return c, c.token, nil
 }
@@ -241,11 +251,20 @@ func (p *Pool) held(as *auth.Principal, id string, token int64, do func(c *call)
 }
 
 // end ends a call for its holder.
-func (p *Pool) end(as *auth.Principal, id string, token int64, e ending) bool {
-	return p.held(as, id, token, func(c *call) {
+func (p *Pool) end(as *auth.Principal, id string, token int64, e ending) error {
+	if p.held(as, id, token, func(c *call) {
 		p.release(c)
 		c.ended <- e
-	})
+		p.ended = append(p.ended[max(0, len(p.ended)+1-maxSaid):], said{id, token})
+	}) {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if slices.Contains(p.ended, said{id, token}) {
+		return nil
+	}
+	return stale()
 }
 
 // doubtState marks the waits that this package opens.
@@ -287,8 +306,6 @@ func decided(inv *bide.Invocation) (out bide.Outcome, err error, ok bool) {
 	}
 	return out, nil, false
 }
-
-var errStale = errors.New("the call is no longer this worker's: it was lost, has ended, or the server was started anew; leave it")
 
 func newID() string {
 	raw := make([]byte, 12)

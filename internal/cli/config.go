@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"os/user"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide/client"
+	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/internal/search"
 )
 
@@ -42,7 +44,19 @@ func settings() []setting {
 		{"allow.addresses", "", "networks that http steps may reach although they are not public, such as 127.0.0.0/8", always(""), prefixes},
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
+		{"encryption.keys", "", "keyring that encrypts what is kept: file:PATH, env:NAME or command:PROGRAM; without one, what is kept is plain", always(""), checkKeys},
+		{"redact", "", "rules for what is replaced before it is recorded; in the environment as JSON", always(""), checkRedact},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
+		{"serve.listen", "listen", "address and port that bide serve and bide dev listen on; port 0 takes any that is free", always("127.0.0.1:7878"), listenAddress},
+		{"serve.tls_cert", "tls-cert", "file with the certificate of bide serve, for https; read again when it changes", always(""), nil},
+		{"serve.tls_key", "tls-key", "file with the key of that certificate", always(""), nil},
+		{"serve.proxies", "", "networks of reverse proxies whose X-Forwarded-For says where requests to bide serve come from", always(""), prefixes},
+		{"serve.rate", "", "how many requests a second whoever has a token or login may make", always("100"), positive},
+		{"login", "", "how people log in to bide serve with OpenID Connect; in the environment as JSON", always(""), checkLogin},
+		{"remote.types", "", "types of effects that remote workers carry out, in flows by effect steps", always(""), effectTypes},
+		{"remote.lease", "", "how long a remote worker has a call without a sign of life", always("30s"), duration},
+		{"checkpoint.key", "", "file with the private keys that sign checkpoints of the store while a worker or server is at work; see bide key", always(""), nil},
+		{"checkpoint.every", "", "how long a record may be without a checkpoint", always("1m"), duration},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
 		{"worker.poll", "poll", "how often a worker looks for what other processes made runnable", always("1s"), duration},
@@ -98,6 +112,27 @@ func prefixes(value string) error {
 		if _, err := netip.ParsePrefix(part); part != "" && err != nil {
 			return fmt.Errorf("%q is not a network such as 127.0.0.0/8", part)
 		}
+	}
+	return nil
+}
+
+func listenAddress(value string) error {
+	if _, port, err := net.SplitHostPort(value); err != nil || port == "" {
+		return fmt.Errorf("%q is not an address and port such as 127.0.0.1:7878", value)
+	}
+	return nil
+}
+
+func effectTypes(value string) error {
+	seen := map[string]bool{}
+	for typ := range strings.SplitSeq(value, ",") {
+		if err := flow.CheckEffectType(typ); typ != "" && err != nil {
+			return err
+		}
+		if seen[typ] {
+			return fmt.Errorf("%q is there twice", typ)
+		}
+		seen[typ] = true
 	}
 	return nil
 }
@@ -193,6 +228,32 @@ func (c *config) env(name string) (value string, ok bool) {
 
 func (c *config) get(name string) string { return c.values[name].value }
 
+// duration is the value of a setting that was checked to be a duration.
+func (c *config) duration(name string) time.Duration {
+	d, err := time.ParseDuration(c.get(name))
+	if err != nil {
+		panic(err) // it was checked when it was read
+	}
+	return d
+}
+
+// remote reports whether a flow has effects that only remote workers carry out, who ask servers for work.
+func (c *config) remote(d *flow.Doc) bool {
+	types := c.list("remote.types")
+	return slices.ContainsFunc(d.Effects(), func(typ string) bool { return slices.Contains(types, typ) })
+}
+
+// carriesOut fails when flows have effects that a process that serves nobody cannot carry out.
+func (c *config) carriesOut(docs ...*flow.Doc) error {
+	for _, d := range docs {
+		if c.remote(d) {
+			return &problem{code: exitUsage, what: fmt.Sprintf("flow %s has effects that remote workers carry out, and they come to servers only", d.ID()),
+				why: "start it with bide start, and have bide dev or bide serve at work on the store; or act through a server with --server", next: "bide dev"}
+		}
+	}
+	return nil
+}
+
 // list is the value of a setting that holds several.
 func (c *config) list(name string) []string {
 	return strings.FieldsFunc(c.get(name), func(r rune) bool { return r == ',' })
@@ -262,7 +323,10 @@ func (c *config) readFile(name string) (faults []string, err error) {
 		if e.path == "store" {
 			e.value = relativeStore(e.value, c.project.root)
 		}
-		if e.path == "flows" {
+		if e.path == "encryption.keys" {
+			e.value = relativeKeys(e.value, c.project.root)
+		}
+		if slices.Contains([]string{"flows", "checkpoint.key", "serve.tls_cert", "serve.tls_key"}, e.path) {
 			e.value = relativeTo(e.value, c.project.root)
 		}
 		c.values[e.path] = origin{e.value, from}

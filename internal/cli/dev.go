@@ -11,7 +11,6 @@ import (
 )
 
 func newDev(a *app) *cobra.Command {
-	var h hostFlags
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Serve the project on this machine, for its author: API, worker, and flows as they are saved",
@@ -25,7 +24,7 @@ Ctrl-C lets requests and effects at work end and hands the runs back.`,
   curl http://127.0.0.1:7878/v1/runs`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			on, err := a.newServer(cmd, &h)
+			on, err := a.newServer(cmd)
 			if err != nil {
 				return err
 			}
@@ -35,11 +34,12 @@ Ctrl-C lets requests and effects at work end and hands the runs back.`,
 			if err := p.look(cmd.Context()); err != nil {
 				return err
 			}
+			on.beside = []work{{"publish the flows of the project", p.run}}
 			a.say("Serving %s at %s, on %s.\nWhoever is on this machine may do everything, as %s. Ctrl-C ends it.", a.cfg.project.root, on.url, shownStore(a.cfg.get("store")), anybody.Actor)
-			return on.serve(cmd.Context(), guard.Protect, p.run)
+			return on.serve(cmd.Context(), guard.Protect, nil)
 		},
 	}
-	h.add(cmd)
+	hostFlags(cmd)
 	return cmd
 }
 

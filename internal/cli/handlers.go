@@ -13,14 +13,21 @@ import (
 // handlers are what flows are carried out with, as the configuration allows.
 func handlers(cfg *config) (*flow.Handlers, error) {
 	h := &flow.Handlers{Env: cfg.env, Secrets: secrets(cfg.secrets), AllowExec: cfg.list("allow.exec")}
-	for _, text := range cfg.list("allow.addresses") {
+	var err error
+	h.AllowAddresses, err = networks(cfg.list("allow.addresses"))
+	return h, err
+}
+
+// networks reads networks such as 10.0.0.0/8.
+func networks(texts []string) (out []netip.Prefix, err error) {
+	for _, text := range texts {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
 			return nil, err
 		}
-		h.AllowAddresses = append(h.AllowAddresses, prefix)
+		out = append(out, prefix)
 	}
-	return h, nil
+	return out, nil
 }
 
 // secrets are the secrets of flows, by their names in capitals.

@@ -70,6 +70,29 @@ folder above it that has one:
       - {tool: read_file, decide: auto}
     mcp:                         # servers of the Model Context Protocol
       - {name: files, command: [mcp-files, work]}
+  encryption:
+    keys: file:.bide/keyring     # encrypts what is kept; or env:NAME, command:PROGRAM; BIDE_ENCRYPTION_KEYS
+  redact:                        # what is replaced before it is recorded; BIDE_REDACT, as JSON
+    - {name: card, pattern: card}         # or email, iban, a regular expression
+    - {name: ssn, path: "**.ssn", workflow: intake}
+  webhooks:
+    private: false               # true: webhooks may go to this machine and over plain http; BIDE_WEBHOOKS_PRIVATE
+  serve:                         # of bide serve; listen also of bide dev
+    listen: 127.0.0.1:7878       # BIDE_SERVE_LISTEN, --listen
+    tls_cert: cert.pem           # https without a proxy; read again when it changes; BIDE_SERVE_TLS_CERT, --tls-cert
+    tls_key: key.pem             # BIDE_SERVE_TLS_KEY, --tls-key
+    proxies: [10.0.0.0/8]        # whose X-Forwarded-For counts; BIDE_SERVE_PROXIES
+    rate: 100                    # requests a second by one token or person; BIDE_SERVE_RATE
+  login:                         # people log in with OpenID Connect; BIDE_LOGIN, as JSON
+    issuer: https://id.example.com
+    client_id: bide
+    client_secret: oidc          # the name of a secret: BIDE_SECRET_OIDC holds it
+    redirect_url: https://bide.example.com/auth/callback
+    members:                     # the first whose group a person is in; * is everybody
+      - {group: ops, roles: [operator, approver]}
+  remote:                        # effects that remote workers carry out
+    types: [resize]              # in flows {effect: {type: resize}}; BIDE_REMOTE_TYPES
+    lease: 30s                   # BIDE_REMOTE_LEASE
   worker:
     runs: 256                    # BIDE_WORKER_RUNS
     lease: 30s                   # BIDE_WORKER_LEASE

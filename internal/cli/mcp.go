@@ -46,7 +46,7 @@ may start, change and send, but answers no waits. A server also has MCP over HTT
 
 // mcpHere serves MCP over the store of the configuration.
 func (a *app) mcpHere(cmd *cobra.Command, opts *mcpserver.Options) error {
-	on, err := a.newHost(cmd)
+	on, err := a.newHost(cmd, false)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (a *app) mcpHere(cmd *cobra.Command, opts *mcpserver.Options) error {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			next.ServeHTTP(w, r.WithContext(auth.With(r.Context(), program)))
 		})
-	})
+	}, nil)
 	if err != nil {
 		return err
 	}
@@ -63,9 +63,10 @@ func (a *app) mcpHere(cmd *cobra.Command, opts *mcpserver.Options) error {
 	if err := p.look(cmd.Context()); err != nil {
 		return err
 	}
+	on.beside = []work{{"publish the flows of the project", p.run}}
 	return on.run(cmd.Context(), func(ctx context.Context) error {
 		return mcpserver.Serve(ctx, mcpserver.Within(srv), opts)
-	}, p.run)
+	})
 }
 
 // bearer adds a token to requests; when it is empty, none.

@@ -15,6 +15,7 @@ import (
 	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/llm/anthropic"
 	"github.com/bide-dev/bide/llm/openai"
@@ -106,6 +107,9 @@ func (c *closers) close(ctx context.Context) (err error) {
 	return err
 }
 
+// grants are those of sessions and workflows.
+func (l *local) grants() *tool.GrantBook { return tool.NewGrantBook(l.docs, nil) }
+
 // openTools makes the tools of the configuration. What it opened is in open, also when it fails.
 func (l *local) openTools(ctx context.Context, cfg *config, open *closers) (*tool.Set, error) {
 	box, err := parseTools(cfg.get("tools"))
@@ -138,7 +142,7 @@ func (l *local) openTools(ctx context.Context, cfg *config, open *closers) (*too
 		}
 		tools = append(tools, listed...)
 	}
-	opts := &tool.Options{Grants: tool.NewGrantBook(l.docs, nil), Logger: l.log}
+	opts := &tool.Options{Grants: l.grants(), GrantsOf: auth.GrantsOf, Logger: l.log}
 	if opts.Policy, err = tool.NewPolicy(box.Policy...); err != nil {
 		return nil, err
 	}
@@ -187,7 +191,7 @@ func (l *local) equip(ctx context.Context, cfg *config) error {
 	if err != nil {
 		return errors.Join(err, open.close(ctx))
 	}
-	l.equipped = open
+	l.equipped, l.models, l.tools = open, models, set
 	l.rt.Handle(llm.Type, models.Handle)
 	set.Register(l.rt)
 	agent.Handle(l.rt, l.docs)

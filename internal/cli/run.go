@@ -92,6 +92,11 @@ func (a *app) begin(cmd *cobra.Command, flowName string, start *startFlags) (bac
 	if err != nil {
 		return nil, nil, err
 	}
+	if a.cfg.get("server") == "" {
+		if err := a.cfg.carriesOut(req.Docs...); err != nil {
+			return nil, nil, err
+		}
+	}
 	b, err := a.carry(cmd)
 	if err != nil {
 		return nil, nil, err

@@ -130,72 +130,97 @@ func TestOldTreesGoAndTheirProofStays(t *testing.T) {
 	}
 }
 
-// failing is a store that fails from its nth write on.
+// failing is a store that fails from its nth write on; with applied, that one write takes place all the same.
 type failing struct {
 	ledgertest.Store
-	left int
+	left    int
+	applied bool
 }
 
 var errFull = bide.Errorf(bide.CodeStoreFull, "full")
 
+// write does a write, or fails.
+func (s *failing) write(do func() error) error {
+	if s.left--; s.left >= 0 {
+		return do()
+	}
+	if s.applied && s.left == -1 {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return errFull
+}
+
 func (s *failing) Commit(ctx context.Context, c *bide.Commit) error {
-	if s.left--; s.left < 0 {
-		return errFull
-	}
-	return s.Store.Commit(ctx, c)
+	return s.write(func() error { return s.Store.Commit(ctx, c) })
 }
 
-func (s *failing) PutDocument(ctx context.Context, d bide.Document) (int64, error) {
-	if s.left--; s.left < 0 {
-		return 0, errFull
-	}
-	return s.Store.PutDocument(ctx, d)
+func (s *failing) PutDocument(ctx context.Context, d bide.Document) (rev int64, err error) {
+	err = s.write(func() error { rev, err = s.Store.PutDocument(ctx, d); return err })
+	return rev, err
 }
 
+func (s *failing) DeleteDocument(ctx context.Context, kind, id string, rev int64) error {
+	return s.write(func() error { return s.Store.DeleteDocument(ctx, kind, id, rev) })
+}
+
+// Cut off at every write in turn, before it or right after it took place, retention loses nothing and is finished by doing it again.
 func TestCutOffAtEveryWriteRetentionIsFinished(t *testing.T) {
-	for n := 0; ; n++ {
-		inner := ledgertest.Open(t, "mem")
-		s := &failing{inner, 1 << 30}
-		w, log, keys := signedWorld(t, s)
-		archives := kept{}
-		o := retention.Options{Rules: []retention.Rule{{After: day(1)}}, Archive: archives.archive, Log: log, Now: func() time.Time { return w.Clock.Now().Add(48 * time.Hour) }}
-		s.left = n
-		_, err := retention.Apply(ctx, w.RT, s, o)
-		if err == nil {
-			if n < 6 {
-				t.Errorf("it took %d writes", n)
+	for _, applied := range []bool{false, true} {
+		for n := 0; !cutOffAt(t, n, applied); n++ {
+			if n > 100 {
+				t.Fatal("retention does not end")
 			}
-			return
-		}
-		if !errors.Is(err, errFull) {
-			t.Fatal(err)
-		}
-		s.left = 1 << 30
-		check := func(when string) {
-			t.Helper()
-			rep, err := ledger.VerifyStore(ctx, inner, &ledger.VerifyOptions{Keys: keys})
-			if err != nil || !rep.OK() {
-				t.Errorf("%s, cut off at write %d: %+v, %v", when, n, rep, err)
-			}
-			for _, id := range []string{"done", "failed", "gone"} {
-				if _, err := w.RT.Get(ctx, id); errors.Is(err, bide.ErrNotFound) && archives[id] == nil {
-					t.Errorf("%s, cut off at write %d: run %s is gone without an archive", when, n, id)
-				}
-			}
-		}
-		check("before it is finished")
-		if _, err := retention.Apply(ctx, w.RT, s, o); err != nil {
-			t.Fatal(err)
-		}
-		check("after it was finished")
-		if content, err := transfer.Inspect(bytes.NewReader(archives["done"]), nil, nil); err != nil || !content.OK() || content.Runs != 2 {
-			t.Errorf("cut off at write %d: the archive holds %+v, %v; want the run and its child", n, content, err)
-		}
-		page, err := inner.Runs(ctx, bide.RunQuery{})
-		if err != nil || slices.ContainsFunc(page.Runs, func(r bide.RunInfo) bool { return r.Parent == "" && r.Status.Final() }) {
-			t.Errorf("cut off at write %d: %v, %v are left", n, page, err)
 		}
 	}
+}
+
+// cutOffAt reports whether retention was done before its nth write.
+func cutOffAt(t *testing.T, n int, applied bool) (done bool) {
+	t.Helper()
+	inner := ledgertest.Open(t, "mem")
+	s := &failing{inner, 1 << 30, applied}
+	w, log, keys := signedWorld(t, s)
+	archives := kept{}
+	o := retention.Options{Rules: []retention.Rule{{After: day(1)}}, Archive: archives.archive, Log: log, Now: func() time.Time { return w.Clock.Now().Add(48 * time.Hour) }}
+	s.left = n
+	_, err := retention.Apply(ctx, w.RT, s, o)
+	if err == nil {
+		if n < 6 {
+			t.Errorf("it took %d writes", n)
+		}
+		return true
+	}
+	if !errors.Is(err, errFull) {
+		t.Fatal(err)
+	}
+	s.left = 1 << 30
+	check := func(when string) {
+		t.Helper()
+		rep, err := ledger.VerifyStore(ctx, inner, &ledger.VerifyOptions{Keys: keys})
+		if err != nil || !rep.OK() {
+			t.Errorf("%s, cut off at write %d: %+v, %v", when, n, rep, err)
+		}
+		for _, id := range []string{"done", "failed", "gone"} {
+			if _, err := w.RT.Get(ctx, id); errors.Is(err, bide.ErrNotFound) && archives[id] == nil {
+				t.Errorf("%s, cut off at write %d: run %s is gone without an archive", when, n, id)
+			}
+		}
+	}
+	check("before it is finished")
+	if _, err := retention.Apply(ctx, w.RT, s, o); err != nil {
+		t.Fatal(err)
+	}
+	check("after it was finished")
+	if content, err := transfer.Inspect(bytes.NewReader(archives["done"]), nil, nil); err != nil || !content.OK() || content.Runs != 2 {
+		t.Errorf("cut off at write %d: the archive holds %+v, %v; want the run and its child", n, content, err)
+	}
+	page, err := inner.Runs(ctx, bide.RunQuery{})
+	if err != nil || slices.ContainsFunc(page.Runs, func(r bide.RunInfo) bool { return r.Parent == "" && r.Status.Final() }) {
+		t.Errorf("cut off at write %d: %v, %v are left", n, page, err)
+	}
+	return false
 }
 
 // A run may be started under the id of one that was removed, for instance by the same key; that is no fault.
@@ -240,5 +265,34 @@ func TestTheLimitIsKept(t *testing.T) {
 		if err != nil || len(res.Removed) != 1 || res.More != (i < 2) {
 			t.Errorf("Apply %d = %+v, %v", i, res, err)
 		}
+	}
+}
+
+func TestADeletedRunLeavesItsTombstone(t *testing.T) {
+	w, log, keys := signedWorld(t, ledgertest.Open(t, "mem"))
+	if err := retention.Delete(ctx, w.RT, w.Store, nil, "done"); !errors.Is(err, bide.ErrInvalidInput) {
+		t.Errorf("without a log: %v, want ErrInvalidInput", err)
+	}
+	if err := retention.Hold(ctx, w.Store, "done", "a lawsuit", "eve", w.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := retention.Delete(ctx, w.RT, w.Store, log, "done"); !errors.Is(err, bide.ErrForbidden) {
+		t.Errorf("under a hold: %v, want ErrForbidden", err)
+	}
+	if err := retention.Unhold(ctx, w.Store, "done"); err != nil {
+		t.Fatal(err)
+	}
+	if err := retention.Delete(ctx, w.RT, w.Store, log, "parent"); !errors.Is(err, bide.ErrWrongStatus) {
+		t.Errorf("of a run that has not ended: %v, want ErrWrongStatus", err)
+	}
+	if err := retention.Delete(ctx, w.RT, w.Store, log, "done"); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := ledger.VerifyStore(ctx, w.Store, &ledger.VerifyOptions{Keys: keys})
+	if err != nil || !rep.OK() || rep.Deleted != 2 {
+		t.Errorf("VerifyStore = %+v, %v; want the run and its child deleted on record", rep, err)
+	}
+	if err := retention.Delete(ctx, w.RT, w.Store, log, "done"); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("once more: %v, want ErrNotFound", err)
 	}
 }

@@ -2,18 +2,21 @@ package transfer_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/ledgertest"
 	"github.com/bide-dev/bide/ledger/transfer"
 	"github.com/bide-dev/bide/store/mem"
 )
@@ -59,6 +62,90 @@ func TestEveryChangeToAFileIsFound(t *testing.T) {
 		found(fmt.Sprintf("line %d doubled", i+1), append(bytes.Join(lines[:i+1], nil), bytes.Join(lines[i:], nil)...))
 	}
 	found("something after the end", append(bytes.Clone(file), "{}\n"...))
+}
+
+// The matrix on an export: every change to every record of a run, the file's own hash made to fit, and as often the chain
+// and the row as well, is found at its place, with nothing but the public key.
+func TestEveryChangeToARecordOfAFileIsFoundAndPlaced(t *testing.T) {
+	w, _, key := filled(t, "mem")
+	opts := &transfer.ReadOptions{Keys: []note.Verifier{key}}
+	for _, id := range []string{"done", "parent", "held"} {
+		file := export(t, w.Store, &transfer.ExportOptions{Runs: []string{id}})
+		lines := bytes.SplitAfter(file, []byte("\n"))
+		lines = lines[:len(lines)-1]
+		records, err := w.Store.Records(ctx, id, 1, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := w.RT.Get(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range ledgertest.Attacks(records) {
+			changed, first := withRecords(t, lines, run.RunInfo, &a)
+			content, err := transfer.Inspect(bytes.NewReader(changed), opts, nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", id, a.Name, err)
+			}
+			placed := content.Broken != nil && bytes.Contains([]byte(content.Broken.Error()), fmt.Appendf(nil, "line %d:", first+int(a.From)))
+			for _, f := range content.Faults {
+				placed = placed || f.RunID == id && f.From <= a.To && a.From <= f.To
+			}
+			for _, u := range content.Unsigned { // what was added at the end is said to be unsigned
+				placed = placed || a.Rewrite && content.OK() && u.RunID == id && a.From <= u.From
+			}
+			if !placed {
+				t.Errorf("%s, %s: found %v, %v and unsigned %v, want a fault in records %d to %d", id, a.Name, content.Faults, content.Broken, content.Unsigned, a.From, a.To)
+			}
+		}
+	}
+}
+
+// withRecords is a file with other records in place of those of its first run, which stand alone there; first is the line before them.
+func withRecords(t *testing.T, lines [][]byte, row bide.RunInfo, a *ledgertest.Attack) (file []byte, first int) {
+	t.Helper()
+	var out [][]byte
+	seen := false // the first run
+	for _, line := range lines {
+		switch {
+		case bytes.HasPrefix(line, []byte(`{"run":`)) && !seen:
+			seen = true
+			if a.Rewrite {
+				line = withRow(t, line, ledgertest.RowOf(row, a.Records))
+			}
+			out = append(out, line)
+			first = len(out)
+			for _, raw := range a.Records {
+				out = append(out, slices.Concat([]byte(`{"record":`), raw, []byte("}\n")))
+			}
+		case bytes.HasPrefix(line, []byte(`{"record":`)) && !slices.ContainsFunc(out[first:], isRunEnd),
+			bytes.HasPrefix(line, []byte(`{"command":`)) && !slices.ContainsFunc(out[first:], isRunEnd):
+		default:
+			out = append(out, line)
+		}
+	}
+	return resealed(out), first
+}
+
+func isRunEnd(line []byte) bool { return bytes.HasPrefix(line, []byte(`{"run_end":`)) }
+
+// withRow puts another row into the line that begins a run; the proof stays.
+func withRow(t *testing.T, line []byte, row *bide.RunInfo) []byte {
+	t.Helper()
+	var begin struct {
+		Run transfer.RunEntry `json:"run"`
+	}
+	if err := json.Unmarshal(line, &begin); err != nil {
+		t.Fatal(err)
+	}
+	id := begin.Run.ID
+	begin.Run.RunInfo = *row
+	begin.Run.ID = id
+	text, err := json.Marshal(begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(text, '\n')
 }
 
 // Whoever changes records, and everything else in the file to fit, is found by the proofs, and by the signature of the file.
@@ -148,6 +235,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 	}{
 		"nothing":                  {nil, bide.ErrCorrupt},
 		"a zip file":               {[]byte("PK\x03\x04 and so on\n"), bide.ErrCorrupt},
+		"a bomb":                   {bomb(t), bide.ErrCorrupt}, // nothing is ever decompressed
 		"another JSON":             {[]byte("{}\n"), bide.ErrInvalidInput},
 		"a newer format":           {[]byte(`{"bide_export":2,"at":"2026-01-01T00:00:00Z"}` + "\n"), bide.ErrStoreTooNew},
 		"no end":                   {[]byte(header), bide.ErrCorrupt},
@@ -169,6 +257,20 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			t.Errorf("%s left runs: %v, %v", name, page, err)
 		}
 	}
+}
+
+// bomb is a small file that would be a large one, if anybody decompressed it.
+func bomb(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.CopyN(w, &endless{}, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // endless is a line without end.

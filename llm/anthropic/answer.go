@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"strconv"
 
-	"github.com/anthropics/anthropic-sdk-go"
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/llm"
 )
@@ -16,12 +15,44 @@ type answer struct {
 	asm      *llm.Assembler
 	resp     llm.Response
 	usage    usage
-	reason   anthropic.StopReason
+	reason   string
 	why      string // of a refusal
 	complete bool   // the stream said so
 }
 
-// usage is read from the text of events, since the SDK does not tell zero from missing.
+// event is one event of a stream.
+type event struct {
+	Type    string `json:"type"`
+	Index   int64  `json:"index"` // of the block that it is about
+	Message struct {
+		ID    string `json:"id"`
+		Model string `json:"model"`
+		Usage usage  `json:"usage"`
+	} `json:"message"` // of message_start
+	Block struct {
+		Type      string `json:"type"`
+		ID        string `json:"id"`
+		Name      string `json:"name"`
+		Text      string `json:"text"`
+		Thinking  string `json:"thinking"`
+		Signature string `json:"signature"`
+		Data      string `json:"data"`
+	} `json:"content_block"` // of content_block_start
+	Delta struct {
+		Type        string `json:"type"`
+		Text        string `json:"text"`
+		Thinking    string `json:"thinking"`
+		Signature   string `json:"signature"`
+		PartialJSON string `json:"partial_json"`
+		StopReason  string `json:"stop_reason"`
+		StopDetails struct {
+			Explanation string `json:"explanation"`
+		} `json:"stop_details"`
+	} `json:"delta"` // of content_block_delta, and the last two of message_delta
+	Usage usage `json:"usage"` // of message_delta
+}
+
+// usage is what was used; nil is unknown.
 type usage struct {
 	Input      *int64   `json:"input_tokens"`
 	Output     *int64   `json:"output_tokens"`
@@ -34,21 +65,11 @@ type details struct {
 	Thinking *int64 `json:"thinking_tokens"`
 }
 
-func (a *answer) add(e *anthropic.MessageStreamEventUnion) error {
+func (a *answer) add(e *event) error {
 	switch e.Type {
 	case "message_start":
 		a.resp.ID, a.resp.ServedModel = e.Message.ID, e.Message.Model
-		var start struct {
-			Message struct {
-				Usage json.RawMessage `json:"usage"`
-			} `json:"message"`
-		}
-		if err := json.Unmarshal([]byte(e.RawJSON()), &start); err != nil {
-			return llm.Errorf(llm.CodeProtocol, "message_start: %w", err)
-		}
-		if err := a.count(start.Message.Usage); err != nil {
-			return err
-		}
+		a.count(e.Message.Usage)
 		a.usage.Output = nil // a guess; message_delta has the count
 	case "content_block_start":
 		return a.addStart(e)
@@ -56,13 +77,7 @@ func (a *answer) add(e *anthropic.MessageStreamEventUnion) error {
 		return a.addDelta(e)
 	case "message_delta":
 		a.reason, a.why = e.Delta.StopReason, e.Delta.StopDetails.Explanation
-		var d struct {
-			Usage json.RawMessage `json:"usage"`
-		}
-		if err := json.Unmarshal([]byte(e.RawJSON()), &d); err != nil {
-			return llm.Errorf(llm.CodeProtocol, "message_delta: %w", err)
-		}
-		return a.count(d.Usage)
+		a.count(e.Usage)
 	case "message_stop":
 		a.complete = true
 	}
@@ -70,21 +85,13 @@ func (a *answer) add(e *anthropic.MessageStreamEventUnion) error {
 }
 
 // count takes over the counts that an event has.
-func (a *answer) count(raw json.RawMessage) error {
-	if len(raw) == 0 {
-		return nil
-	}
-	var u usage
-	if err := json.Unmarshal(raw, &u); err != nil {
-		return llm.Errorf(llm.CodeProtocol, "usage: %w", err)
-	}
+func (a *answer) count(u usage) {
 	a.usage = usage{cmp.Or(u.Input, a.usage.Input), cmp.Or(u.Output, a.usage.Output), cmp.Or(u.CacheRead, a.usage.CacheRead),
 		cmp.Or(u.CacheWrite, a.usage.CacheWrite), cmp.Or(u.Details, a.usage.Details)}
-	return nil
 }
 
-func (a *answer) addStart(e *anthropic.MessageStreamEventUnion) error {
-	key, b := strconv.FormatInt(e.Index, 10), &e.ContentBlock
+func (a *answer) addStart(e *event) error {
+	key, b := strconv.FormatInt(e.Index, 10), &e.Block
 	switch b.Type {
 	case "text":
 		return a.asm.Add(key, llm.Part{Type: llm.PartText, Text: b.Text})
@@ -102,7 +109,7 @@ func (a *answer) addStart(e *anthropic.MessageStreamEventUnion) error {
 	return nil // of the provider's own tools, which no request of ours asks for
 }
 
-func (a *answer) addDelta(e *anthropic.MessageStreamEventUnion) error {
+func (a *answer) addDelta(e *event) error {
 	key, d := strconv.FormatInt(e.Index, 10), &e.Delta
 	switch d.Type {
 	case "text_delta":
@@ -131,13 +138,13 @@ func (a *answer) response() (*llm.Response, error) {
 	r.Message = a.asm.Message()
 	r.Usage = a.counts()
 	switch a.reason {
-	case anthropic.StopReasonRefusal:
+	case "refusal":
 		return nil, llm.Errorf(llm.CodeContentFilter, "the model refused: %s", a.why)
-	case anthropic.StopReasonEndTurn, anthropic.StopReasonStopSequence:
+	case "end_turn", "stop_sequence":
 		r.Finish = llm.FinishStop
-	case anthropic.StopReasonToolUse:
+	case "tool_use":
 		r.Finish = llm.FinishToolCalls
-	case anthropic.StopReasonMaxTokens, anthropic.StopReasonModelContextWindowExceeded:
+	case "max_tokens", "model_context_window_exceeded":
 		r.Finish = llm.FinishLength
 	case "":
 		return nil, llm.Errorf(llm.CodeProtocol, "the answer ended without a reason")

@@ -1,22 +1,28 @@
-// Package anthropic has the provider for Anthropic's Messages API, on the official SDK. It knows that API and
+// Package anthropic has the provider for Anthropic's Messages API. It knows that API and
 // nothing of effects, configuration files or prices.
 package anthropic
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
-	"github.com/anthropics/anthropic-sdk-go"
-	"github.com/anthropics/anthropic-sdk-go/option"
 	"github.com/bide-dev/bide/llm"
+	"github.com/openai/openai-go/v3/packages/ssestream"
 )
+
+// apiVersion is the version of the API, which each request names.
+const apiVersion = "2023-06-01"
 
 // Provider asks one server.
 type Provider struct {
 	cfg llm.ProviderConfig
 	env llm.Env
+	url string
 }
 
 var (
@@ -26,10 +32,10 @@ var (
 
 // Open is the llm.Open of the kind "anthropic". It fails when there is no address.
 func Open(cfg llm.ProviderConfig, env llm.Env) (llm.Provider, error) {
-	if cfg.BaseURL == "" {
+	if u, err := url.Parse(cfg.BaseURL); err != nil || u.Host == "" {
 		return nil, errors.New("it needs a base_url, such as https://api.anthropic.com")
 	}
-	return &Provider{cfg: cfg, env: env}, nil
+	return &Provider{cfg: cfg, env: env, url: strings.TrimSuffix(cfg.BaseURL, "/") + "/v1/messages"}, nil
 }
 
 // errCut is a stream without a terminal signal.
@@ -37,7 +43,7 @@ var errCut = errors.New("the stream ended before the answer was complete")
 
 // Generate implements llm.Provider.
 func (p *Provider) Generate(ctx context.Context, req *llm.Request, emit func(llm.Delta)) (*llm.Response, error) {
-	params, err := p.params(req)
+	body, err := p.request(req)
 	if err != nil {
 		return nil, err
 	}
@@ -45,19 +51,35 @@ func (p *Provider) Generate(ctx context.Context, req *llm.Request, emit func(llm
 	if err != nil {
 		return nil, err
 	}
-	opts := []option.RequestOption{option.WithBaseURL(p.cfg.BaseURL), option.WithHTTPClient(p.env.HTTP), option.WithMaxRetries(0), option.WithMiddleware(noRedirect)}
+	header := http.Header{}
+	header.Set("Anthropic-Version", apiVersion)
 	if key != "" {
-		opts = append(opts, option.WithAPIKey(key))
+		header.Set("X-Api-Key", key)
 	}
-	for name, value := range req.Options {
-		opts = append(opts, option.WithJSONSet(name, value))
+	resp, err := p.env.Stream(ctx, p.url, header, body)
+	if err != nil {
+		return nil, err
 	}
-	service := anthropic.NewMessageService(opts...) // not NewClient, which takes keys and addresses from the environment
-	stream := service.NewStreaming(ctx, *params)
-	defer stream.Close()
+	defer resp.Body.Close()
+	return p.read(ctx, resp, emit)
+}
+
+// read takes the stream of an answer. Only message_stop says that the answer is complete.
+func (p *Provider) read(ctx context.Context, resp *http.Response, emit func(llm.Delta)) (*llm.Response, error) {
 	a := answer{kind: p.cfg.Kind, asm: llm.NewAssembler(emit)}
-	for stream.Next() {
-		e := stream.Current()
+	events := ssestream.NewDecoder(resp)
+	for events.Next() {
+		data := bytes.TrimSpace(events.Event().Data)
+		if len(data) == 0 {
+			continue
+		}
+		var e event
+		if err := json.Unmarshal(data, &e); err != nil {
+			return nil, llm.Errorf(llm.CodeProtocol, "an event of the stream cannot be read: %w", err)
+		}
+		if e.Type == "error" {
+			return nil, llm.Refused(http.StatusOK, resp.Header, data)
+		}
 		if err := a.add(&e); err != nil {
 			return nil, err
 		}
@@ -65,37 +87,8 @@ func (p *Provider) Generate(ctx context.Context, req *llm.Request, emit func(llm
 			return a.response()
 		}
 	}
-	return nil, fault(ctx, stream.Err())
-}
-
-// noRedirect refuses an answer that leads elsewhere, which the SDK would take for a stream.
-func noRedirect(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
-	resp, err := next(r)
-	if err == nil && resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		defer resp.Body.Close()
-		return nil, llm.Refused(resp.StatusCode, resp.Header, []byte("the address leads elsewhere"))
+	if err := events.Err(); err != nil {
+		return nil, llm.Transport(ctx, llm.CodeProtocol, err)
 	}
-	return resp, err
-}
-
-// fault makes an llm.Error of what the SDK says.
-func fault(ctx context.Context, err error) error {
-	var api *anthropic.Error
-	var dial *url.Error
-	var own *llm.Error
-	switch {
-	case err == nil:
-		return llm.Transport(ctx, llm.CodeProtocol, errCut)
-	case errors.As(err, &api):
-		header := http.Header{}
-		if api.Response != nil {
-			header = api.Response.Header
-		}
-		return llm.Refused(api.StatusCode, header, []byte(api.RawJSON()))
-	case errors.As(err, &own):
-		return own
-	case errors.As(err, &dial):
-		return llm.Transport(ctx, llm.CodeUnavailable, err)
-	}
-	return llm.Transport(ctx, llm.CodeProtocol, err)
+	return nil, llm.Transport(ctx, llm.CodeProtocol, errCut)
 }

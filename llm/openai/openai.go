@@ -8,8 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,48 +43,22 @@ func Open(cfg llm.ProviderConfig, env llm.Env) (llm.Provider, error) {
 // errCut is a stream without a terminal signal.
 var errCut = errors.New("the stream ended before the answer was complete")
 
-// maxErrorBody is how much of an error's body is read.
-const maxErrorBody = 64 << 10
-
 // Generate implements llm.Provider.
 func (p *Provider) Generate(ctx context.Context, req *llm.Request, emit func(llm.Delta)) (*llm.Response, error) {
-	body, err := json.Marshal(p.request(req))
-	if err != nil {
-		return nil, llm.Errorf(llm.CodeInvalidRequest, "the request is not JSON: %w", err)
-	}
 	key, err := p.env.Key(ctx, p.cfg)
 	if err != nil {
 		return nil, err
 	}
-	hr, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
-	if err != nil {
-		return nil, llm.Errorf(llm.CodeInvalidRequest, "%w", err)
-	}
-	hr.Header.Set("Content-Type", "application/json")
-	hr.Header.Set("Accept", "text/event-stream")
+	header := http.Header{}
 	if key != "" {
-		hr.Header.Set("Authorization", "Bearer "+key)
+		header.Set("Authorization", "Bearer "+key)
 	}
-	resp, err := p.env.HTTP.Do(hr)
+	resp, err := p.env.Stream(ctx, p.url, header, p.request(req))
 	if err != nil {
-		return nil, llm.Transport(ctx, llm.CodeUnavailable, err)
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, refused(ctx, resp)
-	}
-	if typ, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && typ != "text/event-stream" {
-		return nil, llm.Errorf(llm.CodeProtocol, "the answer is %s, not a stream of events", typ)
-	}
 	return p.read(ctx, resp, emit)
-}
-
-func refused(ctx context.Context, resp *http.Response) error {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	if err != nil && ctx.Err() != nil {
-		return llm.Transport(ctx, llm.CodeProtocol, err)
-	}
-	return llm.Refused(resp.StatusCode, resp.Header, body)
 }
 
 // read takes the stream of an answer. Only a finish_reason says that the answer is complete.

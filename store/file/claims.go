@@ -37,6 +37,9 @@ type candidate struct {
 }
 
 func (b *batch) claim(q bide.ClaimQuery) (out []bide.Claim) {
+	if b.index.owners[q.Owner].Drained {
+		return nil
+	}
 	var found []candidate
 	q.Limit = max(q.Limit, 1)
 	for id := range b.claimable(&q) {
@@ -86,7 +89,7 @@ func (b *batch) claimable(q *bide.ClaimQuery) map[string]bool {
 		ids[r.id] = true
 	}
 	for owner, runs := range b.index.owned {
-		if owner != q.Owner && (q.Sole || !b.index.alive[owner].After(q.Now)) {
+		if owner != q.Owner && (q.Sole || !b.index.owners[owner].Until.After(q.Now)) {
 			for r := range runs {
 				ids[r.id] = true
 			}
@@ -124,7 +127,7 @@ func (b *batch) free(r *row, q *bide.ClaimQuery) bool {
 	if r.owner == q.Owner {
 		return false
 	}
-	return q.Sole || !b.index.alive[r.owner].After(q.Now)
+	return q.Sole || !b.index.owners[r.owner].Until.After(q.Now)
 }
 
 // Heartbeat implements bide.Claims. It is not kept: the owners of an earlier
@@ -135,7 +138,48 @@ func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) er
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.index.alive[owner] = until
+	o := s.index.owners[owner]
+	o.Name, o.Until = owner, until
+	s.index.owners[owner] = o
+	return nil
+}
+
+// Owners implements bide.Claims.
+func (s *Store) Owners(ctx context.Context, since time.Time) (out []bide.Owner, err error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for name, runs := range s.index.owned {
+		if len(runs) > 0 {
+			o := s.index.owners[name]
+			o.Name, o.Runs = name, int64(len(runs))
+			out = append(out, o)
+		}
+	}
+	for name, o := range s.index.owners {
+		if len(s.index.owned[name]) == 0 && o.Until.After(since) {
+			out = append(out, o)
+		}
+	}
+	slices.SortFunc(out, func(a, b bide.Owner) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Drain implements bide.Claims. Like Heartbeat, it is not kept.
+func (s *Store) Drain(ctx context.Context, owner string, drained bool) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.index.owners[owner]
+	if !ok {
+		return bide.Errorf(bide.CodeNotFound, "there is no worker %s", owner)
+	}
+	o.Drained = drained
+	s.index.owners[owner] = o
 	return nil
 }
 

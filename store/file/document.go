@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/bide-dev/bide"
 )
@@ -23,20 +22,14 @@ type storedDocument struct {
 	damage error
 }
 
-// kindChars are the characters of a document's kind.
-const kindChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-
 // documentPath is the path of a document's file, or why there can be none.
 func (s *Store) documentPath(kind, id string) (string, error) {
-	if strings.Trim(kind, kindChars) != "" || kind == "" {
-		return "", bide.Errorf(bide.CodeInvalidInput, "%q is not a kind of documents: it consists of letters, digits, - and _", kind)
+	if err := bide.CheckDocument(kind, id); err != nil {
+		return "", err
 	}
 	dir, err := folder(kind)
 	if err != nil {
 		return "", bide.Errorf(bide.CodeInvalidInput, "%q is too long for a kind of documents", kind)
-	}
-	if id == "" || len(id) > 200 || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
-		return "", bide.Errorf(bide.CodeInvalidInput, "%q is not an id of a document: it is a text of 1 to 200 bytes", id)
 	}
 	return filepath.Join(s.dir, documentsDir, dir, documentName(id)), nil
 }
@@ -60,7 +53,7 @@ func documentName(id string) string {
 func (s *Store) PutDocument(ctx context.Context, d bide.Document) (rev int64, err error) {
 	err = s.changeDocument(ctx, d.Kind, d.ID, func(path string, was *storedDocument) error {
 		if was.Rev != d.Rev {
-			return wrongRev(was.Rev, d.Rev, d.Kind, d.ID)
+			return bide.DocumentConflict(d.Kind, d.ID, was.Rev, d.Rev)
 		}
 		d.Rev++
 		d.UpdatedAt = d.UpdatedAt.UTC()
@@ -95,7 +88,7 @@ func (s *Store) DeleteDocument(ctx context.Context, kind, id string, rev int64) 
 			return nil
 		case rev:
 		default:
-			return wrongRev(was.Rev, rev, kind, id)
+			return bide.DocumentConflict(kind, id, was.Rev, rev)
 		}
 		if err := s.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return explain("delete a document", path, err)
@@ -176,10 +169,6 @@ func (s *Store) Documents(ctx context.Context, q bide.DocumentQuery) (*bide.Docu
 		page.Documents, page.Next = page.Documents[:n], page.Documents[n-1].ID
 	}
 	return page, nil
-}
-
-func wrongRev(is, rev int64, kind, id string) error {
-	return bide.Errorf(bide.CodeConflict, "document %q of kind %s is at revision %d, not %d", id, kind, is, rev)
 }
 
 // documentText is the text of a document's file: a member per line, the body as it came.

@@ -50,7 +50,7 @@ func FuzzJournal(f *testing.F) {
 		}
 		next := storetest.NewChain("next").Next(1)
 		if _, err := s.Load(t.Context(), "next", bide.Position{}); err == nil {
-			t.Skip("the journal has that run")
+			return // the journal has that run
 		}
 		must(t, s, next)
 		if err := s.Close(); err != nil {

@@ -26,7 +26,7 @@ type index struct {
 	owned   map[string]map[*run]bool               // by owner: the runs that it has claimed
 	mail    mailbox
 	feed    feed
-	alive   map[string]time.Time // by owner: until when
+	owners  map[string]bide.Owner // who said to be alive; Runs is not kept
 }
 
 // group is what runs have in common: a field of their row, or a label.
@@ -44,7 +44,7 @@ const maxStale = 1024
 func newIndex() index {
 	return index{
 		runs: map[string]*run{}, groups: map[group]*sorted[*run]{}, waits: map[bide.WaitKind]*sorted[openWait]{}, keys: map[string]map[string]int{},
-		ready: map[bide.WorkflowVersion]*sorted[*run]{}, owned: map[string]map[*run]bool{}, mail: newMailbox(), feed: newFeed(), alive: map[string]time.Time{},
+		ready: map[bide.WorkflowVersion]*sorted[*run]{}, owned: map[string]map[*run]bool{}, mail: newMailbox(), feed: newFeed(), owners: map[string]bide.Owner{},
 	}
 }
 

@@ -155,13 +155,16 @@ func readRecord(in *bufio.Reader) (raw []byte, err error) {
 		if err != nil {
 			return nil, err
 		}
-		s.scan(text)
-		raw = append(raw, text...)
-		if s.depth <= 0 || len(raw) > maxRecord {
-			return raw[: len(raw)-1 : len(raw)-1], nil
+		if raw == nil {
+			raw = text
+		} else {
+			raw = append(raw, text...)
 		}
 		if next, err := in.Peek(len(recordStart)); err == nil && string(next) == recordStart {
-			return raw[: len(raw)-1 : len(raw)-1], nil // damaged: let the chain say so here
+			return raw[: len(raw)-1 : len(raw)-1], nil // or else it is damaged, and the chain will say so here
+		}
+		if s.scan(text); s.depth <= 0 || len(raw) > maxRecord {
+			return raw[: len(raw)-1 : len(raw)-1], nil
 		}
 	}
 }

@@ -11,14 +11,29 @@ import (
 
 // Runs implements bide.Store.
 func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, err
-	}
-	cursor, err := bide.ParseCursor(q.Cursor)
+	page := &bide.RunPage{}
+	err := s.list(ctx, &q, func(all iter.Seq2[bide.Cursor, *run]) {
+		page.Runs, page.Next = pageOf(all, bide.PageLimit(q.Limit), func(r *run) bool { return selects(&q, r) }, func(r *run) bide.RunInfo { return copyInfo(r.info) })
+	})
 	if err != nil {
 		return nil, err
 	}
-	if q.Status == bide.StatusRunning || q.Order == bide.OrderUpdated || !q.UpdatedFrom.IsZero() || !q.UpdatedTo.IsZero() {
+	return page, nil
+}
+
+// list gives f runs in the order of a query, among them all that it selects.
+func (s *Store) list(ctx context.Context, q *bide.RunQuery, f func(iter.Seq2[bide.Cursor, *run])) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if err := q.Order.Check(); err != nil {
+		return err
+	}
+	cursor, err := bide.ParseCursor(q.Cursor)
+	if err != nil {
+		return err
+	}
+	if q.Status == bide.StatusRunning || q.Order.ByChange() || !q.UpdatedFrom.IsZero() || !q.UpdatedTo.IsZero() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.index.refresh()
@@ -26,19 +41,54 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 		s.mu.RLock()
 		defer s.mu.RUnlock()
 	}
-	o := s.index.order(&q, cursor)
-	rows, next := pageOf(s.index.inOrder(&q, o), q.Limit, func(r *run) bool { return selects(&q, r) }, func(r *run) bide.RunInfo { return copyInfo(r.info) })
-	return &bide.RunPage{Runs: rows, Next: next}, nil
+	f(s.index.inOrder(q, s.index.order(q, cursor)))
+	return nil
 }
 
-// pageOf makes a page of those that are selected, and the cursor of the next one.
+// Count implements bide.Counter. It reads no file.
+func (s *Store) Count(ctx context.Context, q bide.CountQuery) (*bide.RunCounts, error) {
+	if err := q.Check(); err != nil {
+		return nil, err
+	}
+	q.Cursor = ""
+	counts, n, partial := map[bide.RunCount]int64{}, 0, false
+	err := s.list(ctx, &q.RunQuery, func(all iter.Seq2[bide.Cursor, *run]) {
+		for _, r := range all {
+			if !selects(&q.RunQuery, r) {
+				continue
+			}
+			if n++; n > bide.CountLimit(q.Limit) {
+				partial = true
+				return
+			}
+			counts[bide.RunCount{Workflow: r.info.Workflow, Status: r.info.Status, At: q.Of(&r.info), Label: s.index.label(&r.info, q.Label)}]++
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &bide.RunCounts{Counts: bide.SortCounts(counts), Partial: partial}, nil
+}
+
+// label is the value of a label of a run, or else of the first run of its tree.
+func (x *index) label(i *bide.RunInfo, name string) string {
+	if value, ok := i.Labels[name]; ok {
+		return value
+	}
+	if root := x.runs[i.Root]; root != nil {
+		return root.info.Labels[name]
+	}
+	return ""
+}
+
+// pageOf makes a page of up to limit of those that are selected, and the cursor of the next one.
 func pageOf[T, R any](all iter.Seq2[bide.Cursor, T], limit int, selects func(T) bool, row func(T) R) (rows []R, next string) {
 	var last bide.Cursor
 	for at, v := range all {
 		if !selects(v) {
 			continue
 		}
-		if len(rows) == bide.PageLimit(limit) {
+		if len(rows) == limit {
 			return rows, last.String()
 		}
 		rows, last = append(rows, row(v)), at
@@ -60,12 +110,10 @@ func (x *index) order(q *bide.RunQuery, cursor bide.Cursor) order {
 	case !q.WakeBefore.IsZero():
 		key := func(i *bide.RunInfo) bide.Cursor { return bide.Cursor{At: i.WakeAt, ID: i.ID} }
 		return order{key, &x.wakes, span{cursor, bide.Cursor{At: q.WakeBefore.Add(1)}}, true}
-	case q.Order == bide.OrderUpdated:
-		key := func(i *bide.RunInfo) bide.Cursor { return bide.Cursor{At: i.UpdatedAt, ID: i.ID} }
-		return order{key, &x.updated, within(q.UpdatedFrom, q.UpdatedTo).until(cursor), false}
+	case q.Order.ByChange():
+		return order{q.Order.Place, &x.updated, within(q.UpdatedFrom, q.UpdatedTo).beyond(cursor, q.Order), q.Order.Ascending()}
 	}
-	key := func(i *bide.RunInfo) bide.Cursor { return bide.Cursor{At: i.CreatedAt, ID: i.ID} }
-	o := order{key, &x.created, within(q.CreatedFrom, q.CreatedTo).until(cursor), false}
+	o := order{q.Order.Place, &x.created, within(q.CreatedFrom, q.CreatedTo).beyond(cursor, q.Order), q.Order.Ascending()}
 	for list := range x.groupsFor(q) {
 		if list.size < o.list.size {
 			o.list = list
@@ -77,9 +125,15 @@ func (x *index) order(q *bide.RunQuery, cursor bide.Cursor) order {
 // within is the span from one time up to before another; zero is no bound.
 func within(from, to time.Time) span { return span{bide.Cursor{At: from}, bide.Cursor{At: to}} }
 
-// until is the part of a span before a place, unless that is zero.
-func (in span) until(at bide.Cursor) span {
-	if at != (bide.Cursor{}) && (in.before.At.IsZero() || compareCursors(at, in.before) < 0) {
+// beyond is the part of a span that follows a place in an order, unless that is zero.
+func (in span) beyond(at bide.Cursor, o bide.RunOrder) span {
+	switch {
+	case at == (bide.Cursor{}):
+	case o.Ascending():
+		if compareCursors(at, in.after) > 0 {
+			in.after = at
+		}
+	case in.before.At.IsZero() || compareCursors(at, in.before) < 0:
 		in.before = at
 	}
 	return in
@@ -203,7 +257,7 @@ func (s *Store) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, er
 	for _, w := range s.index.waitsFor(&q, cursor) {
 		found.put(w.CreatedAt, w.ID, w)
 	}
-	rows, next := pageOf(found.up(span{after: cursor}), q.Limit, selects, func(w openWait) bide.Wait { return copyWait(w.Wait) })
+	rows, next := pageOf(found.up(span{after: cursor}), bide.PageLimit(q.Limit), selects, func(w openWait) bide.Wait { return copyWait(w.Wait) })
 	return &bide.WaitPage{Waits: rows, Next: next}, nil
 }
 

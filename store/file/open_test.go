@@ -208,9 +208,7 @@ func TestRunsKeepApartWhateverTheirIds(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, nil)
-	for id, at := range want {
-		wantRecord(t, s, id, at)
-	}
+	storetest.CheckTold(t, s, want)
 	folders, err := os.ReadDir(filepath.Join(dir, "runs"))
 	if err != nil || len(folders) != len(ids) {
 		t.Errorf("there are %d folders, %v, want %d", len(folders), err, len(ids))

@@ -31,6 +31,9 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 	if s.closed {
 		return nil, bide.ErrStoreClosed
 	}
+	if s.owners[q.Owner].Drained {
+		return nil, nil
+	}
 	type candidate struct {
 		run   *run
 		since time.Time
@@ -71,7 +74,7 @@ func (s *Store) free(r *run, q bide.ClaimQuery) bool {
 	if r.owner == q.Owner {
 		return false
 	}
-	return q.Sole || !s.alive[r.owner].After(q.Now)
+	return q.Sole || !s.owners[r.owner].Until.After(q.Now)
 }
 
 // Heartbeat implements bide.Claims.
@@ -84,7 +87,55 @@ func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) er
 	if s.closed {
 		return bide.ErrStoreClosed
 	}
-	s.alive[owner] = until
+	o := s.owners[owner]
+	o.Name, o.Until = owner, until
+	s.owners[owner] = o
+	return nil
+}
+
+// Owners implements bide.Claims.
+func (s *Store) Owners(ctx context.Context, since time.Time) (out []bide.Owner, err error) {
+	runs := map[string]int64{}
+	err = s.each(ctx, func(r *run) {
+		if r.owned {
+			runs[r.owner]++
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for name, n := range runs {
+		o := s.owners[name]
+		o.Name, o.Runs = name, n
+		out = append(out, o)
+	}
+	for name, o := range s.owners {
+		if runs[name] == 0 && o.Until.After(since) {
+			out = append(out, o)
+		}
+	}
+	slices.SortFunc(out, func(a, b bide.Owner) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Drain implements bide.Claims.
+func (s *Store) Drain(ctx context.Context, owner string, drained bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return bide.ErrStoreClosed
+	}
+	o, ok := s.owners[owner]
+	if !ok {
+		return bide.Errorf(bide.CodeNotFound, "there is no worker %s", owner)
+	}
+	o.Drained = drained
+	s.owners[owner] = o
 	return nil
 }
 

@@ -5,32 +5,17 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/bide-dev/bide"
 )
 
 type docKey struct{ kind, id string }
 
-// kindChars are the characters of a document's kind.
-const kindChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-
-// checkDocument refuses a kind or id that no document can have.
-func checkDocument(kind, id string) error {
-	if kind == "" || strings.Trim(kind, kindChars) != "" {
-		return bide.Errorf(bide.CodeInvalidInput, "%q is not a kind of documents: it consists of letters, digits, - and _", kind)
-	}
-	if id == "" || len(id) > 200 || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
-		return bide.Errorf(bide.CodeInvalidInput, "%q is not an id of a document: it is a text of 1 to 200 bytes", id)
-	}
-	return nil
-}
-
 // PutDocument implements bide.Documents.
 func (s *Store) PutDocument(ctx context.Context, d bide.Document) (rev int64, err error) {
 	err = s.document(ctx, d.Kind, d.ID, func(key docKey, was bide.Document) error {
 		if was.Rev != d.Rev {
-			return wrongRev(was, d.Rev, d.Kind, d.ID)
+			return bide.DocumentConflict(d.Kind, d.ID, was.Rev, d.Rev)
 		}
 		d.Rev++
 		rev, s.docs[key] = d.Rev, d
@@ -55,7 +40,7 @@ func (s *Store) Document(ctx context.Context, kind, id string) (out *bide.Docume
 func (s *Store) DeleteDocument(ctx context.Context, kind, id string, rev int64) error {
 	return s.document(ctx, kind, id, func(key docKey, was bide.Document) error {
 		if was.Rev != 0 && was.Rev != rev {
-			return wrongRev(was, rev, kind, id)
+			return bide.DocumentConflict(kind, id, was.Rev, rev)
 		}
 		delete(s.docs, key)
 		return nil
@@ -64,7 +49,7 @@ func (s *Store) DeleteDocument(ctx context.Context, kind, id string, rev int64) 
 
 // document gives f a document, one with revision 0 when there is none, under the lock.
 func (s *Store) document(ctx context.Context, kind, id string, f func(docKey, bide.Document) error) error {
-	if err := cmp.Or(ctx.Err(), checkDocument(kind, id)); err != nil {
+	if err := cmp.Or(ctx.Err(), bide.CheckDocument(kind, id)); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -74,10 +59,6 @@ func (s *Store) document(ctx context.Context, kind, id string, f func(docKey, bi
 	}
 	key := docKey{kind, id}
 	return f(key, s.docs[key])
-}
-
-func wrongRev(was bide.Document, rev int64, kind, id string) error {
-	return bide.Errorf(bide.CodeConflict, "document %q of kind %s is at revision %d, not %d", id, kind, was.Rev, rev)
 }
 
 // Documents implements bide.Documents.

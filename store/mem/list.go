@@ -11,18 +11,61 @@ import (
 
 // Runs implements bide.Store.
 func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
-	key, direction := sortedBy(&q)
-	var all []bide.RunInfo
-	err := s.each(ctx, func(r *run) {
-		if r.selected(&q) {
-			all = append(all, copyInfo(r.info))
-		}
-	})
+	all, err := s.selected(ctx, &q)
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := page(all, key, direction, q.Cursor, q.Limit)
+	key, direction := sortedBy(&q)
+	rows, next, err := page(all, key, direction, q.Cursor, bide.PageLimit(q.Limit))
 	return &bide.RunPage{Runs: rows, Next: next}, err
+}
+
+// selected copies the runs that a query selects.
+func (s *Store) selected(ctx context.Context, q *bide.RunQuery) (all []bide.RunInfo, err error) {
+	if err := q.Order.Check(); err != nil {
+		return nil, err
+	}
+	err = s.each(ctx, func(r *run) {
+		if r.selected(q) {
+			all = append(all, copyInfo(r.info))
+		}
+	})
+	return all, err
+}
+
+// Count implements bide.Counter.
+func (s *Store) Count(ctx context.Context, q bide.CountQuery) (*bide.RunCounts, error) {
+	if err := q.Check(); err != nil {
+		return nil, err
+	}
+	all, err := s.selected(ctx, &q.RunQuery)
+	if err != nil {
+		return nil, err
+	}
+	key, direction := sortedBy(&q.RunQuery)
+	rows, next, err := page(all, key, direction, "", bide.CountLimit(q.Limit))
+	if err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	counts := map[bide.RunCount]int64{}
+	for i := range rows {
+		r := &rows[i]
+		counts[bide.RunCount{Workflow: r.Workflow, Status: r.Status, At: q.Of(r), Label: s.label(r, q.Label)}]++
+	}
+	return &bide.RunCounts{Counts: bide.SortCounts(counts), Partial: next != ""}, nil
+}
+
+// label is the value of a label of a run, or else of the first run of its tree.
+func (s *Store) label(r *bide.RunInfo, name string) string {
+	if value, ok := r.Labels[name]; ok {
+		return value
+	}
+	if root := s.runs[r.Root]; root != nil {
+		return root.info.Labels[name]
+	}
+	return ""
 }
 
 // sortedBy is what a listing is sorted by, and upwards or (-1) downwards.
@@ -30,10 +73,12 @@ func sortedBy(q *bide.RunQuery) (key func(bide.RunInfo) bide.Cursor, direction i
 	switch {
 	case !q.WakeBefore.IsZero():
 		return func(r bide.RunInfo) bide.Cursor { return bide.Cursor{At: r.WakeAt, ID: r.ID} }, 1
-	case q.Order == bide.OrderUpdated:
-		return func(r bide.RunInfo) bide.Cursor { return bide.Cursor{At: r.UpdatedAt, ID: r.ID} }, -1
+	case q.Order.Ascending():
+		direction = 1
+	default:
+		direction = -1
 	}
-	return func(r bide.RunInfo) bide.Cursor { return bide.Cursor{At: r.CreatedAt, ID: r.ID} }, -1
+	return func(r bide.RunInfo) bide.Cursor { return q.Order.Place(&r) }, direction
 }
 
 // selected reports whether a query selects the run.
@@ -81,11 +126,11 @@ func (s *Store) Waits(ctx context.Context, q bide.WaitQuery) (*bide.WaitPage, er
 		return nil, err
 	}
 	key := func(w bide.Wait) bide.Cursor { return bide.Cursor{At: w.CreatedAt, ID: w.ID} }
-	rows, next, err := page(all, key, 1, q.Cursor, q.Limit)
+	rows, next, err := page(all, key, 1, q.Cursor, bide.PageLimit(q.Limit))
 	return &bide.WaitPage{Waits: rows, Next: next}, err
 }
 
-// page sorts rows by their key, upwards or (-1) downwards, and cuts out the page after cursor.
+// page sorts rows by their key, upwards or (-1) downwards, and cuts out up to limit after cursor.
 func page[T any](rows []T, key func(T) bide.Cursor, direction int, cursor string, limit int) ([]T, string, error) {
 	after, err := bide.ParseCursor(cursor)
 	if err != nil {
@@ -98,8 +143,8 @@ func page[T any](rows []T, key func(T) bide.Cursor, direction int, cursor string
 	if cursor != "" {
 		rows = slices.DeleteFunc(rows, func(r T) bool { return compare(key(r), after) <= 0 })
 	}
-	if n := bide.PageLimit(limit); len(rows) > n {
-		return rows[:n], key(rows[n-1]).String(), nil
+	if len(rows) > limit {
+		return rows[:limit], key(rows[limit-1]).String(), nil
 	}
 	return rows, "", nil
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/bide-dev/bide"
 )
@@ -20,13 +19,14 @@ type Store struct {
 	mail   mailbox
 	feed   feed
 	docs   map[docKey]bide.Document
-	alive  map[string]time.Time // by owner: until when
+	owners map[string]bide.Owner // who said to be alive; Runs is not kept
 	closed bool
 }
 
 var (
 	_ bide.Store     = (*Store)(nil)
 	_ bide.Claims    = (*Store)(nil)
+	_ bide.Counter   = (*Store)(nil)
 	_ bide.Documents = (*Store)(nil)
 )
 
@@ -44,7 +44,7 @@ type run struct {
 func New() *Store {
 	return &Store{
 		runs: map[string]*run{}, mail: mailbox{known: map[string]bool{}},
-		docs: map[docKey]bide.Document{}, alive: map[string]time.Time{},
+		docs: map[docKey]bide.Document{}, owners: map[string]bide.Owner{},
 	}
 }
 

@@ -35,7 +35,8 @@ const (
 		ORDER BY ` + sqlSince + `, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
 	), oldest AS (
 		SELECT r.run_id, ` + sqlSince + ` AS since FROM runs AS r
-		WHERE r.run_id IN (SELECT run_id FROM ready UNION SELECT run_id FROM due UNION SELECT run_id FROM orphaned)
+		WHERE NOT EXISTS (SELECT 1 FROM owners AS o WHERE o.owner = $1 AND o.drained)
+			AND r.run_id IN (SELECT run_id FROM ready UNION SELECT run_id FROM due UNION SELECT run_id FROM orphaned)
 		ORDER BY since, r.run_id LIMIT $3
 	), claimed AS (
 		UPDATE runs AS r SET owner = $1, owned = true, claim_txn = $6, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
@@ -56,7 +57,13 @@ const (
 	// Since when a run can proceed.
 	sqlSince = `CASE WHEN r.status = 'waiting' AND r.wake_at <= $2 THEN r.wake_at ELSE r.updated_at END`
 
+	// One row per worker that lived lately: no index; and by the index runs_owner what is claimed at the moment.
+	sqlOwners = `SELECT coalesce(o.owner, d.owner) AS owner, coalesce(o.alive_until, 0), coalesce(o.drained, false), coalesce(d.runs, 0)
+		FROM owners AS o FULL JOIN (SELECT owner, count(*) AS runs FROM runs WHERE owned GROUP BY owner) AS d ON d.owner = o.owner
+		WHERE o.alive_until > $1 OR d.runs > 0 ORDER BY 1`
+
 	// By primary key.
+	sqlDrain     = `UPDATE owners SET drained = $2 WHERE owner = $1`
 	sqlHeartbeat = `INSERT INTO owners (owner, alive_until) VALUES ($1, $2) ON CONFLICT (owner) DO UPDATE SET alive_until = excluded.alive_until`
 
 	// The index runs_owner serves both. Rows are locked in the order of commits.
@@ -156,6 +163,29 @@ func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) er
 	_, err := s.exec(ctx, "say that a worker is alive", sqlHeartbeat, owner, until.UnixMicro())
 	if err == nil {
 		s.alive.Store(owner, until)
+	}
+	return err
+}
+
+// Owners implements bide.Claims.
+func (s *Store) Owners(ctx context.Context, since time.Time) ([]bide.Owner, error) {
+	return collect(ctx, s, "list workers", func(row pgx.CollectableRow) (o bide.Owner, err error) {
+		var until int64
+		if err := row.Scan(&o.Name, &until, &o.Drained, &o.Runs); err != nil {
+			return o, err
+		}
+		if until != 0 {
+			o.Until = time.UnixMicro(until).UTC()
+		}
+		return o, nil
+	}, sqlOwners, micros(since))
+}
+
+// Drain implements bide.Claims.
+func (s *Store) Drain(ctx context.Context, owner string, drained bool) error {
+	n, err := s.exec(ctx, "drain a worker", sqlDrain, owner, drained)
+	if err == nil && n == 0 {
+		return bide.Errorf(bide.CodeNotFound, "there is no worker %s", owner)
 	}
 	return err
 }

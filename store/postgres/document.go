@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,24 +22,10 @@ const (
 	sqlDocuments      = `SELECT kind, id, rev, body, updated_at FROM documents WHERE kind = $1 AND id >= $2 AND id > $3 ORDER BY id LIMIT $4`
 )
 
-// kindChars are the characters of a document's kind.
-const kindChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-
-// checkDocument refuses a kind or id that no document can have.
-func checkDocument(kind, id string) error {
-	if kind == "" || strings.Trim(kind, kindChars) != "" {
-		return bide.Errorf(bide.CodeInvalidInput, "%q is not a kind of documents: it consists of letters, digits, - and _", kind)
-	}
-	if id == "" || len(id) > 200 || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
-		return bide.Errorf(bide.CodeInvalidInput, "%q is not an id of a document: it is a text of 1 to 200 bytes", id)
-	}
-	return nil
-}
-
 // PutDocument implements bide.Documents. When the server's answer is lost, the
 // document is stored again, and found as it was to be.
 func (s *Store) PutDocument(ctx context.Context, d bide.Document) (rev int64, err error) {
-	if err := checkDocument(d.Kind, d.ID); err != nil {
+	if err := bide.CheckDocument(d.Kind, d.ID); err != nil {
 		return 0, err
 	}
 	sql, tries := sqlChangeDocument, 0
@@ -64,7 +49,7 @@ func (s *Store) PutDocument(ctx context.Context, d bide.Document) (rev int64, er
 	case tries > 1 && was.Rev == d.Rev+1 && was.UpdatedAt.UnixMicro() == d.UpdatedAt.UnixMicro() && bytes.Equal(was.Body, d.Body):
 		return was.Rev, nil
 	}
-	return 0, wrongRev(was, d.Rev, d.Kind, d.ID)
+	return 0, bide.DocumentConflict(d.Kind, d.ID, was.Rev, d.Rev)
 }
 
 // Document implements bide.Documents.
@@ -81,7 +66,7 @@ func (s *Store) Document(ctx context.Context, kind, id string) (*bide.Document, 
 
 // DeleteDocument implements bide.Documents.
 func (s *Store) DeleteDocument(ctx context.Context, kind, id string, rev int64) error {
-	if err := checkDocument(kind, id); err != nil {
+	if err := bide.CheckDocument(kind, id); err != nil {
 		return err
 	}
 	n, err := s.exec(ctx, "delete a document", sqlDeleteDocument, kind, id, rev)
@@ -92,7 +77,7 @@ func (s *Store) DeleteDocument(ctx context.Context, kind, id string, rev int64) 
 	if err != nil || was.Rev == 0 {
 		return err
 	}
-	return wrongRev(was, rev, kind, id)
+	return bide.DocumentConflict(kind, id, was.Rev, rev)
 }
 
 // Documents implements bide.Documents. Those with the prefix follow each other.
@@ -114,7 +99,7 @@ func (s *Store) Documents(ctx context.Context, q bide.DocumentQuery) (*bide.Docu
 
 // documentOr returns a document, or one with revision 0 when there is none.
 func (s *Store) documentOr(ctx context.Context, kind, id string) (d bide.Document, err error) {
-	if err := checkDocument(kind, id); err != nil {
+	if err := bide.CheckDocument(kind, id); err != nil {
 		return d, err
 	}
 	found, err := collect(ctx, s, "read a document", rowToDocument, sqlDocument, kind, id)
@@ -130,8 +115,4 @@ func rowToDocument(row pgx.CollectableRow) (d bide.Document, err error) {
 	err = row.Scan(&d.Kind, &d.ID, &d.Rev, &body, &updated)
 	d.Body, d.UpdatedAt = bide.JSON(body), time.UnixMicro(updated).UTC()
 	return d, err
-}
-
-func wrongRev(was bide.Document, rev int64, kind, id string) error {
-	return bide.Errorf(bide.CodeConflict, "document %q of kind %s is at revision %d, not %d", id, kind, was.Rev, rev)
 }

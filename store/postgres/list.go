@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -77,6 +78,10 @@ const (
 		ORDER BY (SELECT count(*) FROM (SELECT 1 FROM labels AS l WHERE l.label = i.label LIMIT 1000) AS few) LIMIT 1`
 )
 
+// ascending makes a listing by creation or change one from early to late: what follows the place is
+// what is after it, and nothing is sorted downwards.
+var ascending = strings.NewReplacer("< ($14", "> ($14", " DESC", "")
+
 // planned lets the server plan a listing for the values it is asked for: which
 // index is best depends on them, and a plan that is kept would be for all values.
 const planned = pgx.QueryExecModeCacheDescribe
@@ -84,18 +89,18 @@ const planned = pgx.QueryExecModeCacheDescribe
 // listing is how a query of runs is carried out.
 type listing struct {
 	sql  string
-	key  func(*bide.RunInfo) time.Time // by which it is sorted, besides the id
+	key  func(*bide.RunInfo) bide.Cursor // by which it is sorted
 	up   bool
 	more []any // parameters from $17 on
 }
 
 // listingOf chooses the source of which the indexes leave the fewest rows to check.
 func (s *Store) listingOf(ctx context.Context, q *bide.RunQuery, labels []string) (l listing, err error) {
-	changed := q.Order == bide.OrderUpdated
-	l.key = func(r *bide.RunInfo) time.Time { return r.CreatedAt }
-	if changed {
-		l.key = func(r *bide.RunInfo) time.Time { return r.UpdatedAt }
+	if err := q.Order.Check(); err != nil {
+		return l, err
 	}
+	changed := q.Order.ByChange()
+	l.key = q.Order.Place
 	either := func(byChanged, byCreated string) string {
 		if changed {
 			return byChanged
@@ -105,7 +110,7 @@ func (s *Store) listingOf(ctx context.Context, q *bide.RunQuery, labels []string
 	switch {
 	case !q.WakeBefore.IsZero():
 		l.sql, l.up, l.more = sqlRunsDue, true, []any{q.WakeBefore.UnixMicro()}
-		l.key = func(r *bide.RunInfo) time.Time { return r.WakeAt }
+		l.key = func(r *bide.RunInfo) bide.Cursor { return bide.Cursor{At: r.WakeAt, ID: r.ID} }
 	case q.Root != "":
 		l.sql = either(sqlTreeChanged, sqlTree)
 	case len(labels) > 0:
@@ -131,30 +136,19 @@ func (s *Store) listingOf(ctx context.Context, q *bide.RunQuery, labels []string
 			}
 		}
 	}
+	if q.Order.Ascending() && !l.up {
+		l.sql, l.up = ascending.Replace(l.sql), true
+	}
 	return l, err
 }
 
 // Runs implements bide.Store.
 func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
-	labels, err := labelRows(q.Labels)
-	if err != nil {
-		return nil, err
-	}
-	l, err := s.listingOf(ctx, &q, labels)
-	if err != nil {
-		return nil, err
-	}
-	first := int64(math.MaxInt64)
-	if l.up {
-		first = math.MinInt64
-	}
-	at, id, err := after(q.Cursor, first)
-	if err != nil {
-		return nil, err
-	}
 	limit := bide.PageLimit(q.Limit)
-	args := append([]any{planned, string(q.Status), q.Workflow, q.Session, q.Parent, q.Root, q.Origin, append([]string{}, labels...), string(q.Waiting), q.SetAside,
-		bound(q.CreatedFrom), bound(q.CreatedTo), bound(q.UpdatedFrom), bound(q.UpdatedTo), at, id, limit + 1}, l.more...)
+	l, args, err := s.prepare(ctx, &q, limit+1)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := collect(ctx, s, "list runs", rowToRun, l.sql, args...)
 	if err != nil {
 		return nil, err
@@ -163,9 +157,31 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	if len(rows) > limit {
 		page.Runs = rows[:limit]
 		last := &rows[limit-1]
-		page.Next = bide.Cursor{At: l.key(last), ID: last.ID}.String()
+		page.Next = l.key(last).String()
 	}
 	return page, nil
+}
+
+// prepare returns the listing of a query with its parameters, for a number of rows.
+func (s *Store) prepare(ctx context.Context, q *bide.RunQuery, rows int) (l listing, args []any, err error) {
+	labels, err := labelRows(q.Labels)
+	if err != nil {
+		return l, nil, err
+	}
+	if l, err = s.listingOf(ctx, q, labels); err != nil {
+		return l, nil, err
+	}
+	first := int64(math.MaxInt64)
+	if l.up {
+		first = math.MinInt64
+	}
+	at, id, err := after(q.Cursor, first)
+	if err != nil {
+		return l, nil, err
+	}
+	args = []any{planned, string(q.Status), q.Workflow, q.Session, q.Parent, q.Root, q.Origin, append([]string{}, labels...), string(q.Waiting), q.SetAside,
+		bound(q.CreatedFrom), bound(q.CreatedTo), bound(q.UpdatedFrom), bound(q.UpdatedTo), at, id, rows}
+	return l, append(args, l.more...), nil
 }
 
 // bound is a bound of a span of time; null is none.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -24,6 +25,13 @@ const (
 	// The index runs_driven serves it; the second by primary key.
 	sqlNextOwner = `SELECT owner FROM runs WHERE driven = 1 AND owner > ?1 ORDER BY owner LIMIT 1`
 	sqlUntil     = `SELECT until FROM owners WHERE owner = ?`
+	// By primary key.
+	sqlDrained = `SELECT 1 FROM owners WHERE owner = ? AND drained = 1`
+	sqlDrain   = `UPDATE owners SET drained = ?2 WHERE owner = ?1`
+	// One row per worker that lived in the last week: no index.
+	sqlOwners = `SELECT owner, until, drained FROM owners`
+	// The index runs_driven has what is driven at the moment, and nothing else.
+	sqlDriven = `SELECT owner, count(*) FROM runs WHERE driven = 1 GROUP BY owner ORDER BY owner`
 
 	// By primary key; moves the run from runs_free to runs_driven.
 	sqlClaim = `UPDATE runs SET owner = ?1, driven = 1, fence = fence + 1, claim_mail = mail_seq WHERE run_no = ?2`
@@ -98,6 +106,9 @@ func (r *claimRequest) apply(s *statements) (outcome, err error) {
 	r.out = nil
 	if err := context.Cause(r.ctx); err != nil {
 		return err, nil // nobody would drive them
+	}
+	if drained, err := s.query(sqlDrained).text(r.Owner).any(); drained || err != nil {
+		return nil, err
 	}
 	found, err := r.find(s)
 	if err != nil {
@@ -192,6 +203,56 @@ func (h heartbeat) apply(s *statements) (outcome, err error) {
 		return nil, err
 	}
 	return nil, s.query(sqlForgetOwners).int(h.until.Add(-7 * 24 * time.Hour).UnixMicro()).exec()
+}
+
+// Owners implements bide.Claims.
+func (s *Store) Owners(ctx context.Context, since time.Time) ([]bide.Owner, error) {
+	owners := map[string]bide.Owner{}
+	err := s.read(ctx, "list workers", func(r *reader) error {
+		clear(owners)
+		err := r.query(sqlOwners).rows(func(row *sqlite3.Stmt) error {
+			o := bide.Owner{Name: row.ColumnText(0), Until: columnTime(row, 1), Drained: row.ColumnInt64(2) != 0}
+			owners[o.Name] = o
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return r.query(sqlDriven).rows(func(row *sqlite3.Stmt) error {
+			o := owners[row.ColumnText(0)]
+			o.Name, o.Runs = row.ColumnText(0), row.ColumnInt64(1)
+			owners[o.Name] = o
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []bide.Owner
+	for _, name := range slices.Sorted(maps.Keys(owners)) {
+		if o := owners[name]; o.Runs > 0 || o.Until.After(since) {
+			out = append(out, o)
+		}
+	}
+	return out, nil
+}
+
+// Drain implements bide.Claims.
+func (s *Store) Drain(ctx context.Context, owner string, drained bool) error {
+	return s.request(ctx, drain{owner, drained})
+}
+
+type drain struct {
+	owner   string
+	drained bool
+}
+
+func (d drain) apply(s *statements) (outcome, err error) {
+	found, err := s.query(sqlDrain).text(d.owner).bool(d.drained).changes()
+	if err == nil && !found {
+		return bide.Errorf(bide.CodeNotFound, "there is no worker %s", d.owner), nil
+	}
+	return nil, err
 }
 
 // Release implements bide.Claims.

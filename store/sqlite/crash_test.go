@@ -1,12 +1,10 @@
 package sqlite_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,110 +18,22 @@ import (
 	"github.com/bide-dev/bide/storetest"
 )
 
-// childEnv tells the test binary to be the process that is killed, and names its file.
-const childEnv = "BIDE_SQLITE_TEST_CHILD"
-
 func TestMain(m *testing.M) {
-	if path := os.Getenv(childEnv); path != "" {
-		if err := commitForever(path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-// commitForever commits to several runs and prints every position that was acknowledged.
-func commitForever(path string) error {
-	ctx := context.Background()
-	s, err := sqlite.Open(ctx, path, nil)
-	if err != nil {
-		return err
-	}
-	failed := make(chan error)
-	for i := range 8 {
-		go func() { failed <- commitRun(ctx, s, fmt.Sprintf("run-%d-%d", os.Getpid(), i)) }()
-	}
-	return <-failed
-}
-
-func commitRun(ctx context.Context, s *sqlite.Store, id string) error {
-	c := storetest.NewChain(id)
-	for n := 0; ; n++ {
-		commit := c.Next(1 + n%3)
-		if err := s.Commit(ctx, commit); err != nil {
-			return err
-		}
-		if _, err := fmt.Printf("%s %d %s\n", id, commit.Info.Seq, commit.Info.Head); err != nil {
-			return err
-		}
-	}
+	storetest.Main(m, func(ctx context.Context, path string) (bide.Store, error) { return sqlite.Open(ctx, path, nil) })
 }
 
 func TestWhatWasAcknowledgedSurvivesKill(t *testing.T) {
 	t.Parallel()
 	path := dbPath(t)
-	atLeast := map[string]bide.Position{}
+	told := map[string]bide.Position{}
 	for range 3 { // kills, one after the other, of the same file
-		for id, at := range killed(t, path, 400) {
-			atLeast[id] = at
-		}
+		maps.Copy(told, storetest.StartVictim(t, path).Kill(t, 400))
 		s := open(t, path, nil)
-		for id, want := range atLeast {
-			got := verify(t, s, id)
-			raws, err := s.Records(t.Context(), id, want.Seq, 1)
-			if err != nil || len(raws) != 1 {
-				t.Fatalf("run %s is at record %d, but record %d was acknowledged (%v)", id, got.Seq, want.Seq, err)
-			}
-			if rec, err := bide.ParseRecord(raws[0]); err != nil || rec.Hash != want.Head {
-				t.Errorf("record %d of %s is not the one that was acknowledged (%v)", want.Seq, id, err)
-			}
-		}
+		storetest.CheckTold(t, s, told)
 		if err := s.Close(); err != nil {
 			t.Errorf("Close = %v", err)
 		}
 	}
-}
-
-// killed starts a process that commits, kills it after a number of
-// acknowledgements, and returns the last one of every run.
-func killed(t *testing.T, path string, after int) map[string]bide.Position {
-	t.Helper()
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), childEnv+"="+path)
-	var stderr bytes.Buffer
-	child.Stderr = &stderr
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	acknowledged := map[string]bide.Position{}
-	lines := bufio.NewScanner(out)
-	n := 0
-	for ; lines.Scan(); n++ { // to the end: what was said before the kill counts
-		var id, head string
-		var at bide.Position
-		if _, err := fmt.Sscan(lines.Text(), &id, &at.Seq, &head); err != nil {
-			t.Fatalf("the child said %q: %v", lines.Text(), err)
-		}
-		if err := at.Head.UnmarshalText([]byte(head)); err != nil {
-			t.Fatal(err)
-		}
-		acknowledged[id] = at
-		if n == after {
-			if err := child.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	_ = child.Wait() // it was killed
-	if n < after {
-		t.Fatalf("the child ended by itself after %d commits: %s", n, stderr.String())
-	}
-	return acknowledged
 }
 
 func TestATornLogIsCutAtTheLastWholeCommit(t *testing.T) {

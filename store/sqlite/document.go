@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -22,7 +20,7 @@ const (
 
 // PutDocument implements bide.Documents.
 func (s *Store) PutDocument(ctx context.Context, d bide.Document) (rev int64, err error) {
-	if err := checkDocument(d.Kind, d.ID); err != nil {
+	if err := bide.CheckDocument(d.Kind, d.ID); err != nil {
 		return 0, err
 	}
 	if err := s.request(ctx, putDocument{d}); err != nil {
@@ -33,7 +31,7 @@ func (s *Store) PutDocument(ctx context.Context, d bide.Document) (rev int64, er
 
 // Document implements bide.Documents.
 func (s *Store) Document(ctx context.Context, kind, id string) (out *bide.Document, err error) {
-	if err := checkDocument(kind, id); err != nil {
+	if err := bide.CheckDocument(kind, id); err != nil {
 		return nil, err
 	}
 	err = s.read(ctx, "read a document", func(r *reader) error {
@@ -85,22 +83,10 @@ func scanDocument(row *sqlite3.Stmt, kind string) *bide.Document {
 
 // DeleteDocument implements bide.Documents.
 func (s *Store) DeleteDocument(ctx context.Context, kind, id string, rev int64) error {
-	if err := checkDocument(kind, id); err != nil {
+	if err := bide.CheckDocument(kind, id); err != nil {
 		return err
 	}
 	return s.request(ctx, deleteDocument{kind, id, rev})
-}
-
-// checkDocument says what is wrong with the name of a document.
-func checkDocument(kind, id string) error {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-	switch {
-	case kind == "" || strings.Trim(kind, letters) != "":
-		return bide.Errorf(bide.CodeInvalidInput, "%q cannot be the kind of a document; use letters, digits, - and _", kind)
-	case id == "" || len(id) > 200 || !utf8.ValidString(id) || strings.ContainsRune(id, 0):
-		return bide.Errorf(bide.CodeInvalidInput, "%q cannot be the id of a document; use a text of 1 to 200 bytes", id)
-	}
-	return nil
 }
 
 type putDocument struct{ bide.Document }
@@ -111,7 +97,7 @@ func (p putDocument) apply(s *statements) (outcome, err error) {
 	case err != nil:
 		return nil, err
 	case rev != p.Rev:
-		return wrongRevision(p.Kind, p.ID, rev, p.Rev), nil
+		return bide.DocumentConflict(p.Kind, p.ID, rev, p.Rev), nil
 	}
 	return nil, s.query(sqlPutDocument).text(p.Kind).text(p.ID).int(rev + 1).raw(p.Body).int(p.UpdatedAt.UnixMicro()).exec()
 }
@@ -127,7 +113,7 @@ func (d deleteDocument) apply(s *statements) (outcome, err error) {
 	case err != nil || rev == 0:
 		return nil, err
 	case rev != d.rev:
-		return wrongRevision(d.kind, d.id, rev, d.rev), nil
+		return bide.DocumentConflict(d.kind, d.id, rev, d.rev), nil
 	}
 	return nil, s.query(sqlDeleteDocument).text(d.kind).text(d.id).exec()
 }
@@ -139,8 +125,4 @@ func (s *statements) revision(kind, id string) (rev int64, err error) {
 		return nil
 	})
 	return rev, err
-}
-
-func wrongRevision(kind, id string, is, want int64) error {
-	return bide.Errorf(bide.CodeConflict, "document %q of kind %s is at revision %d, not %d; read it again", id, kind, is, want)
 }

@@ -164,21 +164,6 @@ func TestAStoreOpenedForReading(t *testing.T) {
 	wantFailure(t, "Open of a store to be migrated", err, bide.CodeStoreReadOnly, empty)
 }
 
-func TestAFileWithoutWritePermission(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("permissions do not hold root back; TestAFaultOfTheDiskLosesNothing has a read-only disk")
-	}
-	path := dbPath(t)
-	if err := open(t, path, nil).Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, 0o444); err != nil {
-		t.Fatal(err)
-	}
-	_, err := sqlite.Open(t.Context(), path, nil)
-	wantFailure(t, "Open", err, bide.CodeStoreReadOnly, path)
-}
-
 func TestAStoreThatIsLockedWhenOpened(t *testing.T) {
 	path := dbPath(t)
 	other := connect(t, path)

@@ -28,18 +28,29 @@ const (
 		AND (NOT ?9 OR +r.set_aside IS NOT NULL)
 		AND +r.created_at >= ?10 AND +r.created_at < ?11 AND +r.updated_at >= ?12 AND +r.updated_at < ?13`
 
-	// In the order of change: those that rest by the index runs_rested, those that run by runs_status.
-	sqlRunsUpdated = sqlRunColumns + `, r.rested_at AS changed FROM runs r
-			WHERE r.rested_at IS NOT NULL AND (r.rested_at, r.run_id) < (?17, ?18) AND r.rested_at >= ?12 AND ` + sqlRunFilter + `
-		UNION ALL ` + sqlRunColumns + `, r.updated_at AS changed FROM runs r
-			WHERE r.status = 'running' AND (r.updated_at, r.run_id) < (?17, ?18) AND ` + sqlRunFilter + `
-		ORDER BY changed DESC, run_id DESC LIMIT ?19`
-
 	// The index runs_wake serves it, once for each status.
 	sqlRunsDue = sqlRunColumns + ` FROM runs r WHERE r.status = 'waiting'` + sqlDuePage + ` UNION ALL ` +
 		sqlRunColumns + ` FROM runs r WHERE r.status = 'running'` + sqlDuePage + ` ORDER BY wake_at, run_id LIMIT ?19`
 	sqlDuePage = ` AND r.wake_at <= ?16 AND (r.wake_at, r.run_id) > (?17, ?18) AND ` + sqlRunFilter
 )
+
+// direction is that of an order: the comparison of what follows a place, how to sort, and the end of
+// spans of the times of creation and of change.
+type direction struct{ beyond, sort, created, changed string }
+
+var (
+	downwards = direction{"<", " DESC", ">= ?10", ">= ?12"}
+	upwards   = direction{">", "", "< ?11", "< ?13"}
+)
+
+// runsUpdated lists runs in the order of change: those that rest by the index runs_rested, those that run by runs_status.
+func runsUpdated(d direction) string {
+	return sqlRunColumns + `, r.rested_at AS changed FROM runs r
+			WHERE r.rested_at IS NOT NULL AND (r.rested_at, r.run_id) ` + d.beyond + ` (?17, ?18) AND r.rested_at ` + d.changed + ` AND ` + sqlRunFilter + `
+		UNION ALL ` + sqlRunColumns + `, r.updated_at AS changed FROM runs r
+			WHERE r.status = 'running' AND (r.updated_at, r.run_id) ` + d.beyond + ` (?17, ?18) AND ` + sqlRunFilter + `
+		ORDER BY changed` + d.sort + `, run_id` + d.sort + ` LIMIT ?19`
+}
 
 // runIndex is an index that leads to some runs in the order of their creation:
 // those for which where holds, which names it and repeats its condition, so that SQLite knows.
@@ -81,19 +92,19 @@ func (x *runIndex) count() string {
 }
 
 // created lists runs in the order of creation.
-func (x *runIndex) created() string {
-	return sqlRunColumns + ` FROM ` + x.from + ` WHERE ` + x.where + ` AND (` + x.at + `, ` + x.id + `) < (?17, ?18) AND ` + x.at + ` >= ?10 AND ` +
-		sqlRunFilter + ` ORDER BY ` + x.at + ` DESC, ` + x.id + ` DESC LIMIT ?19`
+func (x *runIndex) created(d direction) string {
+	return sqlRunColumns + ` FROM ` + x.from + ` WHERE ` + x.where + ` AND (` + x.at + `, ` + x.id + `) ` + d.beyond + ` (?17, ?18) AND ` + x.at + ` ` + d.created + ` AND ` +
+		sqlRunFilter + ` ORDER BY ` + x.at + d.sort + `, ` + x.id + d.sort + ` LIMIT ?19`
 }
 
 // updated lists runs in the order of change; it looks at all that the index leads to.
-func (x *runIndex) updated() string {
-	return sqlRunColumns + ` FROM ` + x.from + ` WHERE ` + x.where + ` AND (r.updated_at, r.run_id) < (?17, ?18) AND ` +
-		sqlRunFilter + ` ORDER BY r.updated_at DESC, r.run_id DESC LIMIT ?19`
+func (x *runIndex) updated(d direction) string {
+	return sqlRunColumns + ` FROM ` + x.from + ` WHERE ` + x.where + ` AND (r.updated_at, r.run_id) ` + d.beyond + ` (?17, ?18) AND ` +
+		sqlRunFilter + ` ORDER BY r.updated_at` + d.sort + `, r.run_id` + d.sort + ` LIMIT ?19`
 }
 
 // due lists runs that are due; it looks at all that the index leads to.
-func (x *runIndex) due() string {
+func (x *runIndex) due(direction) string {
 	return sqlRunColumns + ` FROM ` + x.from + ` WHERE ` + x.where + ` AND +r.status IN ('waiting', 'running')
 		AND +r.wake_at <= ?16 AND (r.wake_at, r.run_id) > (?17, ?18) AND ` + sqlRunFilter + ` ORDER BY r.wake_at, r.run_id LIMIT ?19`
 }
@@ -104,30 +115,9 @@ const fewRuns = 1000
 
 // Runs implements bide.Store.
 func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error) {
-	l := listing{RunQuery: q, limit: bide.PageLimit(q.Limit), at: math.MaxInt64}
-	switch {
-	case !q.WakeBefore.IsZero():
-		l.at, l.place = math.MinInt64, func(i *bide.RunInfo) time.Time { return i.WakeAt }
-	case q.Order == bide.OrderUpdated:
-		l.place = func(i *bide.RunInfo) time.Time { return i.UpdatedAt }
-	case q.Order == "":
-		l.place = func(i *bide.RunInfo) time.Time { return i.CreatedAt }
-	default:
-		return nil, bide.Errorf(bide.CodeInvalidInput, "runs cannot be listed in the order %q, only %q or none", q.Order, bide.OrderUpdated)
-	}
-	var err error
-	if l.at, l.id, err = after(q.Cursor, l.at); err != nil {
-		return nil, err
-	}
-	if to := micros(l.last(), math.MaxInt64); to <= l.at { // begin where the range does
-		l.at, l.id = to, ""
-	}
-	l.labels, err = encode(q.Labels)
+	l, err := newListing(q, bide.PageLimit(q.Limit))
 	if err != nil {
 		return nil, err
-	}
-	if len(q.Labels) == 0 {
-		l.labels = []byte("{}")
 	}
 	page := &bide.RunPage{}
 	if err := s.read(ctx, "list runs", func(r *reader) error { return l.read(r, page) }); err != nil {
@@ -136,7 +126,7 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	if len(page.Runs) > l.limit {
 		page.Runs = page.Runs[:l.limit]
 		last := &page.Runs[l.limit-1]
-		page.Next = bide.Cursor{At: l.place(last), ID: last.ID}.String()
+		page.Next = l.place(last).String()
 	}
 	return page, nil
 }
@@ -144,22 +134,46 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 // listing is a query for runs on its way.
 type listing struct {
 	bide.RunQuery
+	direction
 	labels []byte
 	limit  int
 	at     int64 // the place after which the page begins
 	id     string
-	place  func(*bide.RunInfo) time.Time
+	place  func(*bide.RunInfo) bide.Cursor
 }
 
-// last is where the range ends that goes with the order of the listing, or zero.
-func (l *listing) last() time.Time {
-	switch {
-	case !l.WakeBefore.IsZero():
-		return time.Time{}
-	case l.Order == bide.OrderUpdated:
-		return l.UpdatedTo
+func newListing(q bide.RunQuery, limit int) (l *listing, err error) {
+	l = &listing{RunQuery: q, limit: limit, direction: downwards, at: math.MaxInt64, place: q.Order.Place}
+	if err := q.Order.Check(); err != nil {
+		return nil, err
 	}
-	return l.CreatedTo
+	if q.Order.Ascending() || !q.WakeBefore.IsZero() {
+		l.direction, l.at = upwards, math.MinInt64
+	}
+	var from, to time.Time // the span that goes with the order
+	switch {
+	case !q.WakeBefore.IsZero():
+		l.place = func(i *bide.RunInfo) bide.Cursor { return bide.Cursor{At: i.WakeAt, ID: i.ID} }
+	case q.Order.ByChange():
+		from, to = q.UpdatedFrom, q.UpdatedTo
+	default:
+		from, to = q.CreatedFrom, q.CreatedTo
+	}
+	if l.at, l.id, err = after(q.Cursor, l.at); err != nil {
+		return nil, err
+	}
+	switch first, end := micros(from, math.MinInt64), micros(to, math.MaxInt64); { // begin where the span does
+	case l.direction == upwards && first > l.at:
+		l.at, l.id = first, ""
+	case l.direction == downwards && end <= l.at:
+		l.at, l.id = end, ""
+	}
+	if len(q.Labels) == 0 {
+		l.labels = []byte("{}")
+		return l, nil
+	}
+	l.labels, err = encode(q.Labels)
+	return l, err
 }
 
 func (l *listing) read(r *reader, page *bide.RunPage) error {
@@ -204,14 +218,14 @@ func (l *listing) ways() (out []way) {
 // if one does; else along one in the order of the listing, where a page is soon full.
 func (l *listing) choose(r *reader) (sql string, along way, err error) {
 	ways := l.ways()
-	sql, few := runsCreated.created(), (*runIndex).created
+	sql, few := runsCreated.created(l.direction), (*runIndex).created
 	switch {
 	case !l.WakeBefore.IsZero():
 		sql, few = sqlRunsDue, (*runIndex).due
-	case l.Order == bide.OrderUpdated:
-		sql, few = sqlRunsUpdated, (*runIndex).updated
+	case l.Order.ByChange():
+		sql, few = runsUpdated(l.direction), (*runIndex).updated
 	case len(ways) > 0 && ways[0].runIndex != &runsChanged: // it is in the order of creation
-		sql, along = ways[0].created(), ways[0]
+		sql, along = ways[0].created(l.direction), ways[0]
 		if len(ways) == 1 {
 			return sql, along, nil
 		}
@@ -227,7 +241,7 @@ func (l *listing) choose(r *reader) (sql string, along way, err error) {
 			return "", w, err
 		}
 		if n < least {
-			least, along, sql = n, w, few(w.runIndex)
+			least, along, sql = n, w, few(w.runIndex, l.direction)
 		}
 	}
 	return sql, along, nil

@@ -95,6 +95,7 @@ type Store struct {
 var (
 	_ bide.Store     = (*Store)(nil)
 	_ bide.Claims    = (*Store)(nil)
+	_ bide.Counter   = (*Store)(nil)
 	_ bide.Documents = (*Store)(nil)
 	_ bide.Hinter    = (*Store)(nil)
 )

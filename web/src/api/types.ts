@@ -8,6 +8,38 @@ export type Accepted = {
   wait: Wait;
 };
 
+export type AgentLimits = {
+  allow_unpriced?: boolean;
+  cost?: string;
+  input_tokens?: number;
+  iterations?: number;
+  on_reached?: string;
+  output_tokens?: number;
+  repeats?: number;
+  time?: string;
+  tool_calls?: number;
+  total_tokens?: number;
+  warn_at?: number;
+};
+
+export type AgentStanding = {
+  id: string;
+  limits: AgentLimits;
+  reserved: AgentUsed;
+  runs: number;
+  used: AgentUsed;
+};
+
+export type AgentUsed = {
+  cost?: string;
+  input_tokens?: number;
+  iterations?: number;
+  output_tokens?: number;
+  tool_calls?: number;
+  uncounted?: number;
+  unpriced?: number;
+};
+
 export type Answered = {
   decision: Decision;
   wait: RunWait;
@@ -18,32 +50,11 @@ export type Artifact = {
   size: number;
 };
 
-export type AuthToken = {
-  actor?: string;
-  created_at: string;
-  created_by?: string;
-  expires_at?: string;
-  groups?: string[] | null;
-  labels?: Record<string, string>;
-  last_used_at?: string;
-  name: string;
-  namespace?: string;
-  revoked_at?: string;
-  revoked_by?: string;
-  roles: string[] | null;
-  token_id: string;
-  workflows?: string[] | null;
-};
-
-export type AuthTokenSpec = {
-  actor?: string;
-  expires_at?: string;
-  groups?: string[] | null;
-  labels?: Record<string, string>;
-  name: string;
-  namespace?: string;
-  roles: string[] | null;
-  workflows?: string[] | null;
+export type BudgetPage = {
+  /** each with the id of the agent's run */
+  budgets: AgentStanding[];
+  /** cursor of the next page; absent at the end */
+  next?: string;
 };
 
 export type Cause = {
@@ -132,6 +143,7 @@ export type Event = {
 
 export type Exit = {
   complete?: boolean;
+  continue_as_new?: boolean;
   fail?: Failure;
   node?: string;
   output?: Json;
@@ -174,6 +186,8 @@ export type Flow = {
   /** it is the one that is started when no version is named */
   newest: boolean;
   published_at?: string;
+  /** who uploaded this version first; only when one version is asked for */
+  published_by?: string;
   /** the document as it was written; only when one version is asked for */
   source?: string;
   title?: string;
@@ -228,6 +242,12 @@ export type Grant = {
   tool_sha256?: string;
 };
 
+export type GrantPage = {
+  grants: SharedGrant[];
+  /** cursor of the next page; absent at the end */
+  next?: string;
+};
+
 export type Graph = {
   entry: string;
   /** a drawing of a flow document, for mermaid.js */
@@ -240,8 +260,63 @@ export type Health = {
   status: "ok" | "closing" | "failing";
 };
 
+export type Hook = {
+  created_at: string;
+  created_by?: string;
+  hook_id: string;
+  keep?: string;
+  name: string;
+  namespace?: string;
+  scope: string;
+  scope_id?: string;
+  secret?: string;
+  style: string;
+};
+
 export type HookList = {
-  hooks: WebhookHook[];
+  hooks: Hook[];
+};
+
+export type HookSpec = {
+  keep?: string;
+  name: string;
+  scope: string;
+  scope_id?: string;
+  secret?: string;
+  style: string;
+};
+
+export type Latencies = {
+  /** by the time of the end, those without runs included */
+  buckets: LatencyBucket[];
+  /** the length of a bucket */
+  every: string;
+  /** the beginning of the first bucket */
+  from: string;
+  /** there are more runs than were looked at: those that ended last */
+  partial: boolean;
+  /** the end of the last one that is counted */
+  to: string;
+  /** of all buckets */
+  whole: Latency;
+};
+
+export type Latency = {
+  max_seconds: number;
+  p50_seconds: number;
+  p90_seconds: number;
+  p99_seconds: number;
+  runs: number;
+};
+
+export type LatencyBucket = {
+  /** its beginning */
+  at: string;
+  max_seconds: number;
+  p50_seconds: number;
+  p90_seconds: number;
+  p99_seconds: number;
+  runs: number;
 };
 
 export type Ledger = {
@@ -249,6 +324,14 @@ export type Ledger = {
   next?: number;
   /** each as it is stored, byte for byte: the hash of a record is the SHA-256 of its text */
   records: Json[];
+};
+
+export type Link = {
+  /** who answers with it, as it will stand in the ledger */
+  actor: string;
+  expires_at: string;
+  /** below the address of the server; whoever has it may answer, so it is a secret */
+  path: string;
 };
 
 export type LlmSpending = {
@@ -298,10 +381,127 @@ export type MadeWebhook = {
   workflows?: string[] | null;
 };
 
+export type Migrate = {
+  /** why, for the ledger */
+  reason?: string;
+  /** the version to move to */
+  version: string;
+};
+
+export type ModelList = {
+  /** the model of steps that name none */
+  default?: string;
+  prices: ModelPrice[];
+  providers: ModelProvider[];
+};
+
+export type ModelPrice = {
+  cache_read: string;
+  cache_write: string;
+  input: string;
+  /** provider/model, or provider/* for those without a price of their own */
+  model: string;
+  output: string;
+  /** of the table that it is from */
+  version: string;
+};
+
+export type ModelProvider = {
+  base_url?: string;
+  /** the reference to its key, such as env:OPENAI_API_KEY; never the key */
+  key?: string;
+  /** its protocol */
+  kind: string;
+  /** models are named provider/model */
+  name: string;
+};
+
+export type ModelUsage = {
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  calls: number;
+  /** attempts without an answer */
+  failed: number;
+  input_tokens: number;
+  /** empty for attempts that failed, and for answers that a person gave in place of a model */
+  model: string;
+  output_tokens: number;
+  reasoning_tokens: number;
+  /** calls whose tokens are not known */
+  uncounted: number;
+  /** calls whose cost is not known */
+  unpriced: number;
+  /** dollars, as text */
+  usd: string;
+  workflow: string;
+};
+
+export type NewLink = {
+  /** how long it lasts, such as 30m or 48h; defaults to 24h, at most 30 days */
+  expires_in?: string;
+  /** who is to get it: the ledger names who answers link: and this; defaults to whoever makes it */
+  for?: string;
+};
+
+export type NewSecret = {
+  /** verifies what is sent from now on; shown this once */
+  secret: string;
+};
+
 export type Node = {
   /** where it may go; (end) is completion */
   exits?: string[] | null;
   id: string;
+};
+
+export type NodeSum = {
+  /** visits that failed */
+  failures: number;
+  /** that are at it and have not ended */
+  here: number;
+  /** mean time from a visit to the next one or to the end */
+  mean_seconds: number;
+  node: string;
+  /** failed attempts of effects that were tried again */
+  retries: number;
+  /** that have visited it */
+  runs: number;
+  visits: number;
+};
+
+export type NodeSums = {
+  /** by id; those that no run has visited are left out */
+  nodes: NodeSum[];
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  version: string;
+  workflow: string;
+};
+
+export type Outcome = {
+  /** its beginning */
+  at: string;
+  cancelled: number;
+  /** runs that ended in it */
+  completed: number;
+  failed: number;
+  /** runs that began in it, whatever became of them */
+  started: number;
+};
+
+export type Outcomes = {
+  /** one after the other, those without runs included */
+  buckets: Outcome[];
+  /** the length of a bucket */
+  every: string;
+  /** the beginning of the first bucket */
+  from: string;
+  /** there are more runs than were counted */
+  partial: boolean;
+  /** the end of the last one that is counted */
+  to: string;
 };
 
 export type Output = {
@@ -327,6 +527,60 @@ export type Problem = {
   wait_id?: string;
 };
 
+export type RemoteCall = {
+  attempt: number;
+  call_id: string;
+  /** when nobody waits for it any more; absent when there is none */
+  deadline?: string;
+  /** the same whenever this effect is made again */
+  idempotency_key: string;
+  /** how long the worker has without a heartbeat */
+  lease: string;
+  node: string;
+  payload?: Json;
+  run_id: string;
+  session?: string;
+  step: number;
+  /** goes along with everything that is said of the call */
+  token: number;
+  type: string;
+  workflow: string;
+};
+
+export type RemoteCompletion = {
+  /** any JSON value; defaults to null */
+  result?: Json;
+  token: number;
+};
+
+export type RemoteFailure = {
+  /** the worker's own; defaults to handler_error */
+  code?: string;
+  message: string;
+  /** trying again cannot help; else the effect's retry policy counts */
+  permanent?: boolean;
+  /** when the next attempt is made at the earliest */
+  retry_after?: string;
+  token: number;
+};
+
+export type RemoteHeartbeat = {
+  token: number;
+};
+
+export type RemoteLease = {
+  lease: string;
+};
+
+export type RemotePollRequest = {
+  /** effect types that it can carry out */
+  types: string[];
+  /** how long to wait for work; defaults to 20s, which also is the most */
+  wait?: string;
+  /** names the worker in logs and waits */
+  worker: string;
+};
+
 export type Replay = {
   /** the first step that it decides otherwise */
   divergence?: Divergence;
@@ -345,6 +599,8 @@ export type RetryPolicy = {
 export type Run = {
   actor?: string;
   caught?: Failure;
+  continued_as?: string;
+  continues?: string;
   created_at: string;
   deadline?: string;
   definition: string;
@@ -370,6 +626,7 @@ export type Run = {
   seq: number;
   session?: string;
   set_aside?: string;
+  shredded?: Cause;
   status: string;
   step: number;
   updated_at: string;
@@ -379,6 +636,15 @@ export type Run = {
   waits?: RunWait[] | null;
   wake_at?: string;
   workflow: string;
+};
+
+export type RunCounts = {
+  /** there are more runs than were counted */
+  partial: boolean;
+  runs: number;
+  statuses: StatusCounts;
+  /** by name */
+  workflows: WorkflowCount[];
 };
 
 export type RunInfo = {
@@ -411,6 +677,13 @@ export type RunPage = {
   runs: RunInfo[];
 };
 
+export type RunUsage = {
+  run_id: string;
+  status: string;
+  usage: LlmSpending;
+  workflow: string;
+};
+
 export type RunWait = {
   again?: boolean;
   allow_free_text?: boolean;
@@ -429,7 +702,9 @@ export type RunWait = {
   node: string;
   on_expire?: string;
   priority?: number;
+  repeatable?: boolean;
   response_schema?: Json;
+  sealed?: string;
   since?: string;
   state?: Json;
   step: number;
@@ -498,6 +773,19 @@ export type ScheduleSpec = {
   workflow: string;
 };
 
+export type SharedGrant = {
+  args_sha256?: string;
+  at: string;
+  by?: string;
+  grant_id: string;
+  match: string;
+  /** the session or workflow */
+  of: string;
+  scope: string;
+  tool: string;
+  tool_sha256?: string;
+};
+
 export type StartRun = {
   /** any JSON value; its numbers keep their text */
   input?: Json;
@@ -518,6 +806,15 @@ export type StartRun = {
   workflow: string;
 };
 
+export type StatusCounts = {
+  cancelled: number;
+  completed: number;
+  failed: number;
+  paused: number;
+  running: number;
+  waiting: number;
+};
+
 export type StepPlan = {
   effects?: Effect[] | null;
   error_node?: string;
@@ -526,8 +823,86 @@ export type StepPlan = {
   writes?: Write[] | null;
 };
 
+export type Subscription = {
+  created_at: string;
+  created_by?: string;
+  disabled?: string;
+  labels?: Record<string, string>;
+  namespace?: string;
+  subscription_id: string;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
+};
+
+export type SubscriptionSpec = {
+  labels?: Record<string, string>;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
+};
+
+export type TimeSums = {
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  /** by name */
+  workflows: WorkflowTime[];
+};
+
+export type Token = {
+  actor?: string;
+  created_at: string;
+  created_by?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  last_used_at?: string;
+  name: string;
+  namespace?: string;
+  revoked_at?: string;
+  revoked_by?: string;
+  roles: string[] | null;
+  token_id: string;
+  workflows?: string[] | null;
+};
+
 export type TokenList = {
-  tokens: AuthToken[];
+  tokens: Token[];
+};
+
+export type TokenSpec = {
+  actor?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  name: string;
+  namespace?: string;
+  roles: string[] | null;
+  workflows?: string[] | null;
+};
+
+export type Tool = {
+  annotations: ToolAnnotations;
+  /** JSON Schema of the arguments */
+  args_schema: Json;
+  /** how many calls run at the same time in one process; absent when that is not bounded */
+  at_once?: number;
+  /** what the policy says about its calls; depends: on the arguments or the run */
+  decide: "auto" | "ask" | "deny" | "depends";
+  description?: string;
+  /** how many bytes of a result go back to the model */
+  max_result: number;
+  name: string;
+  /** the rules that may decide about its calls, in order; the last has no condition */
+  rules: ToolRule[];
+  /** what a second call does; after a crash in the middle of a call, only once asks a person */
+  safety: "once" | "idempotent" | "read_only";
+  /** tool_sha256 is the hash of its definition: grants are void when it changes */
+  source: ToolSource;
+  /** of one call */
+  timeout: string;
 };
 
 export type ToolAnnotations = {
@@ -551,6 +926,26 @@ export type ToolItem = {
   tool_call_id: string;
 };
 
+export type ToolList = {
+  servers: ToolServer[];
+  tools: Tool[];
+};
+
+export type ToolRule = {
+  decide: "auto" | "ask" | "deny";
+  reason?: string;
+  /** a condition; absent, it always holds */
+  when?: string;
+};
+
+export type ToolServer = {
+  /** why they could not */
+  error?: string;
+  name: string;
+  /** its tools could be listed */
+  up: boolean;
+};
+
 export type ToolSource = {
   kind: string;
   server?: string;
@@ -568,6 +963,22 @@ export type Upload = {
   name?: string;
   /** the document: YAML or JSON */
   source: string;
+};
+
+export type UsagePage = {
+  /** cursor of the next page; absent at the end */
+  next?: string;
+  /** those that asked models; children have their own */
+  runs: RunUsage[];
+};
+
+export type UsageSums = {
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  /** by workflow and model */
+  usage: ModelUsage[];
 };
 
 export type V2ErrorDetail = {
@@ -622,8 +1033,10 @@ export type Wait = {
   priority?: number;
   /** how many answers resolve it; always 1 */
   quorum: number;
+  repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
+  sealed?: string;
   since?: string;
   state?: Json;
   status: "open" | "answered" | "expired" | "closed";
@@ -639,49 +1052,8 @@ export type WaitPage = {
   waits: Wait[];
 };
 
-export type WebhookHook = {
-  created_at: string;
-  created_by?: string;
-  hook_id: string;
-  keep?: string;
-  name: string;
-  namespace?: string;
-  scope: string;
-  scope_id?: string;
-  secret?: string;
-  style: string;
-};
-
-export type WebhookHookSpec = {
-  keep?: string;
-  name: string;
-  scope: string;
-  scope_id?: string;
-  secret?: string;
-  style: string;
-};
-
 export type WebhookList = {
-  webhooks: WebhookSubscription[];
-};
-
-export type WebhookSubscription = {
-  created_at: string;
-  created_by?: string;
-  disabled?: string;
-  labels?: Record<string, string>;
-  namespace?: string;
-  subscription_id: string;
-  types?: string[] | null;
-  url: string;
-  workflows?: string[] | null;
-};
-
-export type WebhookSubscriptionSpec = {
-  labels?: Record<string, string>;
-  types?: string[] | null;
-  url: string;
-  workflows?: string[] | null;
+  webhooks: Subscription[];
 };
 
 export type Worker = {
@@ -699,6 +1071,26 @@ export type Worker = {
 
 export type WorkerList = {
   workers: Worker[];
+};
+
+export type WorkflowCount = {
+  runs: number;
+  statuses: StatusCounts;
+  workflow: string;
+};
+
+export type WorkflowTime = {
+  /** an effect was at work */
+  computing_seconds: number;
+  /** it could go on, and nobody drove it */
+  idle_seconds: number;
+  paused_seconds: number;
+  /** a wait for a person was open */
+  people_seconds: number;
+  runs: number;
+  /** a timer, an event, a job, a child or the time of the next attempt */
+  waiting_seconds: number;
+  workflow: string;
 };
 
 export type Write = {

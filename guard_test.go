@@ -2,6 +2,7 @@ package bide_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -138,6 +139,59 @@ func TestAStepWritesWhatItAddsAndNotWhatIsThere(t *testing.T) {
 	early, late := at[20]-at[10], at[190]-at[180]
 	if late > early+100 {
 		t.Errorf("ten late turns take %d bytes, ten early ones %d", late, early)
+	}
+}
+
+// handsOut is a store that gives runs with their claims.
+type handsOut struct{ *meter }
+
+func (h handsOut) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+	claims, err := h.Store.Claim(ctx, q)
+	for i := range claims {
+		if claims[i].Stored, err = h.Store.Load(ctx, claims[i].RunID, bide.Position{}); err != nil {
+			return nil, err
+		}
+	}
+	return claims, err
+}
+
+func TestARunThatComesWithItsClaimIsNotLoadedUnlessItChanged(t *testing.T) {
+	wf := chain(3, "x")
+	m := &meter{Store: mem.New()}
+	rt, other := works(t, m, nil, wf), works(t, m.Store, nil, wf)
+	for name, tc := range map[string]struct {
+		meanwhile func(runID string) (*bide.Run, error)
+		status    bide.Status
+		loads     int
+	}{
+		"unchanged": {nil, bide.StatusCompleted, 0},
+		"cancelled": {func(id string) (*bide.Run, error) { return other.Cancel(ctx, id) }, bide.StatusCancelled, 1},
+		"paused":    {func(id string) (*bide.Run, error) { return other.Pause(ctx, id) }, bide.StatusPaused, 1},
+	} {
+		must[*bide.Run](t)(other.Start(ctx, wf, nil, nil))
+		claim := must[[]bide.Claim](t)(handsOut{m}.Claim(ctx, bide.ClaimQuery{Owner: "w", Now: time.Now(), Limit: 1, Workflows: rt.Workflows()}))[0]
+		if tc.meanwhile != nil {
+			must[*bide.Run](t)(tc.meanwhile(claim.RunID))
+		}
+		m.loads = 0
+		run := must[*bide.Run](t)(rt.TickClaimed(ctx, claim, nil))
+		if run.Status != tc.status || m.loads != tc.loads {
+			t.Errorf("%s: the run is %s after %d loads, want %s after %d", name, run.Status, m.loads, tc.status, tc.loads)
+		}
+	}
+}
+
+func TestAnAnswerThatComesTooLateIsRefusedThoughTheStateIsOld(t *testing.T) {
+	wf := one(bide.Ask("?", nil))
+	m := &meter{Store: mem.New()}
+	rt, other := works(t, m, nil, wf), works(t, m.Store, nil, wf)
+	run := must[*bide.Run](t)(rt.Run(ctx, wf, nil, nil))
+	must[*bide.Run](t)(other.Resume(ctx, run.ID, run.Waits[0].ID, "theirs"))
+	if _, err := rt.Resume(ctx, run.ID, run.Waits[0].ID, "mine"); !errors.Is(err, bide.ErrAlreadyDecided) {
+		t.Errorf("a second answer = %v, want ErrAlreadyDecided", err)
+	}
+	if again := must[*bide.Run](t)(rt.Resume(ctx, run.ID, run.Waits[0].ID, "theirs")); len(again.Waits) != 0 {
+		t.Errorf("the same answer leaves the wait open: %+v", again)
 	}
 }
 

@@ -217,6 +217,10 @@ func (rt *Runtime) Observe(f func(Notice)) (stop func()) { return observe(rt, &r
 // says that runs may have become claimable by that. It is what a Hinter calls.
 func (rt *Runtime) Hint(claimable bool) {
 	rt.tail.heard.Add(1)
+	rt.hint(claimable)
+}
+
+func (rt *Runtime) hint(claimable bool) {
 	rt.mu.Lock()
 	hinted := rt.hinted
 	rt.mu.Unlock()

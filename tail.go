@@ -18,14 +18,16 @@ type tail struct {
 	after  int64       // the position after which pages begin
 	end    int64       // the position up to which the feed was read
 	pages  []*FeedPage // one after the other, those that hold something
+	bytes  int         // of their records
 	seen   int64       // heard when there was no more to read
 	looked time.Time   // when that was
 }
 
-// Bounds of what is kept: pages, and records in each.
+// Bounds of what is kept: pages, records in each, and the bytes of all but the last.
 const (
 	tailPages = 8
 	tailLimit = 500
+	tailBytes = 8 << 20
 )
 
 func newTail(rt *Runtime) *tail { return &tail{rt: rt, turn: make(chan struct{}, 1)} }
@@ -58,7 +60,8 @@ func (t *tail) begin(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	t.after, t.end, t.pages, t.seen, t.looked = page.Next, page.Next, nil, heard, now
+	t.restart(page.Next)
+	t.seen, t.looked = heard, now
 	return t.end, nil
 }
 
@@ -71,16 +74,19 @@ func (t *tail) read(ctx context.Context, after int64) (page *FeedPage, kept bool
 	}
 	defer t.unlock()
 	if after > t.end && t.age() > 2*t.rt.opts.Poll { // nobody has read for a while
-		t.after, t.end, t.pages = after, after, nil
+		t.restart(after)
 	}
 	if after < t.after {
 		return nil, false, nil
 	}
-	fresh := t.seen >= heard && t.age() < t.rt.opts.Poll
-	for more := !fresh; more && after >= t.end; {
+	told, end := t.seen < heard, t.end
+	for more := told || t.age() >= t.rt.opts.Poll; more && after >= t.end; {
 		if more, err = t.extend(ctx); err != nil {
 			return nil, false, err
 		}
+	}
+	if !told && t.end > end { // found without a hint: those who would still wait for theirs hear of it
+		t.rt.hint(false)
 	}
 	for _, p := range t.pages {
 		if after < p.Next {
@@ -102,12 +108,23 @@ func (t *tail) extend(ctx context.Context) (more bool, err error) {
 		t.seen, t.looked = heard, now
 	}
 	if t.end = page.Next; len(page.Records) > 0 {
-		t.pages = append(t.pages, page)
+		t.pages, t.bytes = append(t.pages, page), t.bytes+page.bytes()
 	}
-	if len(t.pages) > tailPages {
-		t.after, t.pages = t.pages[0].Next, slices.Delete(t.pages, 0, 1)
+	for len(t.pages) > tailPages || len(t.pages) > 1 && t.bytes > tailBytes {
+		t.after, t.bytes = t.pages[0].Next, t.bytes-t.pages[0].bytes()
+		t.pages = slices.Delete(t.pages, 0, 1)
 	}
 	return page.More, nil
+}
+
+// restart forgets what was read, and goes on from a position.
+func (t *tail) restart(pos int64) { t.after, t.end, t.pages, t.bytes = pos, pos, nil, 0 }
+
+func (p *FeedPage) bytes() (n int) {
+	for i := range p.Records {
+		n += len(p.Records[i].Body)
+	}
+	return n
 }
 
 // glance is when and where in the feed a run was last looked at.

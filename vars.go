@@ -164,12 +164,21 @@ func overlap(writes []Write) bool {
 	}
 	for i, a := range writes {
 		for _, b := range writes[:i] {
-			if strings.HasPrefix(a.Path+".", b.Path+".") || strings.HasPrefix(b.Path+".", a.Path+".") {
+			if strings.HasPrefix(a.touches(), b.touches()) || strings.HasPrefix(b.touches(), a.touches()) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// touches is the path below which the write may change something, with a dot at its end. What
+// follows an item that is deleted from a list moves up.
+func (w *Write) touches() string {
+	if w.Op == OpDelete {
+		return w.Path[:strings.LastIndexByte(w.Path, '.')+1]
+	}
+	return w.Path + "."
 }
 
 // write makes one write, or changes nothing and says why not.

@@ -170,6 +170,18 @@ func TestWideObjectsAndLongListsReadAndWrite(t *testing.T) {
 	}
 }
 
+func TestWritesThatFailTogetherChangeNothing(t *testing.T) {
+	var v Vars
+	if err := v.apply(Write{Op: OpSet, Path: "c", Value: JSON(`[1,2]`)}); err != nil {
+		t.Fatal(err)
+	}
+	// Without its first item, the list has no item 1.
+	err := v.apply(Write{Op: OpSet, Path: "a", Value: JSON("1")}, Write{Op: OpDelete, Path: "c.0"}, Write{Op: OpSet, Path: "c.1", Value: JSON("3")})
+	if err == nil || v.String() != `{"c":[1,2]}` {
+		t.Errorf("writes of which one cannot be made = %v, and leave %s", err, v)
+	}
+}
+
 func TestAppendingIsFlat(t *testing.T) {
 	// The thousandth append allocates what the tenth did, with a view handed out between each.
 	var v Vars

@@ -232,17 +232,15 @@ func (w *Worker) claimSome(ctx context.Context) (more bool) {
 		}
 		return false
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock() // none of them ends before the others and full are known
 	for _, c := range claims {
-		w.mu.Lock()
 		w.begun(c, func(ctx context.Context) (*bide.Run, error) { return w.rt.TickClaimed(ctx, c, w.drain) })
-		w.mu.Unlock()
 	}
 	if w.batch = 0; len(claims) < limit {
 		return false
 	}
 	w.batch = 2 * limit
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.look, w.full = limit < free, limit == free
 	return w.look
 }

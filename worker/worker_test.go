@@ -388,3 +388,56 @@ func TestADrainedWorkerLeavesRunsToOthers(t *testing.T) {
 		t.Errorf("after both have ended, %+v live (%v)", owners, err)
 	}
 }
+
+// claimsCounted counts the claims that gave runs.
+type claimsCounted struct {
+	*mem.Store
+	n atomic.Int32
+}
+
+func (c *claimsCounted) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+	claims, err := c.Store.Claim(ctx, q)
+	if len(claims) > 0 {
+		c.n.Add(1)
+	}
+	return claims, err
+}
+
+func TestABacklogIsClaimedInGrowingBatches(t *testing.T) {
+	const runs = 32 + 64 + 128 + 5
+	wf := flow(func(*bide.Run) bide.Effect { return bide.Call("work", nil) })
+	store := &claimsCounted{Store: mem.New()}
+	rt, err := bide.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	atWork, release := make(chan struct{}, runs), make(chan struct{})
+	rt.Handle("work", func(context.Context, *bide.Invocation) (bide.Outcome, error) {
+		atWork <- struct{}{}
+		<-release
+		return bide.Completed(nil), nil
+	})
+	for range runs {
+		if _, err := rt.Start(t.Context(), wf, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := worker.New(rt, store, slowPoll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	for range runs {
+		<-atWork
+	}
+	cancel()
+	close(release)
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if n := store.n.Load(); n != 4 {
+		t.Errorf("%d runs were claimed in %d batches, want 4: of 32, 64, 128 and the rest", runs, n)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/internal/pgtest"
 	"github.com/bide-dev/bide/store/postgres"
@@ -126,5 +128,45 @@ func TestOwnersAreForgottenWhenTheyHaveNothing(t *testing.T) {
 	var owners string
 	if err := conn.QueryRow(t.Context(), "SELECT string_agg(owner, ' ' ORDER BY owner) FROM owners").Scan(&owners); err != nil || owners != "alive busy" {
 		t.Errorf("the owners %q are known (%v), want alive and busy", owners, err)
+	}
+}
+
+// TestShortRunsComeWithTheirClaim, so that a worker need not load them one by one.
+func TestShortRunsComeWithTheirClaim(t *testing.T) {
+	s := open(t, pgtest.Start(t), nil)
+	if err := s.Heartbeat(t.Context(), "w", start.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name     string
+		records  int
+		snapshot bool
+		mail     bool
+		comes    bool
+	}{
+		{"new", 1, false, false, true},
+		{"short", 64, false, false, true},
+		{"long", 65, false, false, false},
+		{"with-a-snapshot", 3, true, false, false},
+		{"told-of-mail", 1, false, true, false},
+	} {
+		c := storetest.NewChain(tc.name)
+		commit := c.Next(tc.records)
+		if tc.snapshot {
+			commit.Snapshot = []byte("{}")
+		}
+		must(t, s, commit)
+		if tc.mail {
+			must(t, s, &bide.Commit{Send: []bide.Message{{ID: "m", To: tc.name, Key: "k", At: start}}})
+		}
+		claims, err := s.Claim(t.Context(), bide.ClaimQuery{Owner: "w", Now: start, Limit: 10, Workflows: known})
+		if err != nil || len(claims) != 1 {
+			t.Fatalf("%s: Claim = %v, %v, want one run", tc.name, claims, err)
+		}
+		if came := claims[0].Stored; (came != nil) != tc.comes {
+			t.Errorf("%s: with the claim comes %v, want the run: %v", tc.name, came, tc.comes)
+		} else if came != nil && !cmp.Equal(came, load(t, s, tc.name)) {
+			t.Errorf("%s: with the claim comes what differs from Load: %s", tc.name, cmp.Diff(came, load(t, s, tc.name)))
+		}
 	}
 }

@@ -83,6 +83,12 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 	return r.out, nil
 }
 
+// looks reports whether e looks for runs that can be claimed.
+func (e *entry) looks() bool {
+	_, ok := e.request.(*claimRequest)
+	return ok
+}
+
 type claimRequest struct {
 	passing
 	ctx context.Context

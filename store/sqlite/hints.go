@@ -13,9 +13,12 @@ import (
 // can be seen once it is flushed, and of that the system tells nobody.
 var afterwards = [...]time.Duration{10 * time.Millisecond, 90 * time.Millisecond}
 
-// Hints implements bide.Hinter. It returns at once; f is called when the file is written to, by this
-// process or another, and again when all should have been flushed, always as if runs had become
-// claimable. It costs nothing while nobody writes. It fails when the system cannot watch the store's folder.
+// oursFor is how long after a transaction of this store the news of a write are taken for its own.
+const oursFor = 300 * time.Microsecond
+
+// Hints implements bide.Hinter. It returns at once; f is called when another process writes to the
+// file, and again, also after what this store wrote, when all should have been flushed, always as if runs had
+// become claimable. It costs nothing while nobody writes. It fails when the system cannot watch the store's folder.
 func (s *Store) Hints(ctx context.Context, f func(claimable bool)) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -57,7 +60,11 @@ func (s *Store) watch(ctx context.Context, watcher *fsnotify.Watcher, f func(cla
 			if filepath.Base(event.Name) != log || !event.Has(fsnotify.Write) {
 				continue
 			}
-			given = 0
+			if given = 0; s.wroteJustNow() { // if it was somebody else, the writer says so when it sees that
+				again.Reset(afterwards[0])
+				continue
+			}
+		case <-s.foreign:
 		}
 		f(true)
 		if given < len(afterwards) {
@@ -65,3 +72,6 @@ func (s *Store) watch(ctx context.Context, watcher *fsnotify.Watcher, f func(cla
 		}
 	}
 }
+
+// wroteJustNow reports whether a transaction of this store is at work or was so a moment ago.
+func (s *Store) wroteJustNow() bool { return time.Now().UnixNano()-s.wrote.Load() < int64(oursFor) }

@@ -62,17 +62,17 @@ func (p *places) keep(runID string, at place) {
 
 func (p *places) forget() { clear(p.known) }
 
-// refresh begins a transaction's use of what is remembered.
-func (s *statements) refresh() error {
+// refresh begins a transaction's use of what is remembered, and reports whether another connection has written.
+func (s *statements) refresh() (others bool, err error) {
 	was := s.dataVersion
-	err := s.query(sqlDataVersion).rows(func(row *sqlite3.Stmt) error {
+	err = s.query(sqlDataVersion).rows(func(row *sqlite3.Stmt) error {
 		s.dataVersion = row.ColumnInt64(0)
 		return nil
 	})
-	if s.dataVersion != was {
+	if others = s.dataVersion != was; others {
 		s.forget()
 	}
-	return err
+	return others, err
 }
 
 func (s *statements) find(runID string) (p place, err error) {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/bide-dev/bide"
@@ -87,6 +88,8 @@ type Store struct {
 	queue   *queue
 	readers *pool
 	packer  *pack.Packer
+	wrote   atomic.Int64  // when the last transaction ended, in Unix nanoseconds; in the future while one is at work
+	foreign chan struct{} // holds a token when another process has committed
 	done    chan struct{} // closed when the committer has ended
 	closed  error         // what closing the writer gave; set before done is closed
 }
@@ -124,7 +127,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, disk: disk, opts: o, queue: newQueue(), packer: packer, done: make(chan struct{})}
+	s := &Store{path: path, disk: disk, opts: o, queue: newQueue(), packer: packer, foreign: make(chan struct{}, 1), done: make(chan struct{})}
 	s.readers = newPool(o.Readers, func() (*reader, error) { return s.openReader() })
 	conn, err := s.openFirst(ctx)
 	if err != nil {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -93,8 +94,17 @@ func (w *writer) transaction(batch []*entry) (err error) {
 	if err := w.query(sqlBegin).exec(); err != nil {
 		return w.failed(err)
 	}
-	if err := w.refresh(); err != nil {
+	w.store.wrote.Store(math.MaxInt64)
+	defer func() { w.store.wrote.Store(time.Now().UnixNano()) }()
+	others, err := w.refresh()
+	if err != nil {
 		return w.failed(err)
+	}
+	if others && !slices.ContainsFunc(batch, (*entry).looks) {
+		select {
+		case w.store.foreign <- struct{}{}:
+		default:
+		}
 	}
 	for _, e := range batch {
 		if e.result, err = w.apply(e); err != nil {

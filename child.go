@@ -26,6 +26,8 @@ type ChildResult struct {
 	Status Status   `json:"status"`
 	Output JSON     `json:"output,omitempty"`
 	Error  *Failure `json:"error,omitempty"`
+	// ContinuedAs is the run that the child goes on as; the parent waits for that one then.
+	ContinuedAs string `json:"continued_as,omitempty"`
 }
 
 // childSpec is the payload of StartRun.
@@ -87,6 +89,7 @@ func (m *machine) startChild(i int, workflow string, input JSON, opts *ChildOpti
 		start.Deadline = truncate(m.now.Add(time.Duration(opts.Timeout)))
 	}
 	child := newMachine(&Run{}, nil, m.lim, m.now, 0, Cause{Actor: r.Actor})
+	child.newSealer, child.redactor = m.newSealer, m.redactor
 	if err := child.emit(KindRunStarted, 0, "", &start); err != nil {
 		return err
 	}
@@ -132,16 +135,23 @@ func (m *machine) cancelChild(w *Wait) {
 	m.send = append(m.send, Message{ID: id + "/cancel", To: id, Key: "cancel:" + id, At: m.now})
 }
 
-// ended sends what the end of a run means to others: its parent hears of it.
+// ended sends what the end of a run means to others: its parent hears of it,
+// unless the run goes on as another one.
 func (m *machine) ended() error {
 	r := m.run
-	if r.Parent == "" || r.Detached {
+	if r.Parent == "" || r.Detached || r.ContinuedAs != "" {
 		return nil
 	}
-	payload, err := encodeOwn(ChildResult{RunID: r.ID, Status: r.Status, Output: r.Output, Error: r.Error})
+	return m.tellParent("end", ChildResult{RunID: r.ID, Status: r.Status, Output: r.Output, Error: r.Error})
+}
+
+// tellParent sends news of this run to its parent.
+func (m *machine) tellParent(what string, news ChildResult) error {
+	r := m.run
+	payload, err := encodeOwn(news)
 	if err != nil {
 		return err
 	}
-	m.send = append(m.send, Message{ID: fmt.Sprintf("%s/end/%d", r.ID, r.Seq), To: r.Parent, Key: childKey(r.ID), Payload: payload, At: m.now})
+	m.send = append(m.send, Message{ID: fmt.Sprintf("%s/%s/%d", r.ID, what, r.Seq), To: r.Parent, Key: childKey(r.ID), Payload: payload, At: m.now})
 	return nil
 }

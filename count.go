@@ -64,11 +64,7 @@ func (q *CountQuery) Of(run *RunInfo) time.Time {
 	if q.Every == 0 {
 		return time.Time{}
 	}
-	at := run.CreatedAt
-	if q.Order.ByChange() {
-		at = run.UpdatedAt
-	}
-	micros, every := at.UnixMicro(), q.Every.Microseconds()
+	micros, every := q.Order.Place(run).At.UnixMicro(), q.Every.Microseconds()
 	return time.UnixMicro(micros - ((micros%every)+every)%every).UTC()
 }
 

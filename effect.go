@@ -77,6 +77,9 @@ const (
 
 var builtin = map[string]bool{TypeAsk: true, TypeTell: true, TypeWaitUntil: true, TypeWaitEvent: true, TypeJob: true, TypeQuery: true, TypeStartRun: true, TypeFanOut: true}
 
+// BuiltIn reports whether the kernel carries out the effect itself, without an attempt of a handler.
+func (e *Effect) BuiltIn() bool { return builtin[e.Type] }
+
 // Call asks the handler registered for typ to work on payload.
 func Call(typ string, payload any) Effect {
 	raw, err := encode(payload)

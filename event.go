@@ -111,7 +111,7 @@ func (r *Run) eventKey(scope Scope, name string) (string, error) {
 
 // Send delivers an event (K19). Sent again with the same id, it is delivered
 // once. It fails with ErrInvalidInput when a field cannot be used, and, for a run, with
-// ErrNotFound when there is none and ErrWrongStatus when it has ended.
+// ErrNotFound when there is none and ErrWrongStatus when it has ended. To a run that was continued as a new one, it goes to the newest.
 func (rt *Runtime) Send(ctx context.Context, e Event) error {
 	m, err := rt.message(e)
 	if err != nil {
@@ -121,15 +121,21 @@ func (rt *Runtime) Send(ctx context.Context, e Event) error {
 		if done, err := rt.deliver(ctx, m); done || err != nil {
 			return err
 		}
-		run, err := rt.Get(ctx, m.To)
-		if err == nil {
-			err = run.receives(m)
-		}
+		run, err := rt.Newest(ctx, m.To)
 		if err != nil {
 			return err
 		}
+		if run.ID != m.To {
+			m = m.forward(run.ID)
+		}
+		if err := run.receives(m); err != nil {
+			return err
+		}
 	}
-	return rt.commit(ctx, &Commit{Send: []Message{m}})
+	if err := rt.commit(ctx, &Commit{Send: []Message{m}}); err != nil || m.To == "" {
+		return err
+	}
+	return rt.sendOn(ctx, m)
 }
 
 // receives says why an event cannot be sent to the run.
@@ -157,6 +163,7 @@ func (rt *Runtime) message(e Event) (m Message, err error) {
 	if len(payload) > rt.opts.Limits.ValueBytes {
 		return m, Errorf(CodeInvalidInput, "the payload of event %q has %d bytes, more than the limit of %d", e.Name, len(payload), rt.opts.Limits.ValueBytes)
 	}
+	payload = rt.redact(RedactAt{Effect: "*"}, payload)
 	if err := checkText(e.ID); err != nil {
 		return m, Errorf(CodeInvalidInput, "the id of event %q cannot be used: %w", e.Name, err)
 	}
@@ -217,6 +224,14 @@ func (m *machine) takeMail() error {
 			by := ByEvent
 			if w.Kind == WaitChild {
 				by = ByChild
+			}
+			if w.Kind == WaitChild {
+				if moved, err := m.followChild(w, msg); moved || err != nil {
+					if err != nil {
+						return err
+					}
+					break
+				}
 			}
 			m.take(msg)
 			if err := m.resolveByMessage(*w, &WaitResolved{WaitID: w.ID, By: by, Answer: msg.Payload, Message: &MessageRef{ID: msg.ID, Key: msg.Key, At: msg.At}}); err != nil {

@@ -10,7 +10,7 @@ import (
 
 // Fold rebuilds a run's state from its records, from the first on, and checks
 // the hash chain on the way (K3, K27). It fails with ErrCorrupt at the first record that
-// does not follow from those before.
+// does not follow from those before; and, when all do, with ErrSealed if some were not opened.
 func Fold(records iter.Seq2[Record, error]) (*Run, error) {
 	r := &Run{}
 	for rec, err := range records {
@@ -20,6 +20,9 @@ func Fold(records iter.Seq2[Record, error]) (*Run, error) {
 		if err := r.fold(&rec); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.readable(r.ID, nil); err != nil {
+		return nil, err
 	}
 	r.opened, r.closed = nil, nil
 	return r, nil
@@ -32,6 +35,10 @@ func (r *Run) fold(rec *Record) error {
 	}
 	if rec.Prev != r.Head {
 		return Errorf(CodeCorrupt, "record %d does not carry the hash of the one before it", rec.Seq).onRun(r.ID)
+	}
+	if rec.IsSealed() || r.locked != nil && rec.Kind != KindRunShredded {
+		r.skip(rec)
+		return nil
 	}
 	data, err := rec.Decode()
 	if err != nil {
@@ -80,8 +87,15 @@ func (r *Run) change(rec *Record, data any) error {
 		return r.waitResolved(rec, d)
 	case *RunForked:
 		return r.forked(rec, d)
+	case *RunShredded:
+		return r.shredded(rec, d)
 	case *RunMigrated:
 		r.Version, r.Definition = d.Version, d.Definition
+	case *RunContinued:
+		r.continued(rec, d)
+	case *MailForwarded:
+	case *ChildContinued:
+		return r.childContinued(d)
 	case *GrantRevoked:
 		return r.grantRevoked(d.GrantID)
 	case *RunCompleted:
@@ -126,6 +140,7 @@ func (r *Run) started(rec *Record, d *RunStarted) error {
 		r.Root = r.ID
 	}
 	r.Deadline, r.MaxSteps, r.Detached, r.Depth = d.Deadline, d.MaxSteps, d.Detached, d.Depth
+	r.Origin, r.Continues = d.Continues, d.Continues
 	r.Exit = &Exit{Node: d.Entry}
 	return r.Vars.apply(Write{Op: OpSet, Path: "input", Value: d.Input})
 }

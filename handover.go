@@ -84,6 +84,9 @@ var errBusy = errors.New("not now")
 func (rt *Runtime) deliver(ctx context.Context, msg Message) (bool, error) {
 	tries := 0
 	err := rt.proceed(ctx, msg.To, func(m *machine) error {
+		if m.run.ContinuedAs != "" {
+			return errBusy
+		}
 		if err := m.run.receives(msg); err != nil {
 			return err
 		}

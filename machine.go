@@ -19,6 +19,11 @@ type machine struct {
 	random float64 // in [0,1), for the jitter of a retry
 	cause  Cause
 
+	sealer    Sealer                             // nil: what is recorded is not encrypted
+	newSealer func(runID string) (Sealer, error) // for new runs; nil when they are not encrypted
+
+	redactor Redactor // nil: everything is recorded as it is
+
 	command *CommandRecord // what to keep of the command at work, once it is done
 
 	from      Position
@@ -31,6 +36,7 @@ type machine struct {
 	claimed   int64              // the number of that claim
 	fired     bool               // a timer fired
 	lag       time.Duration      // the longest that one that fired was due
+	fresh     bool               // the mail is as it was at from or later
 	looked    bool               // every message that could be taken was
 	taken     map[string]bool    // messages taken by records in out or before
 	took      []string
@@ -65,12 +71,19 @@ func (m *machine) emit(kind Kind, step int64, node string, data any) error {
 		Command: m.cause.Command, Actor: m.cause.Actor, Reason: m.cause.Reason,
 	}
 	if data != nil {
+		m.redact(data)
 		var err error
 		if rec.Data, err = encodeOwn(data); err != nil {
 			return fmt.Errorf("encode %s: %w", kind, err)
 		}
 	}
-	rec.seal()
+	seal, err := m.sealFor(kind, data)
+	if err == nil {
+		err = rec.writeText(seal)
+	}
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", kind, err)
+	}
 	waits, wasFinal := m.run.Waits, m.run.Status.Final()
 	if kind == KindRunCompleted || kind == KindRunFailed || kind == KindRunCancelled {
 		for i := range waits {
@@ -102,6 +115,7 @@ func (m *machine) commit() *Commit {
 		RunID: m.run.ID, Expect: m.from, Records: m.out, Info: m.run.RunInfo,
 		Opened: m.run.opened, Closed: m.run.closed, Command: m.command,
 		Starts: m.starts, Send: m.send, Took: m.took, Fence: m.fence, Owner: m.owner, Claimed: m.claimed,
+		Sealer: m.sealer,
 	}
 	m.run.opened, m.run.closed = nil, nil
 	return c
@@ -118,6 +132,10 @@ const maxPending = 1 << 20
 func (m *machine) advance(live func(attemptID) bool, budget int) (start []attemptID, used int, more bool, err error) {
 	r := m.run
 	for {
+		if r.ContinuedAs != "" && !r.Status.Final() && r.Paused == nil {
+			more, err := m.handOver()
+			return nil, used, more, err
+		}
 		if err := m.takeMail(); err != nil {
 			return nil, used, false, err
 		}
@@ -271,15 +289,20 @@ func (m *machine) leave() error {
 		f := *exit.Fail
 		f.Node, f.Step = r.Node, r.Step
 		return m.here(KindRunFailed, &RunFailed{f})
-	case exit.Complete && exit.OutputFrom != "":
-		raw, ok, err := r.Vars.Raw(exit.OutputFrom)
-		if err != nil || !ok {
-			return m.here(KindRunFailed, &RunFailed{Failure{Code: FailureOutput, Node: r.Node, Step: r.Step,
-				Message: fmt.Sprintf("the run completes with vars %q, but nothing is there", exit.OutputFrom)}})
+	case exit.Complete || exit.Continue:
+		raw := exit.Output
+		if exit.OutputFrom != "" {
+			var ok bool
+			var err error
+			if raw, ok, err = r.Vars.Raw(exit.OutputFrom); err != nil || !ok {
+				return m.here(KindRunFailed, &RunFailed{Failure{Code: FailureOutput, Node: r.Node, Step: r.Step,
+					Message: fmt.Sprintf("the run completes with vars %q, but nothing is there", exit.OutputFrom)}})
+			}
+		}
+		if exit.Continue {
+			return m.continueAs(raw)
 		}
 		return m.here(KindRunCompleted, &RunCompleted{raw})
-	case exit.Complete:
-		return m.here(KindRunCompleted, &RunCompleted{exit.Output})
 	case r.Step >= r.MaxSteps:
 		return m.here(KindRunFailed, &RunFailed{Failure{Code: FailureLimit, Node: r.Node, Step: r.Step,
 			Message: fmt.Sprintf("the run has made %d steps, its limit", r.Step)}})
@@ -393,6 +416,9 @@ func (m *machine) failAttempt(i int, f *Failure, after time.Duration, value JSON
 const maxAnswered = 100
 
 func (m *machine) late(res *result) error {
+	if m.run.Shredded != nil {
+		return nil // nothing is kept of it
+	}
 	d := &EffectLate{Effect: res.id.effect, Attempt: res.id.attempt, Result: res.value, Error: res.fail}
 	node := ""
 	if m.run.Step == res.id.step {
@@ -404,7 +430,7 @@ func (m *machine) late(res *result) error {
 // answer resolves an open wait by an answer that fits it (K16, K17).
 func (m *machine) answer(waitID string, raw JSON) error {
 	w := m.run.Wait(waitID)
-	if w == nil {
+	if w == nil || m.run.ContinuedAs != "" {
 		return Errorf(CodeNotFound, "wait %s is not open", waitID).onWait(waitID)
 	}
 	if err := w.mayAnswer(m.cause); err != nil {

@@ -28,12 +28,13 @@ type StepPlan struct {
 	err error
 }
 
-// Exit is the end of a step: exactly one of a next node, completion, failure.
+// Exit is the end of a step: exactly one of a next node, completion, failure, continuation as a new run.
 type Exit struct {
 	Node       string   `json:"node,omitempty"`
 	Complete   bool     `json:"complete,omitempty"`
-	Output     JSON     `json:"output,omitempty"`      // with Complete: the output
-	OutputFrom string   `json:"output_from,omitempty"` // with Complete: the path in vars where the output is
+	Continue   bool     `json:"continue_as_new,omitempty"`
+	Output     JSON     `json:"output,omitempty"`      // with Complete: the output; with Continue: the input of the new run
+	OutputFrom string   `json:"output_from,omitempty"` // in place of Output: the path in vars where it is
 	Fail       *Failure `json:"fail,omitempty"`
 }
 
@@ -149,11 +150,11 @@ func (p *StepPlan) check(wf *Workflow, node string, lim *Limits) error {
 		add("", "%v", p.err)
 	}
 	exits := 0
-	for _, is := range []bool{p.Exit.Node != "", p.Exit.Complete, p.Exit.Fail != nil} {
+	for _, is := range []bool{p.Exit.Node != "", p.Exit.Complete, p.Exit.Continue, p.Exit.Fail != nil} {
 		exits += btoi(is)
 	}
 	if exits != 1 && p.err == nil {
-		add("exit", "a plan needs exactly one exit (a next node, completion or failure); this one has %d", exits)
+		add("exit", "a plan needs exactly one exit (a next node, completion, failure or continuation); this one has %d", exits)
 	}
 	for _, exit := range [][2]string{{"exit", p.Exit.Node}, {"error_node", p.ErrorNode}, {"timeout_node", p.TimeoutNode}} {
 		name, target := exit[0], exit[1]
@@ -166,7 +167,7 @@ func (p *StepPlan) check(wf *Workflow, node string, lim *Limits) error {
 			add(name, "node %q does not declare %q among its exits", node, target)
 		}
 	}
-	if p.Exit.Complete && wf.Exits != nil && !wf.declares(node, End) {
+	if (p.Exit.Complete || p.Exit.Continue) && wf.Exits != nil && !wf.declares(node, End) {
 		add("exit", "node %q does not declare the end among its exits", node)
 	}
 	if len(p.Effects) > lim.Effects {
@@ -183,7 +184,7 @@ func (p *StepPlan) check(wf *Workflow, node string, lim *Limits) error {
 	if len(p.Exit.Output) > lim.ValueBytes {
 		add("exit.output", "%d bytes are more than the limit of %d", len(p.Exit.Output), lim.ValueBytes)
 	}
-	if p.Exit.Complete && p.Exit.Output == nil && p.Exit.OutputFrom == "" {
+	if (p.Exit.Complete || p.Exit.Continue) && p.Exit.Output == nil && p.Exit.OutputFrom == "" {
 		p.Exit.Output = JSON("null")
 	}
 	if len(faults) == 0 {

@@ -39,7 +39,7 @@ type RunInfo struct {
 	Actor      string            `json:"actor,omitempty"`
 	Parent     string            `json:"parent,omitempty"`
 	Root       string            `json:"root"`             // the first run of its tree; itself, without parent
-	Origin     string            `json:"origin,omitempty"` // the run it was forked from
+	Origin     string            `json:"origin,omitempty"` // the run it was forked from, or in whose place it goes on
 	Labels     map[string]string `json:"labels,omitempty"`
 	CreatedAt  time.Time         `json:"created_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
@@ -83,12 +83,19 @@ type Run struct {
 	// Grants are the approvals given in this run that count for later calls of
 	// tools, oldest first.
 	Grants []Grant `json:"grants,omitempty"`
+	// Continues is the run in whose place this one goes on, and ContinuedAs the one that goes on in place of this
+	// one; empty when there is none.
+	Continues   string `json:"continues,omitempty"`
+	ContinuedAs string `json:"continued_as,omitempty"`
 	// Paused says who paused the run, when and why; nil when it is not paused.
 	Paused *Cause `json:"paused,omitempty"`
+	// Shredded says who destroyed the run's content, when and why (Shred); nil when it is there.
+	Shredded *Cause `json:"shredded,omitempty"`
 
 	now    time.Time // the time of the step, for Now
 	opened []Wait    // waits opened and ids closed since the last commit
 	closed []string
+	locked error // records were passed over that are sealed: the state is not known
 }
 
 // Now is the recorded time of the current step: what a node uses for the clock.

@@ -27,13 +27,14 @@ func (rt *Runtime) Tick(ctx context.Context, runID string) (*Run, error) {
 // with ErrFenced once another worker has claimed the run. After drain is closed
 // it visits no further node: the effects at work end, and the run is left running.
 func (rt *Runtime) TickClaimed(ctx context.Context, c Claim, drain <-chan struct{}) (*Run, error) {
-	return rt.tick(ctx, c.RunID, nil, drive{fence: c.Fence, drain: drain})
+	return rt.tick(ctx, c.RunID, nil, drive{fence: c.Fence, drain: drain, stored: c.Stored})
 }
 
 // drive says on whose behalf a Tick is made.
 type drive struct {
-	fence int64
-	drain <-chan struct{} // nil never ends it
+	fence  int64
+	drain  <-chan struct{} // nil never ends it
+	stored *Stored         // the run as it was claimed; nil when it is to be loaded
 }
 
 func (rt *Runtime) tick(ctx context.Context, runID string, start *startSpec, by drive) (*Run, error) {
@@ -108,6 +109,7 @@ func (d *driver) work(ctx context.Context, begun *step) (*Run, error) {
 		}
 		switch {
 		case st.more && ctx.Err() == nil:
+			refresh = st.view.ContinuedAs != "" // to hand over all that there is
 			continue
 		case len(d.flights) == 0 && ctx.Err() == nil && st.view.listens() && looked != st.view.Seq:
 			// What was sent before the wait was there is found by looking again.
@@ -137,6 +139,10 @@ func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (*step
 		if s.run == nil {
 			s.run = &Run{}
 		}
+	}
+	if d.stored != nil {
+		refresh = !s.adopt(d.stored)
+		d.stored = nil
 	}
 	cause := Cause{}
 	if d.start != nil {

@@ -117,6 +117,19 @@ func TestABadConnectionDoublesAndLosesNothing(t *testing.T) {
 	for _, n := range f.keys {
 		twice += n - 1
 	}
+	counts, err := c.CountRuns(ctx, client.StatsQuery{Search: "flow:ask"})
+	if err != nil || counts.Runs != 5 || counts.Statuses.Waiting != 5 {
+		t.Errorf("CountRuns = %+v, %v, want 5 that wait", counts, err)
+	}
+	last := time.Now().Add(time.Minute)
+	outcomes, err := c.Outcomes(ctx, client.StatsQuery{From: last.Add(-time.Hour), To: last, Every: 2 * time.Hour})
+	if err != nil || len(outcomes.Buckets) > 2 || outcomes.Buckets[len(outcomes.Buckets)-1].Started+outcomes.Buckets[0].Started < 5 {
+		t.Errorf("Outcomes = %+v, %v, want 5 that began", outcomes, err)
+	}
+	nodes, err := c.NodeSums(ctx, "ask", "", client.StatsQuery{})
+	if err != nil || len(nodes.Nodes) != 1 || nodes.Nodes[0].Here != 5 {
+		t.Errorf("NodeSums = %+v, %v, want 5 runs at one node", nodes, err)
+	}
 	page, err := c.Runs(ctx, client.RunsQuery{Search: "flow:ask"})
 	if err != nil || len(page.Runs) != 5 || len(f.keys) != 5 || twice == 0 {
 		t.Fatalf("5 starts under %d keys, %d of them sent again, made %d runs (%v)", len(f.keys), twice, len(page.Runs), err)

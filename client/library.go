@@ -93,9 +93,14 @@ func (c *Client) PutArtifact(ctx context.Context, r io.Reader) (*api.Artifact, e
 	return out, nil
 }
 
-// Artifact opens a blob by its SHA-256, or fails with bide.ErrNotFound. Close it after use.
-func (c *Client) Artifact(ctx context.Context, sum string) (io.ReadCloser, error) {
-	resp, err := c.blob(ctx, http.MethodGet, path("artifacts", sum), nil)
+// Artifact opens a blob by its SHA-256, or fails with bide.ErrNotFound. Close it after use. One that a tool kept is opened with the run whose
+// effects gave it; others need none.
+func (c *Client) Artifact(ctx context.Context, sum, runID string) (io.ReadCloser, error) {
+	at := path("artifacts", sum)
+	if runID != "" {
+		at += "?" + values("run", runID).Encode()
+	}
+	resp, err := c.blob(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return nil, err
 	}

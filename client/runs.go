@@ -14,13 +14,14 @@ import (
 type RunsQuery struct {
 	Search   string
 	Internal bool   // with runs of bide itself
+	Order    string // created (the default), created_asc, updated, updated_asc, status or status_desc
 	Limit    int    // at most this many on a page. Defaults to 100, at most 1000.
 	Cursor   string // from RunPage.Next
 }
 
-// Runs lists runs, newest first. A page may be shorter than the limit and not the last.
+// Runs lists runs, newest first unless another order is asked for. A page may be shorter than the limit and not the last.
 func (c *Client) Runs(ctx context.Context, q RunsQuery) (*api.RunPage, error) {
-	return get[api.RunPage](ctx, c, values("q", q.Search, "internal", flag(q.Internal), "limit", number(q.Limit), "cursor", q.Cursor), "runs")
+	return get[api.RunPage](ctx, c, values("q", q.Search, "internal", flag(q.Internal), "order", q.Order, "limit", number(q.Limit), "cursor", q.Cursor), "runs")
 }
 
 // Start begins a run. Every change takes the id of its command, or makes one when it is empty.
@@ -58,6 +59,11 @@ func (c *Client) Retry(ctx context.Context, id, reason, commandID string) (*bide
 	return c.changeRun(ctx, id, "retry", reason, commandID)
 }
 
+// Shred destroys the content of an encrypted run that has ended, and of all below it, for good.
+func (c *Client) Shred(ctx context.Context, id, reason, commandID string) (*bide.Run, error) {
+	return c.changeRun(ctx, id, "shred", reason, commandID)
+}
+
 func (c *Client) changeRun(ctx context.Context, id, verb, reason, commandID string) (*bide.Run, error) {
 	return change[bide.Run](ctx, c, http.MethodPost, commandID, api.Change{Reason: reason}, "runs", id, verb)
 }
@@ -80,6 +86,11 @@ func (c *Client) Fork(ctx context.Context, id string, req api.Fork, commandID st
 // ForkPreview lists what a fork from a record would make happen again.
 func (c *Client) ForkPreview(ctx context.Context, id string, seq int64) (*api.ForkPreview, error) {
 	return get[api.ForkPreview](ctx, c, values("seq", number(seq)), "runs", id, "fork")
+}
+
+// Migrate moves a run to another version of its workflow, if that would have decided the same.
+func (c *Client) Migrate(ctx context.Context, id string, req api.Migrate, commandID string) (*bide.Run, error) {
+	return change[bide.Run](ctx, c, http.MethodPost, commandID, req, "runs", id, "migrate")
 }
 
 // Ledger yields a run's records in order from number from on (0 and 1 both mean all).

@@ -42,6 +42,11 @@ func (c *Client) Answer(ctx context.Context, waitID string, answer any, commandI
 	return change[api.Accepted](ctx, c, http.MethodPost, commandID, body, "waits", waitID, "answer")
 }
 
+// Link makes a link that opens one wait without credentials. Its path is below the address of the server.
+func (c *Client) Link(ctx context.Context, waitID string, spec api.NewLink) (*api.Link, error) {
+	return change[api.Link](ctx, c, http.MethodPost, "", spec, "waits", waitID, "link")
+}
+
 // Send delivers an event and returns it with its id.
 func (c *Client) Send(ctx context.Context, e api.Event, commandID string) (*api.Event, error) {
 	return change[api.Event](ctx, c, http.MethodPost, commandID, e, "events")

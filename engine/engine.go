@@ -7,14 +7,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/seal"
 	"github.com/bide-dev/bide/store/file"
 	"github.com/bide-dev/bide/store/mem"
 	"github.com/bide-dev/bide/store/postgres"
 	"github.com/bide-dev/bide/store/sqlite"
 	"github.com/bide-dev/bide/worker"
+	"golang.org/x/mod/sumdb/note"
 )
 
 // Options refines an engine. Nil means the defaults.
@@ -25,6 +30,22 @@ type Options struct {
 	// a former process left in progress is taken up at once.
 	Workflows []bide.Workflow
 	Handlers  map[string]bide.Handler
+	// Keys encrypt what is kept of runs that begin from now on, and open what is encrypted.
+	// Defaults to none: what is kept is plain.
+	Keys seal.Keys
+	// Checkpoints has signed checkpoints written while runs go on, at their ends and on Close. Nil writes none.
+	Checkpoints *Checkpoints
+}
+
+// Checkpoints says who signs what the ledgers say, and when.
+type Checkpoints struct {
+	// Signers are the private keys (ledger.Signers); at least one.
+	Signers []note.Signer
+	// Every is how long a record may be without a checkpoint, and AfterEnd how long the end of a run may be. Default
+	// to 1m and 1s.
+	Every, AfterEnd time.Duration
+	// Logger is told of checkpoints that could not be written; they are tried again. Defaults to none.
+	Logger *slog.Logger
 }
 
 // Store is what an engine needs of a store.
@@ -43,6 +64,7 @@ type Engine struct {
 	worker *worker.Worker
 	stop   context.CancelFunc
 	done   chan error
+	notary *notary
 	unlock func() error
 }
 
@@ -70,6 +92,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	} else if one, ok := store.(interface{ Sole() bool }); ok {
 		o.Worker.Sole = one.Sole()
 	}
+	if err == nil && o.Keys != nil {
+		store, err = sealed(ctx, store, o.Keys)
+	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -79,6 +104,15 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	}
 	e.unlock = unlock
 	return e, nil
+}
+
+// sealed encrypts a store. It returns the store that is to be closed in any case.
+func sealed(ctx context.Context, store Store, keys seal.Keys) (Store, error) {
+	s, err := seal.New(ctx, store, keys, nil)
+	if err != nil {
+		return store, err
+	}
+	return s, nil
 }
 
 // OpenStore opens the store that url names, without a worker: for programs that
@@ -122,6 +156,10 @@ func start(store Store, o *Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{Runtime: rt, store: store, worker: w, stop: stop, done: make(chan error, 1)}
+	if e.notary, err = newNotary(ctx, rt, store, o.Checkpoints); err != nil {
+		stop()
+		return nil, err
+	}
 	go func() { e.done <- w.Run(ctx) }()
 	return e, nil
 }
@@ -132,12 +170,20 @@ func (e *Engine) Store() Store { return e.store }
 // Worker returns the engine's worker, for its counters.
 func (e *Engine) Worker() *worker.Worker { return e.worker }
 
+// Log returns the log in which the engine's checkpoints are; nil without Options.Checkpoints.
+func (e *Engine) Log() *ledger.Log {
+	if e.notary == nil {
+		return nil
+	}
+	return e.notary.log
+}
+
 // Close lets effects at work end within the worker's grace, hands the runs back
-// and closes the store. ctx bounds the wait for handlers that do not stop. Call it once.
+// after a last checkpoint closes the store. ctx bounds the wait for handlers that do not stop. Call it once.
 func (e *Engine) Close(ctx context.Context) error {
 	e.stop()
 	err := <-e.done
-	err = errors.Join(err, e.Runtime.Close(ctx), e.unlock())
+	err = errors.Join(err, e.Runtime.Close(ctx), e.notary.close(ctx), e.unlock())
 	if cerr := e.store.Close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("close the store: %w", cerr))
 	}

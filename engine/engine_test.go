@@ -5,12 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
 	"github.com/bide-dev/bide/internal/pgtest"
+	"github.com/bide-dev/bide/ledger"
 )
 
 var double = bide.Workflow{ID: "double", Version: "1", Entry: "ask", Nodes: bide.Nodes{
@@ -131,3 +133,78 @@ func TestAURLThatNamesNoStoreIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEngineSignsWhatItsLedgersSay(t *testing.T) {
+	private, public, err := ledger.GenerateKey("ops")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options()
+	o.Checkpoints = &engine.Checkpoints{Signers: must(ledger.Signers(private)), AfterEnd: time.Millisecond}
+	url := "sqlite:" + filepath.Join(t.TempDir(), "bide.db")
+	e, err := engine.Open(t.Context(), url, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := e.Start(t.Context(), double, 21, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last(t, e, run.ID, bide.KindWaitOpened)
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := engine.OpenStore(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	rep, err := ledger.VerifyStore(t.Context(), s, &ledger.VerifyOptions{Keys: must(ledger.Verifiers(public))})
+	if err != nil || !rep.OK() || !rep.Signed || len(rep.Unsigned) > 0 {
+		t.Errorf("VerifyStore = %+v, %v; want all records signed after Close", rep, err)
+	}
+	if _, err := engine.Open(t.Context(), "mem:", &engine.Options{Checkpoints: &engine.Checkpoints{}}); !errors.Is(err, bide.ErrInvalidInput) {
+		t.Errorf("checkpoints without a key: %v, want ErrInvalidInput", err)
+	}
+}
+
+// While runs go on, the end of one is signed without anybody asking.
+func TestTheEndOfARunIsSignedSoon(t *testing.T) {
+	private, public, err := ledger.GenerateKey("ops")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options()
+	o.Checkpoints = &engine.Checkpoints{Signers: must(ledger.Signers(private)), AfterEnd: time.Millisecond}
+	e, err := engine.Open(t.Context(), "mem:", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := e.Start(t.Context(), double, 21, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last(t, e, run.ID, bide.KindWaitOpened)
+	if _, err := e.Resume(t.Context(), run.ID, run.ID+".1", "yes"); err != nil {
+		t.Fatal(err)
+	}
+	last(t, e, run.ID, bide.KindRunCompleted)
+	keys := must(ledger.Verifiers(public))
+	for deadline := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
+		log, _, err := ledger.ReadLog(t.Context(), e.Store(), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if of := log.Of(run.ID); len(of) > 0 && of[len(of)-1].Seq == must(e.Get(t.Context(), run.ID)).Seq {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the end of the run was not signed")
+		}
+	}
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must[T any](v T, err error) T { return bide.Must(v, err) }

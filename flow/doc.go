@@ -22,7 +22,7 @@
 //	output: {paid: "{{ pay.status == 200 }}"}
 //
 // A step has one of these members, which is its kind: set, then (with if), switch, for_each, parallel, repeat, ask,
-// form, say, wait, wait_event, emit, job, flow, http, exec, script, llm, tool, agent, effect, fail, return. The others
+// form, say, wait, wait_event, emit, job, flow, http, exec, script, llm, tool, agent, effect, fail, return, continue_as_new. The others
 // refine it: id, if, next, retry, delivery, timeout, attempt_timeout, on_error, on_timeout. [Schema] is the whole of it.
 //
 // # Expressions
@@ -40,6 +40,10 @@
 // What goes one after the other is part of the run; a for_each with a concurrency and the branches of parallel are runs of
 // their own, which wait independently. They cannot set variables of the outside; they give back an output. An item or branch
 // without output gives an object of the results of its named steps.
+//
+// A flow that runs for years ends its run with continue_as_new now and then: the value is the input of a new run of the
+// same document, which begins at the first step with an empty ledger, under the same key and session. What was sent to the
+// old run and not taken goes to the new one, and whoever waits for the old one waits for the new one; see bide.ContinueAsNew.
 //
 // # Documents live in the store
 //

@@ -55,6 +55,8 @@ func TestEveryFaultOfAStepIsReportedWithItsPlace(t *testing.T) {
 	// The steps begin in line 4, column 3.
 	for _, c := range []struct{ steps, want string }{
 		{"- hello", `4:5: a step is an object, not the string "hello"; write it like {say: "hello"}`},
+		{"- parallel:\n      branches: {a: [continue_as_new: {}], b: [say: hi]}", "5:39: continue_as_new cannot stand in a branch of parallel or an item of a for_each with a concurrency: those are runs of their own"},
+		{"- {continue_as_new: {}, next: end}", "4:33: next does not go with a continue_as_new step: nothing comes after it"},
 		{"- id: x", `4:5: the step does nothing; give it one of ["agent"`},
 		{"- sya: hi", `4:5: there is no kind of step "sya"; did you mean "say"?`},
 		{"- {say: hi, wait: 1s}", `4:15: a step does one thing; this one has both say and wait; make two steps of it`},

@@ -32,8 +32,11 @@ type fail struct{ code, message *template }
 // giveBack is a return step.
 type giveBack struct{ value *template }
 
+// goOn is a continue_as_new step.
+type goOn struct{ input *template }
+
 // kindNames are the members of a step of which it has exactly one.
-var kindNames = []string{"agent", "ask", "effect", "emit", "exec", "fail", "flow", "for_each", "form", "http", "job", "llm", "parallel", "repeat", "return",
+var kindNames = []string{"agent", "ask", "continue_as_new", "effect", "emit", "exec", "fail", "flow", "for_each", "form", "http", "job", "llm", "parallel", "repeat", "return",
 	"say", "script", "set", "switch", "then", "tool", "wait", "wait_event"}
 
 // readKind reads what a step does.
@@ -55,6 +58,15 @@ func (p *parser) readKind(v *value, s *step) kind {
 		return p.readFail(v)
 	case "return":
 		return &giveBack{p.template(v)}
+	case "continue_as_new":
+		for in := p.scope; in != nil; in = in.parent {
+			if in.child {
+				p.add(v.place, "continue_as_new cannot stand in a branch of parallel or an item of a for_each with a concurrency: those are runs of their own").
+					Suggestion = "give something back, and decide after the step"
+				return nil
+			}
+		}
+		return &goOn{p.template(v)}
 	case "ask":
 		return p.readAsk(v)
 	case "form":

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -161,6 +162,8 @@ func (l *linker) step(s *step, a around) {
 		l.fail(n, do, a)
 	case *giveBack:
 		l.giveBack(n, do, a)
+	case *goOn:
+		l.goOn(n, do)
 	case *repeat:
 		l.repeat(n, do, a)
 	case *forEach:
@@ -350,5 +353,24 @@ func (l *linker) giveBack(n *node, do *giveBack, a around) {
 			return bide.StepPlan{}, err
 		}
 		return a.give(v), nil
+	}
+}
+
+// goOn ends the run for a new one of the same flow, whose input it checks.
+func (l *linker) goOn(n *node, do *goOn) {
+	n.exits = []edge{{to: bide.End, label: "as a new run"}}
+	n.plan = func(r *reading) (bide.StepPlan, error) {
+		v, err := do.input.eval(r)
+		if err != nil {
+			return bide.StepPlan{}, err
+		}
+		raw, err := encode(v)
+		if err != nil {
+			return bide.StepPlan{}, err
+		}
+		if faults := l.doc.CheckInput(raw); len(faults) > 0 {
+			return bide.StepPlan{}, errors.New(inputMessage(faults))
+		}
+		return bide.ContinueAsNew(raw), nil
 	}
 }

@@ -30,7 +30,7 @@ type step struct {
 	do kind
 }
 
-// kind is what a step does: an *effect, *several, *assign, *branch, *forEach, *parallel, *repeat, *fail or *giveBack.
+// kind is what a step does: an *effect, *several, *assign, *branch, *forEach, *parallel, *repeat, *fail, *goOn or *giveBack.
 type kind any
 
 // name is how messages call a step.
@@ -219,7 +219,8 @@ func (p *parser) refine(o *object, s *step) {
 	why := "put it on the steps inside, or beside them in a parallel branch that waits, with join: first"
 	only("timeout", one, why)
 	only("on_timeout", one, why)
-	if _, ok := s.do.(*giveBack); ok {
+	switch s.do.(type) {
+	case *giveBack, *goOn:
 		only("next", false, "nothing comes after it")
 	}
 	if o.oneOf("delivery", "at_least_once", "at_most_once") == "at_most_once" {

@@ -1,10 +1,15 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -18,9 +23,9 @@ const tagArtifacts = "artifacts"
 
 func (s *Server) registerArtifacts() {
 	register(s, operation{id: "put-artifact", method: http.MethodPost, path: "/v1/artifacts", tag: tagArtifacts, right: auth.Operate, status: http.StatusCreated, large: true,
-		summary: "Keep a blob", about: "The body is the blob, whatever its type. It is kept under its SHA-256; kept again, it is left as it is."}, s.putArtifact)
+		summary: "Keep a blob", about: "The body is the blob, whatever its type. It is kept under its SHA-256; kept again, it is left as it is. It is for those of the namespace."}, s.putArtifact)
 	register(s, operation{id: "get-artifact", method: http.MethodGet, path: "/v1/artifacts/{sha256}", tag: tagArtifacts, right: auth.View, large: true, media: "application/octet-stream",
-		summary: "A blob by its SHA-256"}, s.getArtifact)
+		summary: "A blob by its SHA-256", about: "One that was uploaded is for those of the namespace it was uploaded in; one that a tool kept, and every one for credentials that are limited to workflows or labels, for those who name a run that they see and whose effects gave it."}, s.getArtifact)
 }
 
 // errNoArtifacts says that the server was given no place for blobs.
@@ -49,12 +54,92 @@ func (s *Server) putArtifact(ctx context.Context, in *putArtifact) (*result[api.
 	if err != nil {
 		return nil, err
 	}
+	if err := s.share(ctx, auth.From(ctx), sum); err != nil {
+		return nil, err
+	}
 	return ok(&api.Artifact{SHA256: sum, Size: size}), nil
 }
 
 type getArtifact struct {
 	Conditional
 	SHA256 string `path:"sha256" maxLength:"64" doc:"in hex"`
+	Run    string `query:"run" maxLength:"200" doc:"a run whose effects gave the blob"`
+}
+
+// sharedKind is the kind of the documents that say to which namespaces a blob belongs, by its hash.
+const sharedKind = "artifact"
+
+// shared is such a document.
+type shared struct {
+	Namespaces []string `json:"namespaces"`
+}
+
+// share makes a blob one of a principal's namespace.
+func (s *Server) share(ctx context.Context, p *auth.Principal, sum string) error {
+	for {
+		var in shared
+		doc, err := s.store.Document(ctx, sharedKind, sum)
+		switch {
+		case errors.Is(err, bide.ErrNotFound):
+			doc = &bide.Document{Kind: sharedKind, ID: sum}
+		case err != nil:
+			return err
+		default:
+			if err := json.Unmarshal(doc.Body, &in); err != nil {
+				return bide.Errorf(bide.CodeCorrupt, "document of artifact %s: %w", sum, err)
+			}
+		}
+		if slices.Contains(in.Namespaces, p.Namespace) {
+			return nil
+		}
+		in.Namespaces = append(in.Namespaces, p.Namespace)
+		if doc.Body, err = json.Marshal(in); err != nil {
+			return err
+		}
+		doc.UpdatedAt = s.opts.Clock().UTC().Truncate(time.Microsecond)
+		if _, err = s.store.PutDocument(ctx, *doc); !errors.Is(err, bide.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// seesArtifact fails with bide.ErrNotFound when a blob is not for the principal.
+func (s *Server) seesArtifact(ctx context.Context, in *getArtifact) error {
+	v := s.sight(ctx, auth.View)
+	var of shared
+	doc, err := s.store.Document(ctx, sharedKind, in.SHA256)
+	if err == nil {
+		err = json.Unmarshal(doc.Body, &of)
+	}
+	if err != nil && !errors.Is(err, bide.ErrNotFound) {
+		return err
+	}
+	mine, limited := slices.Contains(of.Namespaces, v.p.Namespace), len(v.p.Workflows)+len(v.p.Labels) > 0
+	if mine && !limited {
+		return nil
+	}
+	if in.Run != "" && (mine || len(of.Namespaces) == 0) {
+		if _, err := v.run(ctx, in.Run); err != nil {
+			return err
+		}
+		if given, err := s.gave(ctx, in.Run, in.SHA256); given || err != nil {
+			return err
+		}
+	}
+	return bide.Errorf(bide.CodeNotFound, "there is no artifact %s here; one that a tool kept needs ?run= and the run whose effects gave it", in.SHA256)
+}
+
+// gave reports whether an effect of a run gave a blob.
+func (s *Server) gave(ctx context.Context, run, sum string) (bool, error) {
+	for rec, err := range s.rt.Ledger(ctx, run, 1) {
+		if err != nil {
+			return false, err
+		}
+		if rec.Kind == bide.KindEffectCompleted && bytes.Contains(rec.Raw, []byte(sum)) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (s *Server) getArtifact(ctx context.Context, in *getArtifact) (*huma.StreamResponse, error) {
@@ -64,6 +149,9 @@ func (s *Server) getArtifact(ctx context.Context, in *getArtifact) (*huma.Stream
 	blob, err := s.opts.Artifacts.Open(ctx, in.SHA256)
 	if err != nil {
 		return nil, err
+	}
+	if err := s.seesArtifact(ctx, in); err != nil {
+		return nil, errors.Join(err, blob.Close())
 	}
 	etag := `"` + in.SHA256 + `"`
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {

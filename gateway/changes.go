@@ -25,6 +25,8 @@ func (s *Server) registerChanges() {
 		{"unpause", "Let a paused run go on", "", s.rt.Unpause},
 		{"cancel", "End a run", "Its waits are closed, and the runs below it that it waits for are cancelled too.", s.rt.Cancel},
 		{"retry", "Open a failed run again", "What failed is made again; what completed stays.", s.rt.Retry},
+		{"shred", "Destroy the content of an ended run and of all runs below it",
+			"The data key is destroyed: inputs, vars, results, answers and outputs can be read by nobody any more. The ledger's chain stays whole, and a record says who did it. The store must be encrypted.", s.rt.Shred},
 	} {
 		register(s, operation{id: c.name + "-run", method: http.MethodPost, path: "/v1/runs/{run}/" + c.name, tag: tagRuns, right: auth.Operate,
 			summary: c.summary, about: c.about}, func(ctx context.Context, in *changeRun) (*answer[bide.Run], error) {
@@ -40,6 +42,8 @@ func (s *Server) registerChanges() {
 		summary: "What a fork from a record would make happen again"}, s.previewFork)
 	register(s, operation{id: "fork-run", method: http.MethodPost, path: "/v1/runs/{run}/fork", tag: tagRuns, right: auth.Operate, status: http.StatusCreated,
 		summary: "Start a new run from a record of this one"}, s.forkRun)
+	register(s, operation{id: "migrate-run", method: http.MethodPost, path: "/v1/runs/{run}/migrate", tag: tagRuns, right: auth.Author,
+		summary: "Move a run to another version of its workflow", about: "Every step of its ledger is decided again with that version first. When one is decided otherwise, nothing is changed, and the problem is of type diverged."}, s.migrateRun)
 	register(s, operation{id: "release-run", method: http.MethodPost, path: "/v1/runs/{run}/release", tag: tagRuns, right: auth.Operate, status: http.StatusNoContent,
 		summary: "Let workers take a run that was set aside", about: "Runs that were set aside are found with the search is:set-aside. One that is not is left as it is."}, s.releaseRun)
 	register(s, operation{id: "revoke-grant", method: http.MethodDelete, path: "/v1/runs/{run}/grants/{grant}", tag: tagRuns, right: auth.Decide,
@@ -152,6 +156,25 @@ func unreserved(labels map[string]string) map[string]string {
 	out := maps.Clone(labels)
 	maps.DeleteFunc(out, func(name, _ string) bool { return strings.HasPrefix(name, auth.ReservedLabels) })
 	return out
+}
+
+type migrateRun struct {
+	Keyed
+	OneRun
+	Body api.Migrate
+}
+
+func (s *Server) migrateRun(ctx context.Context, in *migrateRun) (*answer[bide.Run], error) {
+	run, err := s.sight(ctx, auth.Author).run(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	for _, version := range []string{run.Version, in.Body.Version} {
+		if err := s.library.load(ctx, &bide.RunInfo{ID: run.ID, Workflow: run.Workflow, Version: version}); err != nil {
+			return nil, err
+		}
+	}
+	return changed(s.rt.Migrate(ctx, in.Run, in.Body.Version, in.command(ctx, in.Body.Reason)))
 }
 
 func (s *Server) releaseRun(ctx context.Context, in *changeRun) (*struct{}, error) {

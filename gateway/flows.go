@@ -21,7 +21,7 @@ func (s *Server) registerFlows() {
 	register(s, operation{id: "list-workflows", method: http.MethodGet, path: "/v1/workflows", tag: tagFlows, right: auth.View,
 		summary: "What can be started: the newest version of each flow and workflow"}, s.listFlows)
 	register(s, operation{id: "upload-flow", method: http.MethodPost, path: "/v1/workflows", tag: tagFlows, right: auth.Author, status: http.StatusCreated,
-		summary: "Publish a flow document", about: "Its version is the hash of its content: published again, it is left as it is. A document with faults is a problem of type invalid_workflow that lists them all."}, s.uploadFlow)
+		summary: "Publish a flow document", about: "Its version is the hash of its content: published again, it is left as it is. A name belongs to the namespace that published under it first; those of the default namespace are seen by all. A document with faults is a problem of type invalid_workflow that lists them all."}, s.uploadFlow)
 	register(s, operation{id: "list-versions", method: http.MethodGet, path: "/v1/workflows/{workflow}", tag: tagFlows, right: auth.View,
 		summary: "The versions of a flow or workflow, newest first"}, s.listVersions)
 	register(s, operation{id: "get-workflow", method: http.MethodGet, path: "/v1/workflows/{workflow}/versions/{version}", tag: tagFlows, right: auth.View,
@@ -49,11 +49,11 @@ func (s *Server) listVersions(ctx context.Context, in *OneWorkflow) (*result[api
 
 // flows lists versions, of one workflow when id is not empty.
 func (s *Server) flows(ctx context.Context, id string, newestOnly bool) (*result[api.FlowList], error) {
-	docs, err := s.library.list(ctx, id)
+	p := auth.From(ctx)
+	docs, err := s.library.list(ctx, p.Namespace, id)
 	if err != nil {
 		return nil, err
 	}
-	p := auth.From(ctx)
 	out := &api.FlowList{Flows: []api.Flow{}}
 	seen := map[string]bool{}
 	add := func(f api.Flow) {
@@ -113,14 +113,15 @@ func (s *Server) uploadFlow(ctx context.Context, in *uploadFlow) (*result[api.Fl
 	if err != nil {
 		return nil, err
 	}
-	if !mayStart(auth.From(ctx), d.ID()) {
+	p := auth.From(ctx)
+	if !mayStart(p, d.ID()) {
 		return nil, bide.Errorf(bide.CodeForbidden, "these credentials are limited to other workflows than %q", d.ID())
 	}
-	if err := flow.Publish(ctx, s.rt, d); err != nil {
+	if err := s.publish(ctx, p, in.command(ctx, ""), d); err != nil {
 		return nil, err
 	}
 	f := newFlow(d, true)
-	newest, _, err := s.library.find(ctx, d.ID(), "")
+	newest, _, err := s.library.find(ctx, p.Namespace, d.ID(), "")
 	if err != nil {
 		return nil, err
 	}
@@ -128,24 +129,26 @@ func (s *Server) uploadFlow(ctx context.Context, in *uploadFlow) (*result[api.Fl
 	return ok(&f), nil
 }
 
-type aVersion struct {
+// OneVersion is the input of what is about one version of a flow or workflow.
+type OneVersion struct {
 	OneWorkflow
 	Version string `path:"version" maxLength:"100" doc:"the version, or newest"`
 }
 
 // version finds a version that is seen.
-func (s *Server) version(ctx context.Context, in *aVersion) (*flow.Doc, *bide.Workflow, error) {
-	if !mayStart(auth.From(ctx), in.Workflow) {
+func (s *Server) version(ctx context.Context, in *OneVersion) (*flow.Doc, *bide.Workflow, error) {
+	p := auth.From(ctx)
+	if !mayStart(p, in.Workflow) {
 		return nil, nil, bide.Errorf(bide.CodeUnknownWorkflow, "there is no workflow %q", in.Workflow)
 	}
 	version := in.Version
 	if version == "newest" {
 		version = ""
 	}
-	return s.library.find(ctx, in.Workflow, version)
+	return s.library.find(ctx, p.Namespace, in.Workflow, version)
 }
 
-func (s *Server) getFlow(ctx context.Context, in *aVersion) (*result[api.Flow], error) {
+func (s *Server) getFlow(ctx context.Context, in *OneVersion) (*result[api.Flow], error) {
 	d, wf, err := s.version(ctx, in)
 	if err != nil {
 		return nil, err
@@ -166,10 +169,20 @@ func (s *Server) getFlow(ctx context.Context, in *aVersion) (*result[api.Flow], 
 			f.Newest, f.Published = listed.Newest, listed.Published
 		}
 	}
+	doc, err := s.store.Document(ctx, uploadKind, version)
+	if err == nil {
+		var u upload
+		if u, err = readUpload(doc); err == nil && u.Namespace == auth.From(ctx).Namespace {
+			f.PublishedBy = u.Actor
+		}
+	}
+	if err != nil && !errors.Is(err, bide.ErrNotFound) {
+		return nil, err
+	}
 	return ok(&f), nil
 }
 
-func (s *Server) getGraph(ctx context.Context, in *aVersion) (*result[api.Graph], error) {
+func (s *Server) getGraph(ctx context.Context, in *OneVersion) (*result[api.Graph], error) {
 	d, wf, err := s.version(ctx, in)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 
 	"github.com/bide-dev/bide/gateway/api"
+	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/problem"
 )
 
@@ -26,8 +27,10 @@ func (s *Server) routes() http.Handler {
 	s.registerChanges()
 	s.registerLedger()
 	s.registerWaits()
+	s.registerLinks()
 	s.registerEvents()
 	s.registerFlows()
+	s.registerStats()
 	s.registerSchedules()
 	s.registerArtifacts()
 	s.registerTools()
@@ -45,13 +48,16 @@ func (s *Server) routes() http.Handler {
 	for _, op := range s.Operations() {
 		open[op.Path] = open[op.Path] || op.Right == ""
 	}
-	guarded := s.opts.Authenticate(mux)
+	guarded, links := s.opts.Authenticate(mux), s.linkPages()
 	return s.outermost(compressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if open[r.URL.Path] {
+		switch {
+		case open[r.URL.Path]:
 			mux.ServeHTTP(w, r)
-			return
+		case strings.HasPrefix(r.URL.Path, auth.LinkPath):
+			links.ServeHTTP(w, r) // a signature is the credentials
+		default:
+			guarded.ServeHTTP(w, r)
 		}
-		guarded.ServeHTTP(w, r)
 	})))
 }
 

@@ -31,12 +31,16 @@ type published struct {
 	at  time.Time
 }
 
-// list returns the published flows, newest first; of one flow when id is not empty. Documents that cannot be
-// read are left out.
-func (l *library) list(ctx context.Context, id string) (out []published, err error) {
+// list returns the published flows that a namespace sees, newest first; of one flow when id is not empty. Documents that
+// cannot be read are left out.
+func (l *library) list(ctx context.Context, namespace, id string) (out []published, err error) {
 	docs := l.rt.Documents()
 	if docs == nil {
 		return nil, nil
+	}
+	owners, err := l.owners(ctx)
+	if err != nil {
+		return nil, err
 	}
 	for q := (bide.DocumentQuery{Kind: flow.KindFlow, Limit: 1000}); ; {
 		page, err := docs.Documents(ctx, q)
@@ -51,7 +55,7 @@ func (l *library) list(ctx context.Context, id string) (out []published, err err
 			if err != nil {
 				return nil, err
 			}
-			if id == "" || d.ID() == id {
+			if (id == "" || d.ID() == id) && seenIn(namespace, owners[d.ID()]) {
 				out = append(out, published{d, stored.UpdatedAt})
 			}
 		}
@@ -81,8 +85,8 @@ func (l *library) doc(ctx context.Context, version string) (*flow.Doc, error) {
 	return d, nil
 }
 
-// find returns the flow or the workflow of an id, the newest when no version is named: exactly one of the two.
-func (l *library) find(ctx context.Context, id, version string) (*flow.Doc, *bide.Workflow, error) {
+// find returns the flow or the workflow of an id that a namespace sees, the newest when no version is named: exactly one of the two.
+func (l *library) find(ctx context.Context, namespace, id, version string) (*flow.Doc, *bide.Workflow, error) {
 	for i := range slices.Backward(l.code) {
 		if wf := &l.code[i]; wf.ID == id && (version == "" || version == wf.Version) {
 			return nil, wf, nil
@@ -91,14 +95,17 @@ func (l *library) find(ctx context.Context, id, version string) (*flow.Doc, *bid
 	if version != "" {
 		d, err := l.doc(ctx, version)
 		if err == nil && d.ID() == id {
-			return d, nil, nil
+			var owner string
+			if owner, err = l.owner(ctx, id); err == nil && seenIn(namespace, owner) {
+				return d, nil, nil
+			}
 		}
 		if err != nil && !errors.Is(err, bide.ErrNotFound) {
 			return nil, nil, err
 		}
 		return nil, nil, bide.Errorf(bide.CodeUnknownWorkflow, "there is no workflow %q version %q; GET /v1/workflows/%s lists its versions", id, version, id)
 	}
-	docs, err := l.list(ctx, id)
+	docs, err := l.list(ctx, namespace, id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,9 +115,9 @@ func (l *library) find(ctx context.Context, id, version string) (*flow.Doc, *bid
 	return docs[0].doc, nil, nil
 }
 
-// start begins a run.
-func (l *library) start(ctx context.Context, id, version string, input bide.JSON, opts *bide.StartOptions) (*bide.Run, error) {
-	d, wf, err := l.find(ctx, id, version)
+// start begins a run of what a namespace sees.
+func (l *library) start(ctx context.Context, namespace, id, version string, input bide.JSON, opts *bide.StartOptions) (*bide.Run, error) {
+	d, wf, err := l.find(ctx, namespace, id, version)
 	switch {
 	case err != nil:
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/auth/authtest"
@@ -20,10 +21,12 @@ var bodies = map[string]string{
 	"start-run":       `{"workflow":"approval","input":{"amount":1}}`,
 	"send-event":      `{"scope_id":"{run}","name":"x"}`,
 	"fork-run":        `{"seq":1}`,
+	"migrate-run":     `{"version":"{version}"}`,
 	"answer-wait":     `{"answer":"approve"}`,
 	"create-schedule": `{"name":"other-{n}","interval":"1000h","workflow":"approval","input":{"amount":1}}`,
 	"update-schedule": `{"name":"nightly-{n}","interval":"2000h","workflow":"approval","input":{"amount":1}}`,
 	"put-artifact":    `hello`,
+	"upload-flow":     `{"source":"bide: 1\nflow: f{n}\nsteps: [{say: hi}]"}`,
 	"poll-work":       `{"worker":"w","types":["resize"],"wait":"1ms"}`,
 	"heartbeat-call":  `{"token":1}`,
 	"complete-call":   `{"token":1}`,
@@ -57,15 +60,15 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 		tokens[p.Namespace+p.Actor] = text
 	}
 	boss := tokens[authtest.Own+"token:admin"]
-	blob := s.ask(boss, http.MethodPost, "/v1/artifacts", "hello", "Content-Type", "text/plain").field(t, "sha256")
+	blob := s.ask(boss, http.MethodPost, "/v1/artifacts", "of this namespace", "Content-Type", "text/plain").field(t, "sha256")
 	byName := map[string]gateway.Operation{}
 	var ops []authtest.Operation
 	for _, op := range s.Operations() {
-		if op.Right == "" || op.ID == "upload-flow" {
+		if op.Right == "" {
 			continue
 		}
 		byName[op.ID] = op
-		of := op.ID == "send-event" || op.ID == "revoke-shared-grant" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
+		of := op.ID == "send-event" || op.ID == "revoke-shared-grant" || op.ID == "get-artifact" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
 		for name := range made {
 			of = of || strings.Contains(op.Path, name)
 		}
@@ -129,4 +132,95 @@ type head struct {
 func (h *head) Flush() {
 	h.ResponseRecorder.Flush()
 	h.stop()
+}
+
+// What a namespace uploads is its own: nobody else sees the flows, starts them, takes their names or reads the blobs.
+func TestUploadsBelongToTheirNamespace(t *testing.T) {
+	s := newServer(t, &gateway.Options{Workflows: []bide.Workflow{broken()}})
+	source := func(name string) string {
+		return `{"source":"bide: 1\nflow: ` + name + `\nsteps: [{say: hi}]"}`
+	}
+	made := s.ask("author@acme", "POST", "/v1/workflows", source("secret"), "Idempotency-Key", "k")
+	if made.Status != http.StatusCreated {
+		t.Fatalf("publish = %d %s", made.Status, made.Body)
+	}
+	version := made.field(t, "version")
+	if again := s.ask("author@acme", "POST", "/v1/workflows", source("secret"), "Idempotency-Key", "k"); again.field(t, "version") != version {
+		t.Errorf("published again = %d %s", again.Status, again.Body)
+	}
+	if got := s.ask("viewer@acme", "GET", "/v1/workflows/secret/versions/"+version, ""); got.Status != 200 || got.field(t, "published_by") != "author@acme" {
+		t.Errorf("seen by its namespace = %d %s", got.Status, got.Body)
+	}
+	for _, who := range []string{"author", "author@other"} {
+		for _, path := range []string{"/v1/workflows/secret", "/v1/workflows/secret/versions/" + version, "/v1/workflows/secret/versions/newest", "/v1/workflows/secret/versions/" + version + "/graph"} {
+			if got := s.ask(who, "GET", path, ""); got.Status != 404 {
+				t.Errorf("%s as %s = %d %s", path, who, got.Status, got.Body)
+			}
+		}
+		if got := s.ask(who, "GET", "/v1/workflows", ""); strings.Contains(string(got.Body), "secret") {
+			t.Errorf("listed for %s: %s", who, got.Body)
+		}
+		for path, body := range map[string]string{
+			"/v1/runs":      `{"workflow":"secret","version":"` + version + `"}`,
+			"/v1/schedules": `{"name":"n","interval":"1h","workflow":"secret"}`,
+		} {
+			if got := s.ask(who, "POST", path, body); got.Status != 404 || got.field(t, "code") != "unknown_workflow" {
+				t.Errorf("%s as %s = %d %s", path, who, got.Status, got.Body)
+			}
+		}
+		if got := s.ask(who, "POST", "/v1/workflows", source("secret")); got.Status != 409 || got.field(t, "code") != "exists" {
+			t.Errorf("published by %s = %d %s", who, got.Status, got.Body)
+		}
+	}
+	// Those of the default namespace, and what is code of the program, are everybody's to start and nobody's to replace.
+	if got := s.ask("operator@acme", "POST", "/v1/runs", `{"workflow":"approval","input":{"amount":1}}`); got.Status != 201 {
+		t.Errorf("start = %d %s", got.Status, got.Body)
+	}
+	for who, name := range map[string]string{"author@acme": "approval", "author@other": "broken", "author": "broken"} {
+		if got := s.ask(who, "POST", "/v1/workflows", source(name)); got.Status != 409 {
+			t.Errorf("%s publishes %s = %d %s", who, name, got.Status, got.Body)
+		}
+	}
+
+	blob := "/v1/artifacts/" + s.ask("operator@acme", "POST", "/v1/artifacts", "hello", "Content-Type", "text/plain").field(t, "sha256")
+	for who, want := range map[string]int{"viewer@acme": 200, "viewer": 404, "viewer@other": 404} {
+		if got := s.ask(who, "GET", blob, ""); got.Status != want {
+			t.Errorf("the blob for %s = %d %s", who, got.Status, got.Body)
+		}
+	}
+	s.ask("operator@other", "POST", "/v1/artifacts", "hello", "Content-Type", "text/plain")
+	if got := s.ask("viewer@other", "GET", blob, ""); got.Status != 200 {
+		t.Errorf("the blob that other has as well = %d %s", got.Status, got.Body)
+	}
+}
+
+// A blob that a tool kept is for those who see a run whose effects gave it.
+func TestABlobOfAToolIsSeenWithItsRun(t *testing.T) {
+	blobs := bide.Must(artifact.OpenDir(t.TempDir()))
+	sum, _, err := blobs.Put(t.Context(), strings.NewReader("a page"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fetch := bide.Workflow{ID: "fetch", Version: "1", Entry: "a", Nodes: bide.Nodes{"a": func(*bide.Run) (bide.StepPlan, error) {
+		return bide.Do(bide.Call("fetch", nil).As("page")).ThenCompleteWith("page"), nil
+	}}}
+	s := newServer(t, &gateway.Options{Workflows: []bide.Workflow{fetch}, Artifacts: blobs})
+	s.rt.Handle("fetch", func(context.Context, *bide.Invocation) (bide.Outcome, error) {
+		return bide.Completed(map[string]string{"artifact": sum}), nil
+	})
+	run := s.start("operator@acme", `{"workflow":"fetch"}`)
+	asked := s.start("operator@other", `{"workflow":"fetch","input":{"artifact":"`+sum+`"}}`)
+	named := s.start("operator", `{"workflow":"approval","input":{"amount":1,"artifact":"`+sum+`"}}`)
+	for _, c := range []struct {
+		who, run string
+		want     int
+	}{{"viewer@acme", run.ID, 200}, {"viewer@acme", "", 404}, {"viewer", run.ID, 404}, {"viewer", "", 404}, {"viewer", named.ID, 404}, {"viewer@other", asked.ID, 200}, {"viewer@other", run.ID, 404}} {
+		path := "/v1/artifacts/" + sum
+		if c.run != "" {
+			path += "?run=" + c.run
+		}
+		if got := s.ask(c.who, "GET", path, ""); got.Status != c.want {
+			t.Errorf("the blob for %s by run %q = %d %s, want %d", c.who, c.run, got.Status, got.Body, c.want)
+		}
+	}
 }

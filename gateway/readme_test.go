@@ -54,6 +54,7 @@ func TestTheReadmeIsTrue(t *testing.T) {
 		"event: record", "id: 1\n", "wait.opened", "id: 4\n", "wait.opened", "id: 4\n", // follow twice
 		`"wait_id":"order-42.1"`, `"status":"answered"`, `"actor":"ann"`, `"code":"already_decided"`, // answer twice
 		`"status":"completed"}`, `{"status":"completed","output":{"said":"approve"}}`, `"next":3`, `"records":7`, `"runs":[{"run_id":"order-42"`,
+		`{"runs":1,"statuses":{"running":0,"waiting":0,"paused":0,"completed":1,`, `"started":1,"completed":1,"failed":0`, `"people_seconds":`,
 	} {
 		_, after, ok := strings.Cut(rest, want)
 		if !ok {

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/bide-dev/bide"
@@ -22,7 +24,7 @@ type OneRun struct {
 
 func (s *Server) registerRuns() {
 	register(s, operation{id: "list-runs", method: http.MethodGet, path: "/v1/runs", tag: tagRuns, right: auth.View,
-		summary: "List runs, newest first",
+		summary: "List runs, newest first unless another order is asked for",
 		about:   "Runs that match a search: words and fields such as `status:waiting,failed flow:refund since:1h label:team=ops key:order-42 is:set-aside \"order 42\"`. A page may be shorter than the limit and not be the last."}, s.listRuns)
 	register(s, operation{id: "start-run", method: http.MethodPost, path: "/v1/runs", tag: tagRuns, right: auth.Operate, status: http.StatusCreated,
 		summary: "Start a run", about: "Started before under the same key, run_id or Idempotency-Key, with the same workflow and input, it is returned as it is now."}, s.startRun)
@@ -38,49 +40,124 @@ type listRuns struct {
 	Paged
 	Search   string `query:"q" maxLength:"2000" doc:"a search"`
 	Internal bool   `query:"internal" doc:"with runs of bide itself: schedules and kept flows"`
+	Order    string `query:"order" enum:"created,created_asc,updated,updated_asc,status,status_desc" default:"created" doc:"by creation, by the last change (the last first, or with _asc the first), or by status: running, waiting, paused, completed, failed, cancelled, or the other way round, and within one by creation, newest first"`
 }
 
 // maxLooked bounds how many runs one request looks at. The cursor of its page goes on.
 const maxLooked = 20_000
+
+// statuses are all, in the order in which listings by status have them.
+var statuses = []bide.Status{bide.StatusRunning, bide.StatusWaiting, bide.StatusPaused, bide.StatusCompleted, bide.StatusFailed, bide.StatusCancelled}
 
 func (s *Server) listRuns(ctx context.Context, in *listRuns) (*result[api.RunPage], error) {
 	q, err := search.Parse(in.Search, s.opts.Clock())
 	if err != nil {
 		return nil, err
 	}
-	v := s.sight(ctx, auth.View)
-	rq := v.narrow(q.RunQuery())
-	rq.Limit, rq.Cursor = 1000, in.Cursor
-	if len(q.Words) == 0 && len(q.Statuses) < 2 { // most of what the store gives is wanted
-		rq.Limit = max(in.Limit, 100)
-	}
+	l := &lister{sight: s.sight(ctx, auth.View), q: q, internal: in.Internal, left: maxLooked}
 	out := &api.RunPage{Runs: []bide.RunInfo{}}
-	for looked := 0; ; {
-		page, err := s.rt.Runs(ctx, rq)
+	order, byStatus := in.statuses(q)
+	if !byStatus {
+		rq := q.RunQuery()
+		rq.Order, rq.Cursor = bide.RunOrder(in.Order), in.Cursor
+		if in.Order == "created" {
+			rq.Order = bide.OrderCreated
+		}
+		out.Next, err = l.page(ctx, rq, in.Limit, &out.Runs)
+		return ok(out), err
+	}
+	status, cursor, found := strings.Cut(in.Cursor, "/")
+	i := max(slices.Index(order, bide.Status(status)), 0)
+	if in.Cursor != "" && (!found || i == 0 && bide.Status(status) != order[0]) {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "%q is not a cursor of this listing; pass what the page before gave, or none", in.Cursor)
+	}
+	for ; i < len(order); i, cursor = i+1, "" {
+		rq := q.RunQuery()
+		rq.Status, rq.Cursor = order[i], cursor
+		next, err := l.page(ctx, rq, in.Limit-len(out.Runs), &out.Runs)
+		switch {
+		case err != nil:
+			return nil, err
+		case next != "":
+			out.Next = string(order[i]) + "/" + next
+			return ok(out), nil
+		case len(out.Runs) == in.Limit || l.left <= 0:
+			if i+1 < len(order) {
+				out.Next = string(order[i+1]) + "/"
+			}
+			return ok(out), nil
+		}
+	}
+	return ok(out), nil
+}
+
+// statuses are those that a listing by status has, in its order, and whether it is one.
+func (in *listRuns) statuses(q *search.Query) (order []bide.Status, is bool) {
+	for _, status := range statuses {
+		if len(q.Statuses) == 0 || slices.Contains(q.Statuses, status) {
+			order = append(order, status)
+		}
+	}
+	if in.Order == "status_desc" {
+		slices.Reverse(order)
+	}
+	return order, strings.HasPrefix(in.Order, "status")
+}
+
+// lister looks for runs that are searched for and seen, at a bounded number of runs in all.
+type lister struct {
+	*sight
+	q        *search.Query
+	internal bool
+	left     int // how many may still be looked at
+}
+
+// page appends up to limit runs of a listing and returns the cursor that goes on from there, or nothing at the end.
+func (l *lister) page(ctx context.Context, rq bide.RunQuery, limit int, out *[]bide.RunInfo) (next string, err error) {
+	rq, rq.Limit = l.narrow(rq), 1000
+	if len(l.q.Words) == 0 && len(l.q.Statuses) < 2 { // most of what the store gives is wanted
+		rq.Limit = max(limit, 100)
+	}
+	n := 0
+	more, err := l.each(ctx, rq, func(r *bide.RunInfo) bool {
+		*out = append(*out, *r)
+		n++
+		return n < limit
+	})
+	if err != nil || more == nil {
+		return "", err
+	}
+	return more.String(), nil
+}
+
+// each calls f with the runs of a listing until it has enough, and returns the place to go on from; nil at the end.
+func (l *lister) each(ctx context.Context, rq bide.RunQuery, f func(*bide.RunInfo) bool) (*bide.Cursor, error) {
+	for {
+		page, err := l.s.rt.Runs(ctx, rq)
 		if err != nil {
 			return nil, err
 		}
 		for i := range page.Runs {
 			r := &page.Runs[i]
-			if !q.Match(r) || ours(r.Workflow) && !in.Internal && len(q.Workflows) == 0 {
+			if !l.q.Match(r) || ours(r.Workflow) && !l.internal && len(l.q.Workflows) == 0 {
 				continue
 			}
-			if seen, err := v.sees(ctx, r); err != nil {
+			if seen, err := l.sees(ctx, r); err != nil {
 				return nil, err
-			} else if !seen {
-				continue
-			}
-			if out.Runs = append(out.Runs, *r); len(out.Runs) == in.Limit {
-				if page.Next != "" || i < len(page.Runs)-1 {
-					out.Next = bide.Cursor{At: r.CreatedAt, ID: r.ID}.String()
+			} else if seen && !f(r) {
+				if place := rq.Order.Place(r); page.Next != "" || i < len(page.Runs)-1 {
+					return &place, nil
 				}
-				return ok(out), nil
+				return nil, nil
 			}
 		}
-		looked += len(page.Runs)
-		if rq.Cursor = page.Next; rq.Cursor == "" || looked >= maxLooked {
-			out.Next = rq.Cursor
-			return ok(out), nil
+		l.left -= len(page.Runs)
+		if rq.Cursor = page.Next; rq.Cursor == "" {
+			return nil, nil
+		}
+		if l.left <= 0 {
+			place, err := bide.ParseCursor(rq.Cursor)
+			return &place, err
 		}
 	}
 }
@@ -133,7 +210,7 @@ func (s *Server) startRun(ctx context.Context, in *startRun) (*started, error) {
 	}
 	opts := &bide.StartOptions{Command: in.command(ctx, b.Reason), RunID: v.p.Scoped(b.RunID), Key: v.p.Scoped(b.Key), Session: v.p.Scoped(b.Session),
 		Labels: labels, Timeout: time.Duration(b.Timeout), MaxSteps: b.MaxSteps}
-	run, err := s.library.start(ctx, b.Workflow, b.Version, b.Input, opts)
+	run, err := s.library.start(ctx, v.p.Namespace, b.Workflow, b.Version, b.Input, opts)
 	if err != nil {
 		return nil, err
 	}

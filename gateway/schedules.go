@@ -98,7 +98,7 @@ func (s *Server) prepare(ctx context.Context, spec schedule.Spec) (schedule.Spec
 		return spec, err
 	}
 	spec.Name, spec.Session = v.p.Scoped(spec.Name), v.p.Scoped(spec.Session)
-	d, _, err := s.library.find(ctx, spec.Workflow, spec.Version)
+	d, _, err := s.library.find(ctx, v.p.Namespace, spec.Workflow, spec.Version)
 	if err != nil || d == nil {
 		return spec, err
 	}

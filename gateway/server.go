@@ -134,8 +134,10 @@ type Server struct {
 	library *library
 	trees   *auth.Trees
 	tokens  *auth.Tokens
+	links   *auth.Links
 	metrics *metrics
 	streams *streams
+	tallies tallies
 }
 
 // New returns a server. store must be the one that rt is over; both stay the caller's to close. It
@@ -149,7 +151,7 @@ func New(rt *bide.Runtime, store Store, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s.library = newLibrary(rt, s.opts.Workflows)
-	s.trees, s.tokens = auth.NewTrees(rt), auth.NewTokens(store, s.opts.Clock)
+	s.trees, s.tokens, s.links = auth.NewTrees(rt), auth.NewTokens(store, s.opts.Clock), auth.NewLinks(store, s.opts.Clock)
 	s.streams = newStreams(s.opts.Streams)
 	s.handler = s.routes()
 	return s, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 )
 
@@ -18,33 +19,22 @@ func (s *Server) registerTokens() {
 		summary: "End a token at once", about: "It stays on the list."}, s.revokeToken)
 }
 
-// TokenList lists tokens.
-type TokenList struct {
-	Tokens []auth.Token `json:"tokens" nullable:"false"`
-}
-
-// MadeToken is a token with its text.
-type MadeToken struct {
-	auth.Token
-	Text string `json:"token" doc:"the token itself, shown this once"`
-}
-
-func (s *Server) listTokens(ctx context.Context, _ *none) (*result[TokenList], error) {
+func (s *Server) listTokens(ctx context.Context, _ *none) (*result[api.TokenList], error) {
 	all, err := s.tokens.List(ctx, auth.From(ctx).Namespace)
-	return ok(&TokenList{append([]auth.Token{}, all...)}), err
+	return ok(&api.TokenList{Tokens: append([]api.Token{}, all...)}), err
 }
 
 type createToken struct {
 	Keyed
-	Body auth.TokenSpec
+	Body api.TokenSpec
 }
 
-func (s *Server) createToken(ctx context.Context, in *createToken) (*result[MadeToken], error) {
+func (s *Server) createToken(ctx context.Context, in *createToken) (*result[api.MadeToken], error) {
 	p := auth.From(ctx)
 	if err := p.MayGive(&in.Body); err != nil {
 		return nil, err
 	}
-	var made MadeToken
+	var made api.MadeToken
 	err := s.makeOnce(ctx, in.command(ctx, ""), "token", func() (err error) {
 		made.Text, made.Token, err = s.tokens.Create(ctx, in.Body, p.Actor)
 		return err
@@ -57,7 +47,7 @@ type revokeToken struct {
 	Token string `path:"token" maxLength:"100" doc:"id of the token"`
 }
 
-func (s *Server) revokeToken(ctx context.Context, in *revokeToken) (*result[auth.Token], error) {
+func (s *Server) revokeToken(ctx context.Context, in *revokeToken) (*result[api.Token], error) {
 	p := auth.From(ctx)
 	revoked, err := s.tokens.Revoke(ctx, p.Namespace, in.Token, p.Actor)
 	return ok(&revoked), err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/webhook"
 )
@@ -19,6 +20,8 @@ func (s *Server) registerWebhooks() {
 		summary: "Tell a URL what happens to runs", about: "Messages are signed as Standard Webhooks are. " + shownOnce}, s.createWebhook)
 	register(s, operation{id: "delete-webhook", method: http.MethodDelete, path: "/v1/webhooks/{webhook}", tag: tagWebhooks, right: auth.Admin, status: http.StatusNoContent,
 		summary: "Tell a URL no more"}, s.deleteWebhook)
+	register(s, operation{id: "rotate-webhook", method: http.MethodPost, path: "/v1/webhooks/{webhook}/rotate", tag: tagWebhooks, right: auth.Admin,
+		summary: "Give a webhook a new secret", about: "Messages are signed with the old one as well for 24 hours. A webhook that was stopped is sent to again. " + shownOnce}, s.rotateWebhook)
 	register(s, operation{id: "redeliver-message", method: http.MethodPost, path: "/v1/messages/{run}/redeliver", tag: tagWebhooks, right: auth.Admin, status: http.StatusAccepted,
 		summary: "Send a message again, under its id", about: "A message is a run of bide.webhook; the answer is the run that sends it now."}, s.redeliver)
 	register(s, operation{id: "list-hooks", method: http.MethodGet, path: "/v1/hooks", tag: tagWebhooks, right: auth.Admin,
@@ -37,42 +40,26 @@ func (s *Server) webhooks() (*webhook.Hooks, error) {
 	return s.opts.Webhooks, nil
 }
 
-// WebhookList lists subscriptions.
-type WebhookList struct {
-	Webhooks []webhook.Subscription `json:"webhooks" nullable:"false"`
-}
-
-// MadeWebhook is a subscription with its secret.
-type MadeWebhook struct {
-	webhook.Subscription
-	Secret string `json:"secret" doc:"verifies what is sent; shown this once"`
-}
-
-// HookList lists hooks.
-type HookList struct {
-	Hooks []webhook.Hook `json:"hooks" nullable:"false"`
-}
-
-func (s *Server) listWebhooks(ctx context.Context, _ *none) (*result[WebhookList], error) {
+func (s *Server) listWebhooks(ctx context.Context, _ *none) (*result[api.WebhookList], error) {
 	hooks, err := s.webhooks()
 	if err != nil {
 		return nil, err
 	}
 	all, err := hooks.Subscriptions(ctx, auth.From(ctx))
-	return ok(&WebhookList{append([]webhook.Subscription{}, all...)}), err
+	return ok(&api.WebhookList{Webhooks: append([]api.Subscription{}, all...)}), err
 }
 
 type createWebhook struct {
 	Keyed
-	Body webhook.SubscriptionSpec
+	Body api.SubscriptionSpec
 }
 
-func (s *Server) createWebhook(ctx context.Context, in *createWebhook) (*result[MadeWebhook], error) {
+func (s *Server) createWebhook(ctx context.Context, in *createWebhook) (*result[api.MadeWebhook], error) {
 	hooks, err := s.webhooks()
 	if err != nil {
 		return nil, err
 	}
-	var made MadeWebhook
+	var made api.MadeWebhook
 	err = s.makeOnce(ctx, in.command(ctx, ""), "webhook", func() (err error) {
 		made.Secret, made.Subscription, err = hooks.Subscribe(ctx, auth.From(ctx), in.Body)
 		return err
@@ -80,12 +67,12 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhook) (*result[
 	return ok(&made), err
 }
 
-type deleteWebhook struct {
+type oneWebhook struct {
 	Keyed
 	Webhook string `path:"webhook" maxLength:"100" doc:"id of the subscription"`
 }
 
-func (s *Server) deleteWebhook(ctx context.Context, in *deleteWebhook) (*struct{}, error) {
+func (s *Server) deleteWebhook(ctx context.Context, in *oneWebhook) (*struct{}, error) {
 	hooks, err := s.webhooks()
 	if err != nil {
 		return nil, err
@@ -93,6 +80,19 @@ func (s *Server) deleteWebhook(ctx context.Context, in *deleteWebhook) (*struct{
 	return nil, s.removeOnce(ctx, in.command(ctx, ""), "webhook "+in.Webhook, func() error {
 		return hooks.Unsubscribe(ctx, auth.From(ctx), in.Webhook)
 	})
+}
+
+func (s *Server) rotateWebhook(ctx context.Context, in *oneWebhook) (*result[api.NewSecret], error) {
+	hooks, err := s.webhooks()
+	if err != nil {
+		return nil, err
+	}
+	var made api.NewSecret
+	err = s.makeOnce(ctx, in.command(ctx, ""), "secret of webhook "+in.Webhook, func() (err error) {
+		made.Secret, err = hooks.Rotate(ctx, auth.From(ctx), in.Webhook)
+		return err
+	})
+	return ok(&made), err
 }
 
 type redeliver struct {
@@ -112,26 +112,26 @@ func (s *Server) redeliver(ctx context.Context, in *redeliver) (*started, error)
 	return newStarted(run), nil
 }
 
-func (s *Server) listHooks(ctx context.Context, _ *none) (*result[HookList], error) {
+func (s *Server) listHooks(ctx context.Context, _ *none) (*result[api.HookList], error) {
 	hooks, err := s.webhooks()
 	if err != nil {
 		return nil, err
 	}
 	all, err := hooks.ListHooks(ctx, auth.From(ctx))
-	return ok(&HookList{append([]webhook.Hook{}, all...)}), err
+	return ok(&api.HookList{Hooks: append([]api.Hook{}, all...)}), err
 }
 
 type createHook struct {
 	Keyed
-	Body webhook.HookSpec
+	Body api.HookSpec
 }
 
-func (s *Server) createHook(ctx context.Context, in *createHook) (*result[webhook.Hook], error) {
+func (s *Server) createHook(ctx context.Context, in *createHook) (*result[api.Hook], error) {
 	hooks, err := s.webhooks()
 	if err != nil {
 		return nil, err
 	}
-	var made webhook.Hook
+	var made api.Hook
 	err = s.makeOnce(ctx, in.command(ctx, ""), "hook", func() error {
 		secret, hook, err := hooks.CreateHook(ctx, auth.From(ctx), in.Body)
 		made = hook

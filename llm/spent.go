@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -64,7 +65,31 @@ func (s *Spending) add(r *Response) {
 	s.USD += r.Cost.USD
 }
 
-// Spent adds up the calls in a run's ledger, whose records are given from the first on.
+// Merge adds other sums, models apart from models.
+func (s *Spending) Merge(o *Spending) {
+	s.Calls += o.Calls
+	s.Failed += o.Failed
+	s.Input += o.Input
+	s.Output += o.Output
+	s.CacheRead += o.CacheRead
+	s.CacheWrite += o.CacheWrite
+	s.Reasoning += o.Reasoning
+	s.USD += o.USD
+	s.Uncounted += o.Uncounted
+	s.Unpriced += o.Unpriced
+	for model, of := range o.ByModel {
+		if s.ByModel == nil {
+			s.ByModel = map[string]*Spending{}
+		}
+		if s.ByModel[model] == nil {
+			s.ByModel[model] = &Spending{}
+		}
+		s.ByModel[model].Merge(of)
+	}
+}
+
+// Spent adds up the calls in a run's ledger, whose records are given from the first on. Records that are
+// encrypted and could not be opened do not count.
 func Spent(records iter.Seq2[bide.Record, error]) (Spending, error) {
 	var s Spending
 	err := s.fold(records)
@@ -78,6 +103,9 @@ func (s *Spending) fold(records iter.Seq2[bide.Record, error]) error {
 			return err
 		}
 		data, err := rec.Decode()
+		if errors.Is(err, bide.ErrSealed) { // of a run that was shredded: nobody knows any more
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ func query(owner string, limit int) bide.ClaimQuery {
 	return bide.ClaimQuery{Owner: owner, Now: today, Limit: limit, Workflows: []bide.WorkflowVersion{{ID: "wf", Version: "1"}}}
 }
 
-// wantClaims checks which runs a query gives, in order, and returns their fences.
+// wantClaims checks which runs a query gives, in order, and what comes with them, and returns their fences.
 func wantClaims(t *testing.T, s bide.Claims, q bide.ClaimQuery, want ...string) (fences []int64) {
 	t.Helper()
 	claims, err := s.Claim(t.Context(), q)
@@ -27,6 +27,11 @@ func wantClaims(t *testing.T, s bide.Claims, q bide.ClaimQuery, want ...string) 
 	var got []string
 	for _, c := range claims {
 		got, fences = append(got, c.RunID), append(fences, c.Fence)
+		if c.Stored != nil {
+			loaded, err := s.(bide.Store).Load(t.Context(), c.RunID, bide.Position{})
+			ok(t, err)
+			same(t, fmt.Sprintf("what came with the claim of %s", c.RunID), c.Stored, loaded)
+		}
 	}
 	same(t, fmt.Sprintf("Claim(%+v)", q), got, want)
 	if len(got) != len(want) {

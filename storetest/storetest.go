@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"many runs commit at once", manyRuns},
 		{"a cancelled context ends a call", cancelledContext},
 
+		{"a run continues as new ones, and what waits for it follows", runContinues},
 		{"there is no run that was not committed", notFound},
 		{"Load gives the last snapshot and the records after it", loadSnapshot},
 		{"Load gives only what the caller does not have", loadHave},

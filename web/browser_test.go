@@ -141,6 +141,15 @@ func (p *page) click(within, text string) {
 	p.run(chromedp.Evaluate[chromedp.Void](find + ".click()"))
 }
 
+// record chooses the first record of a kind in the ledger that is shown.
+func (p *page) record(kind string) {
+	p.t.Helper()
+	find := fmt.Sprintf("[...document.querySelectorAll('.rec')].find(r => r.innerText.includes(%q))", kind)
+	p.sees("!!" + find)
+	p.run(chromedp.Evaluate[chromedp.Void](find + ".click()"))
+	p.says(".inspector h3", kind)
+}
+
 // fill replaces what is in the field that has a label.
 func (p *page) fill(label, text string) {
 	p.t.Helper()

@@ -14,9 +14,12 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/webhook"
+	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/store/mem"
 	"github.com/bide-dev/bide/tool"
@@ -24,47 +27,21 @@ import (
 	"github.com/bide-dev/bide/worker"
 )
 
-const refund = `bide: 1
-flow: refund
-title: Refund an order
-version: "1"
-input:
-  type: object
-  properties:
-    order: {type: string, default: order-42, description: The number of the order}
-    amount: {type: number, exclusiveMinimum: 0, default: 120}
-    express: {type: boolean}
-    currency: {type: string, enum: [EUR, USD], default: EUR}
-  required: [order, amount]
-  additionalProperties: false
-steps:
-  - id: approve
-    ask:
-      prompt: 'Refund {{ input.amount }} EUR for {{ input.order }}?'
-      choices: [approve, reject]
-  - if: approve.choice == "reject"
-    then:
-      - return: {paid: false}
-  - id: note
-    form:
-      prompt: How was it paid?
-      schema:
-        type: object
-        properties:
-          receipt: {type: string, minLength: 3}
-          paid: {type: number}
-        required: [receipt]
-  - say: Refunded.
-output: {paid: true, receipt: "{{ note.data.receipt }}"}
-`
+// store is what a site needs of one.
+type store interface {
+	gateway.Store
+	Close() error
+}
 
 // site is a server with its worker, as a browser sees it.
 type site struct {
 	*httptest.Server
 	rt    *bide.Runtime
 	api   *gateway.Server
-	store *mem.Store
+	store store
 	opts  gateway.Options
+	blobs *artifact.Dir
+	voice voice       // what the model voice/it says
 	ready atomic.Bool // whether the effect of flaky succeeds
 }
 
@@ -75,16 +52,25 @@ type mail struct {
 }
 
 // newSite serves the API with the pages below /ui/, over a fresh store in memory.
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSiteOn(t, mem.New()) }
+
+// newSiteOn is newSite over a store, which it closes.
+func newSiteOn(t *testing.T, store store) *site {
 	t.Helper()
-	s := &site{}
-	store := mem.New()
+	s := &site{voice: make(voice)}
 	rt, err := bide.New(store, nil)
 	check(t, err)
 	s.rt = rt
 	flow.Handle(rt, nil)
 	check(t, schedule.Register(rt))
-	set, err := tool.New(nil, tool.Func("send_email", "Sends an e-mail.", tool.Once, func(_ context.Context, m mail) (string, error) { return "sent to " + m.To, nil }))
+	s.blobs, err = artifact.OpenDir(t.TempDir())
+	check(t, err)
+	set, err := tool.New(&tool.Options{Artifacts: s.blobs}, tool.Func("send_email", "Sends an e-mail.", tool.Once, func(_ context.Context, m mail) (string, error) { return "sent to " + m.To, nil }))
+	check(t, err)
+	models, err := llm.New(llm.Config{Providers: map[string]llm.ProviderConfig{"voice": {}}}, llm.Kinds{"voice": func(llm.ProviderConfig, llm.Env) (llm.Provider, error) { return s.voice, nil }}, nil)
+	check(t, err)
+	rt.Handle(llm.Type, models.Handle)
+	hooks, err := webhook.New(rt, store, &webhook.Options{AllowPrivate: true})
 	check(t, err)
 	set.Register(rt)
 	rt.Handle("flaky", bide.Typed(func(context.Context, any) (string, error) {
@@ -93,9 +79,10 @@ func newSite(t *testing.T) *site {
 		}
 		return "paid", nil
 	}))
-	workflows := []bide.Workflow{mailing(set), payment(), counting()}
+	rt.Handle("count", bide.Typed(func(_ context.Context, in map[string]int) (int, error) { return in["from"] + 1, nil }))
+	workflows := []bide.Workflow{mailing(set), payment(), counting(), marching(), talking(), reporting()}
 	guard := auth.New(store, &auth.Options{Anonymous: &auth.Principal{Actor: "ann", Roles: []auth.Role{auth.Administrator}}})
-	s.opts = gateway.Options{Authenticate: guard.Protect, Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())}}
+	s.opts = gateway.Options{Authenticate: guard.Protect, Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())}, Artifacts: s.blobs, Deltas: models.Deltas(), Webhooks: hooks}
 	opts := s.opts
 	opts.Workflows = workflows
 	srv, err := gateway.New(rt, store, &opts)
@@ -107,58 +94,19 @@ func newSite(t *testing.T) *site {
 	w, err := worker.New(rt, store, nil)
 	check(t, err)
 	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	done := make(chan error, 2)
 	go func() { done <- w.Run(ctx) }()
+	go func() { done <- hooks.Run(ctx) }()
 	s.api, s.Server = srv, httptest.NewServer(srv)
 	t.Cleanup(func() {
 		s.api.Close()
 		s.Server.Close()
 		stop()
-		if err := errors.Join(<-done, rt.Close(context.Background()), store.Close()); err != nil && !errors.Is(err, context.Canceled) {
+		if err := errors.Join(<-done, <-done, rt.Close(context.Background()), s.blobs.Close(), store.Close()); err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})
 	return s
-}
-
-// mailing asks for a call of a tool that a person decides about.
-func mailing(set *tool.Set) bide.Workflow {
-	calls := func(r *bide.Run) []tool.Call {
-		args, _, _ := r.Vars.Raw("input") // always there
-		return []tool.Call{{ID: "call_1", Name: "send_email", Args: string(args)}}
-	}
-	return bide.Workflow{ID: "mailing", Version: "1", Entry: "send", Nodes: bide.Nodes{
-		"send": func(r *bide.Run) (bide.StepPlan, error) {
-			plan, err := set.Plan(calls(r), "results")
-			return plan.Then("report"), err
-		},
-		"report": func(r *bide.Run) (bide.StepPlan, error) {
-			results, err := tool.Results(r.Vars, "results", calls(r))
-			return bide.Complete(results), err
-		},
-	}}
-}
-
-// payment fails until the site is ready.
-func payment() bide.Workflow {
-	return bide.Workflow{ID: "payment", Version: "1", Entry: "pay", Nodes: bide.Nodes{
-		"pay": func(*bide.Run) (bide.StepPlan, error) {
-			return bide.Do(bide.Call("flaky", nil).As("paid")).ThenCompleteWith("paid"), nil
-		},
-	}}
-}
-
-// counting takes a step for each event "go", three times.
-func counting() bide.Workflow {
-	return bide.Workflow{ID: "counting", Version: "1", Entry: "count", Nodes: bide.Nodes{
-		"count": func(r *bide.Run) (bide.StepPlan, error) {
-			n, err := bide.Get[int](r.Vars, "n")
-			if err != nil || n == 3 {
-				return bide.Complete(n), err
-			}
-			return bide.Do(bide.WaitEvent("go", nil)).Set("n", n+1).Then("count"), nil
-		},
-	}}
 }
 
 // start starts a run over the API and returns its id.

@@ -23,7 +23,8 @@ type Options struct {
 	ID string
 	// Runs is how many runs are driven at once. Defaults to 256.
 	Runs int
-	// Batch is how many runs are claimed at a time. Defaults to 32.
+	// Batch is how many runs are claimed at a time; as long as there are as many, twice
+	// as many the next time, up to Runs. Defaults to 32.
 	Batch int
 	// Lease is how long the worker's claims last beyond its last sign of life,
 	// which it gives three times in that time. Defaults to 30s.
@@ -89,6 +90,7 @@ type Worker struct {
 	opts  Options
 
 	claimedAt time.Time     // time of the last claim; of Run's goroutine
+	batch     int           // how many to claim the next time; of Run's goroutine
 	wake      chan struct{} // holds a token when there is something to do
 	drain     chan struct{} // closed when no further node is to be visited
 
@@ -216,7 +218,7 @@ func (w *Worker) claimSome(ctx context.Context) (more bool) {
 	if free <= 0 || !look {
 		return false
 	}
-	limit := min(free, w.opts.Batch)
+	limit := min(free, max(w.batch, w.opts.Batch))
 	now := w.opts.Clock.Now().UTC()
 	w.claimedAt = now
 	claims, err := w.store.Claim(ctx, bide.ClaimQuery{Owner: w.opts.ID, Now: now, Limit: limit, Workflows: w.rt.Workflows(), Sole: w.opts.Sole})
@@ -232,9 +234,10 @@ func (w *Worker) claimSome(ctx context.Context) (more bool) {
 		w.begun(c, func(ctx context.Context) (*bide.Run, error) { return w.rt.TickClaimed(ctx, c, w.drain) })
 		w.mu.Unlock()
 	}
-	if len(claims) < limit {
+	if w.batch = 0; len(claims) < limit {
 		return false
 	}
+	w.batch = 2 * limit
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.look, w.full = limit < free, limit == free

@@ -33,6 +33,7 @@ func jobs(much effort) (out []job) {
 		"scale -repeats 3",
 		"recovery -repeats 5",
 		"evidence -repeats 3",
+		"encryption -repeats 5",
 		"workers -repeats 5",
 		"peers -repeats 3",
 	}
@@ -54,6 +55,7 @@ func jobs(much effort) (out []job) {
 			"scale -repeats 3 -n 50000 -rest 10s -wakes 300 -span 5s",
 			"recovery -repeats 3 -takeover=false",
 			"evidence -repeats 3 -runs 300 -steps 10000",
+			"encryption -repeats 3",
 			"workers -repeats 3 -n 5000",
 			"peers -repeats 3 -n 1000 -alone 20 -only bide|DBOS|tuned",
 		}
@@ -69,6 +71,7 @@ func jobs(much effort) (out []job) {
 			"scale -repeats 1 -n 2000 -rest 1s -wakes 50 -span 2s",
 			"recovery -repeats 1 -n 100 -records 2000 -takeover=false",
 			"evidence -repeats 1 -runs 100 -steps 2000",
+			"encryption -repeats 1 -runs 100 -steps 300",
 			"workers -repeats 1 -n 300",
 			"peers -repeats 1 -n 1000 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
 		}

@@ -25,6 +25,7 @@ var tables = []struct {
 	{"After a crash", "recovery", []string{"flush", "store", "what"}, []string{"store open", "all going again"}},
 	{"A long run", "recovery", []string{"flush", "store", "what"}, []string{"open", "verify", "load, answer and complete"}},
 	{"Evidence", "evidence", []string{"flush", "store", "runs"}, nil},
+	{"Encryption at rest", "encryption", []string{"flush", "store", "content", "bytes"}, nil},
 	{"Worker processes", "workers", []string{"flush", "store", "workers"}, nil},
 	{"Other libraries, the same work", "peers", []string{"flush", "store", "library", "variant", "version", "durability"}, []string{"runs", "a run, p50", "alone, p50", "processor time", "flushes"}},
 }

@@ -56,6 +56,11 @@ func sample(ctx context.Context, v *bench.Values, p *bench.Place, n, workers int
 			return err
 		}
 	}
+	flushes := v.Flushes("run", n)
+	before, err := bench.Processor()
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := crew.tell("go"); err != nil {
 		return err
@@ -68,6 +73,11 @@ func sample(ctx context.Context, v *bench.Values, p *bench.Place, n, workers int
 		}
 	}
 	took := time.Since(began)
+	after, err := bench.Processor()
+	if err != nil {
+		return err
+	}
+	flushes()
 	if err := crew.tell("count"); err != nil {
 		return err
 	}
@@ -79,6 +89,7 @@ func sample(ctx context.Context, v *bench.Values, p *bench.Place, n, workers int
 		return fmt.Errorf("%d effects were carried out, want %d; %d runs ended twice", calls, 3*n, len(crew.ended))
 	}
 	v.Add("runs", "runs/s", float64(n)/took.Seconds())
+	v.Add("processor time", "ms a run", bench.Milliseconds(after-before)/float64(n))
 	return nil
 }
 

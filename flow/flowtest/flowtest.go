@@ -98,6 +98,10 @@ func (p *play) run(ctx context.Context) (*Result, error) {
 		if run, err = p.rt.Get(ctx, p.root); err != nil {
 			return nil, err
 		}
+		if run.ContinuedAs != "" {
+			p.root = run.ContinuedAs
+			continue
+		}
 		if run.Status.Final() || !moved && !p.advance(ctx) {
 			return p.judge(ctx, run)
 		}

@@ -43,6 +43,12 @@ type Fork struct {
 	Reason string            `json:"reason,omitempty" maxLength:"1000" doc:"why, for the ledger"`
 }
 
+// Migrate moves a run to another version of its workflow.
+type Migrate struct {
+	Version string `json:"version" minLength:"1" maxLength:"100" doc:"the version to move to"`
+	Reason  string `json:"reason,omitempty" maxLength:"1000" doc:"why, for the ledger"`
+}
+
 // ForkPreview says what a fork would make happen again.
 type ForkPreview struct {
 	Effects []bide.ForkEffect `json:"effects" nullable:"false"`
@@ -104,6 +110,19 @@ type Accepted struct {
 	Remaining []Wait `json:"remaining" nullable:"false" doc:"the waits of the run that are still open"`
 }
 
+// NewLink says what a link to a wait is for.
+type NewLink struct {
+	For       string        `json:"for,omitempty" maxLength:"190" doc:"who is to get it: the ledger names who answers link: and this; defaults to whoever makes it"`
+	ExpiresIn bide.Duration `json:"expires_in,omitempty" doc:"how long it lasts, such as 30m or 48h; defaults to 24h, at most 30 days"`
+}
+
+// Link opens one wait without credentials.
+type Link struct {
+	Path      string    `json:"path" doc:"below the address of the server; whoever has it may answer, so it is a secret"`
+	Actor     string    `json:"actor" doc:"who answers with it, as it will stand in the ledger"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
 // WaitChange is an entry of the inbox's stream.
 type WaitChange struct {
 	Wait   Wait `json:"wait"`
@@ -122,17 +141,18 @@ type Event struct {
 
 // Flow is a version of a flow document.
 type Flow struct {
-	ID        string    `json:"workflow"`
-	Version   string    `json:"version" doc:"the hash of the document"`
-	Label     string    `json:"label,omitempty" doc:"the version that the document gives itself"`
-	Title     string    `json:"title,omitempty"`
-	Published time.Time `json:"published_at,omitzero"`
-	Newest    bool      `json:"newest" doc:"it is the one that is started when no version is named"`
-	Document  bool      `json:"document" doc:"it is a flow document; otherwise it is the code of a program"`
-	Schema    bide.JSON `json:"input_schema,omitempty" doc:"JSON Schema of the input"`
-	Source    string    `json:"source,omitempty" doc:"the document as it was written; only when one version is asked for"`
-	Calls     []string  `json:"calls,omitempty" doc:"flows that it calls"`
-	Warnings  []string  `json:"warnings,omitempty" doc:"what the document does that is probably not meant"`
+	ID          string    `json:"workflow"`
+	Version     string    `json:"version" doc:"the hash of the document"`
+	Label       string    `json:"label,omitempty" doc:"the version that the document gives itself"`
+	Title       string    `json:"title,omitempty"`
+	Published   time.Time `json:"published_at,omitzero"`
+	PublishedBy string    `json:"published_by,omitempty" doc:"who uploaded this version first; only when one version is asked for"`
+	Newest      bool      `json:"newest" doc:"it is the one that is started when no version is named"`
+	Document    bool      `json:"document" doc:"it is a flow document; otherwise it is the code of a program"`
+	Schema      bide.JSON `json:"input_schema,omitempty" doc:"JSON Schema of the input"`
+	Source      string    `json:"source,omitempty" doc:"the document as it was written; only when one version is asked for"`
+	Calls       []string  `json:"calls,omitempty" doc:"flows that it calls"`
+	Warnings    []string  `json:"warnings,omitempty" doc:"what the document does that is probably not meant"`
 }
 
 // FlowList lists flows.

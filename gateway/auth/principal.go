@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 )
 
 // Right is what an operation needs.
@@ -26,23 +27,23 @@ const (
 )
 
 // Role is a named set of rights.
-type Role string
+type Role = api.Role
 
 // The roles.
 const (
-	Viewer        Role = "viewer"
-	Operator      Role = "operator"
-	Approver      Role = "approver"
-	FlowAuthor    Role = "author"
-	Administrator Role = "admin"
-	Worker        Role = "worker" // and nothing else: a program that carries out effects need not see runs
+	Viewer        = api.RoleViewer
+	Operator      = api.RoleOperator
+	Approver      = api.RoleApprover
+	FlowAuthor    = api.RoleAuthor
+	Administrator = api.RoleAdmin
+	Worker        = api.RoleWorker
 )
 
 // Roles lists all roles.
 func Roles() []Role { return []Role{Viewer, Operator, Approver, FlowAuthor, Administrator, Worker} }
 
 // Rights lists what a role may do; an unknown role may do nothing.
-func (r Role) Rights() []Right {
+func Rights(r Role) []Right {
 	switch r {
 	case Viewer:
 		return []Right{View}
@@ -92,7 +93,7 @@ func (p *Principal) May(right Right, root *bide.RunInfo) bool {
 	if right == Decide && p.Agent() {
 		return false
 	}
-	has := slices.ContainsFunc(p.Roles, func(r Role) bool { return slices.Contains(r.Rights(), right) })
+	has := slices.ContainsFunc(p.Roles, func(r Role) bool { return slices.Contains(Rights(r), right) })
 	return has && (root == nil || p.Sees(root))
 }
 

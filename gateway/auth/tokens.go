@@ -15,34 +15,14 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 )
 
 // TokenSpec is what a token is made for.
-type TokenSpec struct {
-	Name string `json:"name"` // for people
-	// Actor is who acts with it, as it will stand in the ledger. Defaults to "token:" and the name. An agent's begins
-	// with bide.AgentActor; it can ask, but never decide.
-	Actor     string            `json:"actor,omitempty"`
-	Groups    []string          `json:"groups,omitempty"`
-	Roles     []Role            `json:"roles"`
-	Namespace string            `json:"namespace,omitempty"`
-	Workflows []string          `json:"workflows,omitempty"` // as in Principal
-	Labels    map[string]string `json:"labels,omitempty"`    // as in Principal
-	// ExpiresAt is when it ends to count; zero means never.
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
-}
+type TokenSpec = api.TokenSpec
 
-// Token is a token as it is kept: all but the secret, of which only a hash is.
-type Token struct {
-	ID string `json:"token_id"` // begins the token after "bide_"; no secret
-	TokenSpec
-	CreatedAt time.Time `json:"created_at"`
-	CreatedBy string    `json:"created_by,omitempty"`
-	RevokedAt time.Time `json:"revoked_at,omitzero"`
-	RevokedBy string    `json:"revoked_by,omitempty"`
-	// LastUsedAt is when it was used last, within a minute.
-	LastUsedAt time.Time `json:"last_used_at,omitzero"`
-}
+// Token is what is kept of a token: all but the secret, of which only a hash is.
+type Token = api.Token
 
 // ErrBadToken is returned by Verify for a token that does not count, without saying why: it is none,
 // or has expired, or was revoked.
@@ -85,7 +65,7 @@ func (t *Tokens) Create(ctx context.Context, spec TokenSpec, by string) (text st
 		spec.Actor = "token:" + spec.Name
 	}
 	now := t.now().UTC().Truncate(time.Microsecond)
-	if err := spec.check(now); err != nil {
+	if err := checkSpec(&spec, now); err != nil {
 		return "", tok, err
 	}
 	id, secret := random(idBytes), random(secretBytes)
@@ -96,7 +76,7 @@ func (t *Tokens) Create(ctx context.Context, spec TokenSpec, by string) (text st
 	return tokenPrefix + id + "_" + secret, tok, nil
 }
 
-func (s *TokenSpec) check(now time.Time) error {
+func checkSpec(s *TokenSpec, now time.Time) error {
 	var faults []bide.Fault
 	add := func(path, format string, args ...any) {
 		faults = append(faults, bide.Fault{Path: path, Message: fmt.Sprintf(format, args...)})
@@ -145,7 +125,7 @@ func (p *Principal) MayGive(spec *TokenSpec) error {
 		return refuse("is of another namespace")
 	}
 	for _, role := range spec.Roles {
-		for _, right := range role.Rights() {
+		for _, right := range Rights(role) {
 			if !p.May(right, nil) {
 				return refuse("has the right " + string(right))
 			}

@@ -15,39 +15,24 @@ import (
 )
 
 // Style is the way in which requests to a hook are signed.
-type Style string
+type Style = api.Style
 
 // The styles.
 const (
-	Standard Style = "standard" // Standard Webhooks; the event's id is the message's
-	GitHub   Style = "github"   // X-Hub-Signature-256; without a time, so only the id stands against replays
-	Stripe   Style = "stripe"   // Stripe-Signature; the event's id is the body's hash, as for GitHub
+	Standard = api.StyleStandard
+	GitHub   = api.StyleGitHub
+	Stripe   = api.StyleStripe
 )
 
 var styles = map[Style]func(h http.Header, secrets []string, now time.Time, body []byte) (id string, err error){
 	Standard: Verify, GitHub: verifyGitHub, Stripe: verifyStripe,
 }
 
-// HookSpec says what becomes of requests to a hook: an event with the request's body as its payload.
-type HookSpec struct {
-	Style Style `json:"style"`
-	// Secret is the sender's, when it chooses it; at least 16 bytes. Defaults to a new one.
-	Secret string `json:"secret,omitempty"`
-	// Scope, ScopeID and Name are those of the event, and Keep is as in bide.Event.
-	Scope   bide.Scope    `json:"scope"`
-	ScopeID string        `json:"scope_id,omitempty"`
-	Name    string        `json:"name"`
-	Keep    bide.Duration `json:"keep,omitempty"`
-}
+// HookSpec says what becomes of requests to a hook.
+type HookSpec = api.HookSpec
 
 // Hook is a hook as it is kept; its secret is not shown.
-type Hook struct {
-	ID string `json:"hook_id"` // part of its URL
-	HookSpec
-	Namespace string    `json:"namespace,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	CreatedBy string    `json:"created_by,omitempty"`
-}
+type Hook = api.Hook
 
 const (
 	hookKind    = "hook"
@@ -77,7 +62,7 @@ func (h *Hooks) CreateHook(ctx context.Context, p *auth.Principal, spec HookSpec
 	if err := h.put(ctx, hookKind, hook.ID, 0, hook); err != nil {
 		return "", Hook{}, fmt.Errorf("keep hook: %w", err)
 	}
-	return spec.Secret, hook.shown(p), nil
+	return spec.Secret, shown(p, hook), nil
 }
 
 func checkHook(p *auth.Principal, spec *HookSpec) error {
@@ -112,7 +97,8 @@ func checkHook(p *auth.Principal, spec *HookSpec) error {
 	return nil
 }
 
-func (k Hook) shown(p *auth.Principal) Hook {
+// shown is a hook as its principal sees it.
+func shown(p *auth.Principal, k Hook) Hook {
 	k.Secret = ""
 	if k.Scope == bide.ScopeSession {
 		k.ScopeID, _ = p.Local(k.ScopeID)
@@ -125,7 +111,7 @@ func (h *Hooks) ListHooks(ctx context.Context, p *auth.Principal) (out []Hook, e
 	all, err := list[Hook](ctx, h.store, hookKind)
 	for _, k := range all {
 		if k.Namespace == p.Namespace {
-			out = append(out, k.shown(p))
+			out = append(out, shown(p, k))
 		}
 	}
 	return out, err

@@ -14,32 +14,16 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/tool"
 )
 
 // SubscriptionSpec is what a subscription is made of.
-type SubscriptionSpec struct {
-	// URL is where messages go: https, or, where private addresses are allowed, http.
-	URL string `json:"url"`
-	// Types are kinds of ledger records, such as run.completed. "wait.opened" is about waits that somebody has to
-	// answer and that are still open when their turn comes. Defaults to wait.opened and the three ends of a run.
-	Types []string `json:"types,omitempty"`
-	// Workflows and Labels narrow it, as in auth.Principal.
-	Workflows []string          `json:"workflows,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-}
+type SubscriptionSpec = api.SubscriptionSpec
 
 // Subscription is a subscription as it is kept; its secrets are not shown.
-type Subscription struct {
-	ID string `json:"subscription_id"`
-	SubscriptionSpec
-	Namespace string    `json:"namespace,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	CreatedBy string    `json:"created_by,omitempty"`
-	// Disabled is why nothing is sent any more; empty when it is.
-	Disabled string `json:"disabled,omitempty"`
-}
+type Subscription = api.Subscription
 
 // defaultTypes are what most want to hear of.
 var defaultTypes = []string{string(bide.KindWaitOpened), string(bide.KindRunCompleted), string(bide.KindRunFailed), string(bide.KindRunCancelled)}
@@ -48,7 +32,8 @@ var defaultTypes = []string{string(bide.KindWaitOpened), string(bide.KindRunComp
 var kinds = []bide.Kind{
 	bide.KindRunStarted, bide.KindStepPlanned, bide.KindStepFailed, bide.KindEffectStarted, bide.KindEffectCompleted, bide.KindEffectFailed,
 	bide.KindEffectInterrupted, bide.KindEffectLate, bide.KindWaitOpened, bide.KindWaitResolved, bide.KindRunCompleted, bide.KindRunFailed,
-	bide.KindRunCancelled, bide.KindRunPaused, bide.KindRunUnpaused, bide.KindRunRetried, bide.KindRunForked, bide.KindRunMigrated, bide.KindGrantRevoked,
+	bide.KindRunCancelled, bide.KindRunPaused, bide.KindRunUnpaused, bide.KindRunRetried, bide.KindRunForked, bide.KindRunMigrated,
+	bide.KindRunContinued, bide.KindMailForwarded, bide.KindChildContinued, bide.KindGrantRevoked, bide.KindRunShredded,
 }
 
 const subscriptionKind = "webhook"

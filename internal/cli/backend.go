@@ -7,6 +7,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/schedule"
 )
 
@@ -18,6 +19,9 @@ type backend interface {
 	commander
 	auditor
 	scheduler
+	tokenKeeper
+	webhookKeeper
+	hookKeeper
 	// Close ends the work and frees what is held.
 	Close(ctx context.Context) error
 }
@@ -40,8 +44,16 @@ type commander interface {
 	Change(ctx context.Context, id string, v verb, cmd bide.Command) error
 	// Answer resolves a wait.
 	Answer(ctx context.Context, waitID string, answer bide.JSON, cmd bide.Command) (*bide.Run, error)
+	// Link makes a link to an open wait, for whoever it names; a path below the address of a server.
+	Link(ctx context.Context, waitID string, spec api.NewLink, cmd bide.Command) (*api.Link, error)
 	// Send delivers an event.
 	Send(ctx context.Context, e bide.Event) error
+	// ForkPreview lists what a fork from a record would make happen again.
+	ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error)
+	// Fork begins a new run that goes on from a record.
+	Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error)
+	// Migrate moves a run to another version of its flow.
+	Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error)
 }
 
 type auditor interface {
@@ -72,6 +84,7 @@ const (
 	verbCancel  verb = "cancel"
 	verbRetry   verb = "retry"
 	verbDelete  verb = "delete"
+	verbShred   verb = "shred"
 )
 
 // runsQuery selects runs by a search; see package search. Runs of bide itself (schedules, kept flows) are left

@@ -44,6 +44,8 @@ func settings() []setting {
 		{"allow.addresses", "", "networks that http steps may reach although they are not public, such as 127.0.0.0/8", always(""), prefixes},
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
+		{"encryption.keys", "", "keyring that encrypts what is kept: file:PATH, env:NAME or command:PROGRAM; without one, what is kept is plain", always(""), checkKeys},
+		{"redact", "", "rules for what is replaced before it is recorded; in the environment as JSON", always(""), checkRedact},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
 		{"serve.listen", "listen", "address and port that bide serve and bide dev listen on; port 0 takes any that is free", always("127.0.0.1:7878"), listenAddress},
 		{"serve.tls_cert", "tls-cert", "file with the certificate of bide serve, for https; read again when it changes", always(""), nil},
@@ -53,6 +55,8 @@ func settings() []setting {
 		{"login", "", "how people log in to bide serve with OpenID Connect; in the environment as JSON", always(""), checkLogin},
 		{"remote.types", "", "types of effects that remote workers carry out, in flows by effect steps", always(""), effectTypes},
 		{"remote.lease", "", "how long a remote worker has a call without a sign of life", always("30s"), duration},
+		{"checkpoint.key", "", "file with the private keys that sign checkpoints of the store while a worker or server is at work; see bide key", always(""), nil},
+		{"checkpoint.every", "", "how long a record may be without a checkpoint", always("1m"), duration},
 		{"worker.runs", "runs", "how many runs a worker drives at once", always("256"), positive},
 		{"worker.lease", "lease", "how long a worker's claims last without a sign of life", always("30s"), duration},
 		{"worker.poll", "poll", "how often a worker looks for what other processes made runnable", always("1s"), duration},
@@ -319,7 +323,10 @@ func (c *config) readFile(name string) (faults []string, err error) {
 		if e.path == "store" {
 			e.value = relativeStore(e.value, c.project.root)
 		}
-		if e.path == "serve.tls_cert" || e.path == "serve.tls_key" || e.path == "flows" {
+		if e.path == "encryption.keys" {
+			e.value = relativeKeys(e.value, c.project.root)
+		}
+		if slices.Contains([]string{"flows", "checkpoint.key", "serve.tls_cert", "serve.tls_key"}, e.path) {
 			e.value = relativeTo(e.value, c.project.root)
 		}
 		c.values[e.path] = origin{e.value, from}

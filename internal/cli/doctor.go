@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bide-dev/bide/ledger"
 	"github.com/spf13/cobra"
 )
 
@@ -68,6 +69,15 @@ func (a *app) examine(cmd *cobra.Command) (out []finding) {
 	if len(a.cfg.strange) > 0 {
 		add("environment", verdictNote, "bide help config", "no settings, and passed over: %s", strings.Join(a.cfg.strange, ", "))
 	}
+	switch c, err := checkpoints(a.cfg); {
+	case err != nil:
+		p := explain(err)
+		add("checkpoints", verdictBad, p.next, "%s", p.Error())
+	case c == nil:
+		add("checkpoints", verdictNote, "bide key NAME --private FILE, and checkpoint.key", "nobody signs the ledgers: who can write to the store can rewrite them")
+	default:
+		add("checkpoints", verdictOK, "", "signed by %s, every %s and at the end of runs", ledger.KeyName(c.Signers[0]), c.Every)
+	}
 	lib := newLibrary(a.cfg)
 	for _, name := range lib.names() {
 		if err := lib.check(name); err != nil {
@@ -95,7 +105,8 @@ func (a *app) examine(cmd *cobra.Command) (out []finding) {
 		add("store", verdictBad, "", "%s", explain(err).Error())
 		return out
 	}
-	return append(out, examineStore(cmd.Context(), b, shownStore(a.cfg.get("store")))...)
+	out = append(out, examineStore(cmd.Context(), b, shownStore(a.cfg.get("store")))...)
+	return append(out, a.examineEncryption(cmd.Context(), a.local)...)
 }
 
 // examineStore looks for runs that nobody sees to.

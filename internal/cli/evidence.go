@@ -17,8 +17,12 @@ type wholeStore interface {
 	bide.Documents
 }
 
-// evidence opens the store itself, for the commands that read or write whole ledgers; no server stands behind those.
+// evidence opens the store itself, for the commands that read or write whole ledgers or what was signed. A server gives out
+// neither: what it shows is what its token may see.
 func (a *app) evidence(cmd *cobra.Command) (*output, *local, error) {
+	if err := a.onStore(cmd); err != nil {
+		return nil, nil, err
+	}
 	out, _, err := a.look(cmd)
 	if err == nil && a.local.store == nil {
 		err = &problem{code: exitError, what: "this store keeps no documents, and so no checkpoints"}

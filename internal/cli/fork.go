@@ -36,17 +36,17 @@ safe to repeat, and begins nothing.`,
 				}
 				o.Writes = append(o.Writes, bide.Write{Op: bide.OpSet, Path: path, Value: jsonOrText(value)})
 			}
-			out, l, err := a.evidence(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			id, err := resolve(ctx, l, args[0])
+			id, err := resolve(ctx, b, args[0])
 			if err != nil {
 				return err
 			}
 			if preview {
-				again, err := l.rt.ForkPreview(ctx, id, at)
+				again, err := b.ForkPreview(ctx, id, at)
 				if err != nil {
 					return err
 				}
@@ -55,7 +55,7 @@ safe to repeat, and begins nothing.`,
 				})
 			}
 			o.Actor = a.cfg.get("actor")
-			run, err := l.rt.Fork(ctx, id, at, &o)
+			run, err := b.Fork(ctx, id, at, &o)
 			if err != nil {
 				return err
 			}

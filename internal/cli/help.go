@@ -70,6 +70,11 @@ folder above it that has one:
       - {tool: read_file, decide: auto}
     mcp:                         # servers of the Model Context Protocol
       - {name: files, command: [mcp-files, work]}
+  encryption:
+    keys: file:.bide/keyring     # encrypts what is kept; or env:NAME, command:PROGRAM; BIDE_ENCRYPTION_KEYS
+  redact:                        # what is replaced before it is recorded; BIDE_REDACT, as JSON
+    - {name: card, pattern: card}         # or email, iban, a regular expression
+    - {name: ssn, path: "**.ssn", workflow: intake}
   webhooks:
     private: false               # true: webhooks may go to this machine and over plain http; BIDE_WEBHOOKS_PRIVATE
   serve:                         # of bide serve; listen also of bide dev

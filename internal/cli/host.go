@@ -50,7 +50,7 @@ type work struct {
 
 // newHost opens the store. Remote workers can come to one that serves; others leave flows with remote effects alone.
 func (a *app) newHost(cmd *cobra.Command, serves bool) (*host, error) {
-	if err := a.hosting(cmd); err != nil {
+	if err := a.onStore(cmd); err != nil {
 		return nil, err
 	}
 	b, err := a.drive(cmd)
@@ -59,7 +59,7 @@ func (a *app) newHost(cmd *cobra.Command, serves bool) (*host, error) {
 	}
 	out := &host{b: b}
 	// What workflows use is there before they are.
-	if out.hooks, err = webhook.New(b.rt, b.engine.Store(), &webhook.Options{AllowPrivate: a.cfg.get("webhooks.private") == "true", Logger: b.log}); err != nil {
+	if out.hooks, err = b.hooks(); err != nil {
 		return nil, err
 	}
 	leave := a.cfg.remote

@@ -29,6 +29,9 @@ carried is reported.`,
 		Example: "  bide import run.bide\n  bide import old/data --from abstractruntime --live",
 		Args:    args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := a.onStore(cmd); err != nil {
+				return err
+			}
 			out, err := a.output(cmd)
 			if err != nil {
 				return err

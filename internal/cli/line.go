@@ -23,6 +23,9 @@ func recordLine(rec *bide.Record, styled bool) string {
 // recordText says in a few words what a record holds, and in which colour its kind is.
 func recordText(rec *bide.Record) (text, colour string) {
 	data, err := rec.Decode()
+	if rec.IsSealed() {
+		return "encrypted; its key is not at hand, or was destroyed", faint
+	}
 	if err != nil {
 		return err.Error(), red
 	}
@@ -63,6 +66,12 @@ func recordText(rec *bide.Record) (text, colour string) {
 		return d.Message, yellow
 	case *bide.EffectLate:
 		return "came when nobody waited for it any more", faint
+	case *bide.RunContinued:
+		return "as run " + d.RunID, green
+	case *bide.MailForwarded:
+		return plural(len(d.Messages), "message") + " to run " + d.RunID, faint
+	case *bide.ChildContinued:
+		return "waits for run " + d.RunID + " now", faint
 	case *bide.RunCompleted:
 		return string(d.Output), green
 	case *bide.RunFailed:
@@ -91,6 +100,8 @@ func planText(p *bide.StepPlan) string {
 		parts = append(parts, "go to "+p.Exit.Node)
 	case p.Exit.Complete:
 		parts = append(parts, "the end")
+	case p.Exit.Continue:
+		parts = append(parts, "continue as a new run")
 	case p.Exit.Fail != nil:
 		parts = append(parts, "fail: "+p.Exit.Fail.Message)
 	}

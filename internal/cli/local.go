@@ -16,6 +16,8 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
+	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/ledger/retention"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/tool"
@@ -26,6 +28,7 @@ type local struct {
 	rt     *bide.Runtime
 	claims engine.Store                    // nil when a worker of this process drives the store
 	store  wholeStore                      // nil likewise
+	plain  engine.Store                    // the store as it is kept, when it is encrypted; nil likewise
 	shut   func(ctx context.Context) error // ends the work and closes the store
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	log    *slog.Logger
@@ -33,8 +36,9 @@ type local struct {
 	docs   engine.Store
 	cfg    *config
 
-	equipped closers     // what was opened for models and tools; nil until they are registered
-	models   *llm.Models // likewise
+	webhooks *webhook.Hooks // nil until they are needed
+	equipped closers        // what was opened for models and tools; nil until they are registered
+	models   *llm.Models    // likewise
 	tools    *tool.Set
 }
 
@@ -46,6 +50,10 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	if err != nil {
 		return nil, err
 	}
+	redactor, err := cfg.redactor()
+	if err != nil {
+		return nil, err
+	}
 	url := cfg.get("store")
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -54,16 +62,24 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	}
 	l := &local{now: time.Now, cfg: cfg}
 	if opts == nil {
-		store, err := engine.OpenStore(ctx, url)
+		plain, err := engine.OpenStore(ctx, url)
 		if err != nil {
 			return nil, err
 		}
-		l.claims, l.docs, l.shut = store, store, func(context.Context) error { return store.Close() }
+		store, err := sealed(ctx, plain, cfg)
+		if err != nil {
+			return nil, errors.Join(err, plain.Close())
+		}
+		l.plain, l.claims, l.docs, l.shut = plain, store, store, func(context.Context) error { return store.Close() }
 		l.store, _ = store.(wholeStore) // evidence says so when it is none
-		if l.rt, err = bide.New(store, nil); err != nil {
+		if l.rt, err = bide.New(store, &bide.Options{Redact: redactor}); err != nil {
 			return nil, errors.Join(err, store.Close())
 		}
 	} else {
+		opts.Runtime.Redact = redactor
+		if opts.Keys, err = cfg.keys(ctx); err != nil {
+			return nil, err
+		}
 		e, err := engine.Open(ctx, url, opts)
 		if err != nil {
 			return nil, err
@@ -198,11 +214,28 @@ func (l *local) Change(ctx context.Context, id string, v verb, cmd bide.Command)
 	case verbCancel:
 		_, err = l.rt.Cancel(ctx, id, cmd)
 	case verbDelete:
-		return l.rt.Delete(ctx, id)
+		return l.delete(ctx, id)
+	case verbShred:
+		_, err = l.rt.Shred(ctx, id, cmd)
 	case verbRetry:
 		return l.retry(ctx, id, cmd)
 	}
 	return err
+}
+
+// delete removes an ended run, with a tombstone that the key of the configuration signs when there is one.
+func (l *local) delete(ctx context.Context, id string) error {
+	signers, err := privateKeys(l.cfg.get("checkpoint.key"))
+	if err != nil {
+		return err
+	}
+	var log *ledger.Log
+	if len(signers) > 0 {
+		if log, err = ledger.OpenLog(ctx, l.docs, &ledger.LogOptions{Signers: signers}); err != nil {
+			return err
+		}
+	}
+	return retention.Delete(ctx, l.rt, l.docs, log, id)
 }
 
 // retry opens a failed run again, and lets workers take one that was set aside.
@@ -246,6 +279,21 @@ func (l *local) Answer(ctx context.Context, waitID string, answer bide.JSON, cmd
 }
 
 func (l *local) Send(ctx context.Context, e bide.Event) error { return l.rt.Send(ctx, e) }
+
+func (l *local) ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error) {
+	return l.rt.ForkPreview(ctx, id, seq)
+}
+
+func (l *local) Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error) {
+	return l.rt.Fork(ctx, id, seq, opts)
+}
+
+func (l *local) Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error) {
+	if _, err := flow.NewLibrary(l.rt, nil).Sync(ctx); err != nil {
+		return nil, err
+	}
+	return l.rt.Migrate(ctx, id, version, cmd)
+}
 
 func (l *local) Verify(ctx context.Context, id string) (*verification, error) {
 	at, err := l.rt.Verify(ctx, id)

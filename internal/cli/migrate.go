@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/flow"
 )
 
 func newMigrate(a *app) *cobra.Command {
@@ -19,19 +18,16 @@ step of its ledger again with that version. When one is decided otherwise, nothi
 			if to == "" {
 				return usage("bide migrate --help", "--to names the version: the content hash of the flow")
 			}
-			out, l, err := a.evidence(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			id, err := resolve(ctx, l, args[0])
+			id, err := resolve(ctx, b, args[0])
 			if err != nil {
 				return err
 			}
-			if _, err := flow.NewLibrary(l.rt, nil).Sync(ctx); err != nil {
-				return err
-			}
-			run, err := l.rt.Migrate(ctx, id, to, bide.Command{Actor: a.cfg.get("actor"), Reason: reason})
+			run, err := b.Migrate(ctx, id, to, bide.Command{Actor: a.cfg.get("actor"), Reason: reason})
 			if err != nil {
 				return err
 			}

@@ -103,11 +103,33 @@ func (a *app) drive(cmd *cobra.Command) (*local, error) {
 	if err != nil {
 		return nil, err
 	}
+	checkpoints, err := checkpoints(cfg)
+	if err != nil {
+		return nil, err
+	}
 	log := slog.New(slog.NewTextHandler(a.terminal(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if checkpoints != nil {
+		checkpoints.Logger = log
+	}
 	return a.openWith(cmd, &engine.Options{
-		Runtime: bide.Options{Poll: poll, Logger: log},
-		Worker:  worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
+		Runtime:     bide.Options{Poll: poll, Logger: log},
+		Worker:      worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
+		Checkpoints: checkpoints,
 	})
+}
+
+// checkpoints is who signs checkpoints while this process is at work, or nil.
+func checkpoints(cfg *config) (*engine.Checkpoints, error) {
+	signers, err := privateKeys(cfg.get("checkpoint.key"))
+	if err != nil {
+		return nil, &problem{code: exitUsage, what: "no checkpoint can be signed with " + cfg.get("checkpoint.key"), why: err.Error(),
+			next: "bide key NAME --private " + cfg.get("checkpoint.key"), err: err}
+	}
+	if len(signers) == 0 {
+		return nil, nil
+	}
+	every, err := time.ParseDuration(cfg.get("checkpoint.every"))
+	return &engine.Checkpoints{Signers: signers, Every: every}, err
 }
 
 func (a *app) openWith(cmd *cobra.Command, opts *engine.Options) (*local, error) {

@@ -36,13 +36,14 @@ func (a *app) remote(cmd *cobra.Command) (*remote, error) {
 	return &remote{c}, nil
 }
 
-// hosting refuses to be a server when the configuration names one to act through.
-func (a *app) hosting(cmd *cobra.Command) error {
+// onStore refuses to act through a server, for commands that need the store itself.
+func (a *app) onStore(cmd *cobra.Command) error {
 	cfg, err := a.config(cmd)
 	if err != nil || cfg.get("server") == "" {
 		return err
 	}
-	return usage("", "%s works on a store of its own, and --server names a server to act through: leave one out", cmd.CommandPath())
+	return &problem{code: exitUsage, what: cmd.CommandPath() + " works on the store itself, and not through the server " + cfg.get("server"),
+		why: "leave out --server (" + cfg.values["server"].from + "), and name the store with --store, on a machine that reaches it"}
 }
 
 // Close implements backend.
@@ -118,6 +119,8 @@ func (r *remote) Change(ctx context.Context, id string, v verb, cmd bide.Command
 		_, err = r.c.Cancel(ctx, id, cmd.Reason, cmd.ID)
 	case verbDelete:
 		err = r.c.Delete(ctx, id, cmd.ID)
+	case verbShred:
+		_, err = r.c.Shred(ctx, id, cmd.Reason, cmd.ID)
 	case verbRetry:
 		err = r.retry(ctx, id, cmd)
 	}
@@ -159,6 +162,25 @@ func (r *remote) Send(ctx context.Context, e bide.Event) error {
 	}
 	_, err = r.c.Send(ctx, api.Event{ID: e.ID, Scope: e.Scope, ScopeID: e.ScopeID, Name: e.Name, Payload: payload, Keep: bide.Duration(e.Keep)}, "")
 	return err
+}
+
+// ForkPreview implements backend.
+func (r *remote) ForkPreview(ctx context.Context, id string, seq int64) ([]bide.ForkEffect, error) {
+	preview, err := r.c.ForkPreview(ctx, id, seq)
+	if err != nil {
+		return nil, err
+	}
+	return preview.Effects, nil
+}
+
+// Fork implements backend.
+func (r *remote) Fork(ctx context.Context, id string, seq int64, o *bide.ForkOptions) (*bide.Run, error) {
+	return r.c.Fork(ctx, id, api.Fork{Seq: seq, RunID: o.RunID, Writes: o.Writes, Labels: o.Labels, Reason: o.Reason}, o.ID)
+}
+
+// Migrate implements backend.
+func (r *remote) Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error) {
+	return r.c.Migrate(ctx, id, api.Migrate{Version: version, Reason: cmd.Reason}, cmd.ID)
 }
 
 // Verify implements backend.

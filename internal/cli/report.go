@@ -20,26 +20,28 @@ sentence, and first who decided what, with which arguments. Each line names its 
 		Example: "  bide report @last --html > run.html",
 		Args:    args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, l, err := a.evidence(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			id, err := resolve(ctx, l, args[0])
+			id, err := resolve(ctx, b, args[0])
 			if err != nil {
 				return err
 			}
-			rep, err := trace.Tell(l.rt.Ledger(ctx, id, 1))
+			rep, err := trace.Tell(b.Records(ctx, id, 1, false))
 			if err != nil {
 				return err
 			}
-			e, _, err := ledger.ReadLog(ctx, l.store, nil)
-			if err != nil {
-				return err
-			}
-			if leaves := e.Of(id); len(leaves) > 0 {
-				last := leaves[len(leaves)-1]
-				rep.Signed = fmt.Sprintf("up to record %d, as leaf %d of the log %s (verify tells whether that holds)", last.Seq, last.Index, e.Newest.Origin)
+			if l, here := b.(*local); here && l.store != nil { // a server does not tell what was signed
+				e, _, err := ledger.ReadLog(ctx, l.store, nil)
+				if err != nil {
+					return err
+				}
+				if leaves := e.Of(id); len(leaves) > 0 {
+					last := leaves[len(leaves)-1]
+					rep.Signed = fmt.Sprintf("up to record %d, as leaf %d of the log %s (verify tells whether that holds)", last.Seq, last.Index, e.Newest.Origin)
+				}
 			}
 			return out.value(rep, func(w io.Writer) error {
 				if html {

@@ -3,6 +3,8 @@ package cli_test
 import (
 	"bufio"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,9 +92,15 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	url, _ := serving(t, dir, "dev")
 	elsewhere := project(t) // where no store is
 	t.Setenv("BIDE_SERVER", url)
+	tried := map[string]bool{}
 	do := func(code int, line string, texts ...string) string {
 		t.Helper()
-		return wants(t, elsewhere, code, strings.Fields(line), texts...)
+		words := strings.Fields(line)
+		tried[words[0]] = true
+		if len(words) > 1 {
+			tried[words[0]+" "+words[1]] = true
+		}
+		return wants(t, elsewhere, code, words, texts...)
 	}
 	do(6, "run ask --key k1", "is waiting")
 	id := do(0, "start ask --key k1")
@@ -106,6 +114,12 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "unpause "+id)
 	do(0, "send greeting --run "+id)
 	do(2, "answer "+id+" nonsense")
+	link := do(0, "link "+id+" --for bob --expires 1h", "link:bob may answer")
+	if page, err := http.Get(link); err != nil {
+		t.Error(err)
+	} else if body, err := io.ReadAll(page.Body); err != nil || page.StatusCode != 200 || !strings.HasPrefix(link, url) || !strings.Contains(string(body), "link:bob") {
+		t.Errorf("the page at %s = %d %s %v", link, page.StatusCode, body, err)
+	}
 	do(0, "approve "+id)
 	do(0, "run --resume "+id, "Ledger verified")
 	do(0, "tail "+id+" --follow", "run.completed")
@@ -124,7 +138,66 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "cancel "+other)
 	do(0, "delete "+other+" --yes")
 	do(3, "show "+other)
-	do(2, "work", "--server")
+	do(0, "diff "+id+" "+failed, "VARIABLE")
+	do(0, "report "+id, "run")
+	do(0, "fork "+id+" --at 1 --preview")
+	fork := do(0, "fork "+id+" --at 1 --run-id again --reason why", "goes on from record 1")
+	do(0, "show "+fork, "again")
+	do(0, "state "+fork)
+	do(3, "migrate "+fork+" --to nothing")
+	question := do(0, "start ask")
+	do(0, "reject "+question)
+	do(4, "respond "+question+".1 no")
+	var before string
+	if m := regexp.MustCompile(`"version":"([^"]+)"`).FindStringSubmatch(do(0, "ls -o jsonl flow:ask")); m != nil {
+		before = m[1]
+	}
+	waiting := do(0, "start ask")
+	do(0, "migrate "+waiting+" --to "+before, "goes on with version")
+	do(0, "token create shop --role viewer", "not shown again")
+	shop := regexp.MustCompile(`"token_id":"([^"]+)"`).FindStringSubmatch(do(0, "token list -o jsonl", `"name":"shop"`, `"created_by":"ann"`))
+	do(0, "token revoke "+shop[1], "shop")
+	do(3, "token revoke none")
+	do(2, "token create x --role king", "king")
+	do(0, "webhook add https://example.com/x --type run.failed", "not shown again")
+	hook := regexp.MustCompile(`"subscription_id":"([^"]+)"`).FindStringSubmatch(do(0, "webhook ls -o jsonl", "https://example.com/x"))
+	do(0, "webhook rotate "+hook[1], "whsec_", "24 hours")
+	do(3, "webhook rotate none", "bide webhook ls")
+	do(3, "webhook redeliver "+id)
+	do(0, "webhook rm "+hook[1])
+	do(0, "hook add paid --style github --to session:s", "not shown again")
+	inbound := regexp.MustCompile(`"hook_id":"([^"]+)"`).FindStringSubmatch(do(0, "hook ls -o jsonl", `"paid"`))
+	do(2, "hook add paid --style smoke", "standard, github and stripe")
+	do(0, "hook rm "+inbound[1])
+	do(3, "hook rm none", "bide hook ls")
+	do(0, "schedule add weekly ask --cron @weekly")
+	do(0, "schedule show weekly", "weekly")
+	do(0, "schedule next weekly")
+	do(0, "schedule pause weekly")
+	do(0, "schedule resume weekly")
+	for _, line := range []string{"work", "serve", "dev", "backup x.db", "bookmark add a " + id, "bookmark ls", "bookmark rm a", "checkpoint --key x", "copy --to file:x", "export " + id + " --to x",
+		"import x", "proof " + id, "retention apply", "retention hold x", "retention unhold x", "verify --all --public x"} {
+		do(2, line, "works on the store itself", "--store")
+	}
+	// Those that act on no runs.
+	for _, name := range []string{"key", "inspect", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
+		tried[name] = true
+	}
+	command := regexp.MustCompile(`(?m)^  ([a-z][a-z-]+) {2,}`)
+	for _, m := range command.FindAllStringSubmatch(wants(t, elsewhere, 0, []string{"help"}), -1) {
+		if !tried[m[1]] {
+			t.Errorf("nobody has tried bide %s through a server", m[1])
+		}
+		below := wants(t, elsewhere, 0, []string{m[1], "--help"})
+		if _, list, ok := strings.Cut(below, "Available Commands:"); ok && m[1] != "flow" && m[1] != "completion" && m[1] != "config" {
+			list, _, _ = strings.Cut(list, "Flags:")
+			for _, sub := range command.FindAllStringSubmatch(list, -1) {
+				if !tried[m[1]+" "+sub[1]] {
+					t.Errorf("nobody has tried bide %s %s through a server", m[1], sub[1])
+				}
+			}
+		}
+	}
 	if _, err := os.Stat(filepath.Join(elsewhere, ".bide", "bide.db")); err == nil {
 		t.Error("a command through a server made a store")
 	}

@@ -88,7 +88,8 @@ func drawRun(w io.Writer, r *bide.Run) error {
 	}
 	err := fields(w, [2]string{"run", r.ID}, [2]string{"flow", r.Workflow + " version " + r.Version}, [2]string{"status", status},
 		[2]string{"set aside", r.SetAside}, [2]string{"step", step}, [2]string{"key", r.Key}, [2]string{"labels", labelText(r.Labels)},
-		[2]string{"session", r.Session}, [2]string{"parent", r.Parent}, [2]string{"started", clock(r.CreatedAt) + by(r.Actor)},
+		[2]string{"session", r.Session}, [2]string{"parent", r.Parent}, [2]string{"forked from", forkedFrom(r)},
+		[2]string{"continues", r.Continues}, [2]string{"continued as", r.ContinuedAs}, [2]string{"started", clock(r.CreatedAt) + by(r.Actor)},
 		[2]string{"changed", clock(r.UpdatedAt)}, [2]string{"ended", clock(r.EndedAt) + took}, [2]string{"wakes", clock(r.WakeAt)},
 		[2]string{"deadline", clock(r.Deadline)}, [2]string{"input", input}, [2]string{"output", string(r.Output)},
 		[2]string{"error", failure}, [2]string{"records", strconv.FormatInt(r.Seq, 10) + ", head " + r.Head.String()})
@@ -104,6 +105,14 @@ func drawRun(w io.Writer, r *bide.Run) error {
 		rows[i] = []string{wt.ID, string(wt.Kind), clock(wt.CreatedAt), waitText(wt)}
 	}
 	return table(w, []string{"WAIT", "KIND", "SINCE", "FOR"}, rows)
+}
+
+// forkedFrom is the run that a run was forked from.
+func forkedFrom(r *bide.Run) string {
+	if r.Continues != "" {
+		return ""
+	}
+	return r.Origin
 }
 
 // drawSpent writes what a run asked of models, if it did.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/gateway/api"
 )
 
 func newToken(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Make, list and revoke the tokens with which bide serve lets people and programs in",
-		Long:  "Make, list and revoke the tokens with which bide serve lets people and programs in. They are kept in the store, and only a hash of each.",
+		Long:  "Make, list and revoke the tokens with which bide serve lets people and programs in. They are kept in the store, and only a hash of each. With --server, nobody makes a token that can do more than theirs.",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -26,26 +25,8 @@ func newToken(a *app) *cobra.Command {
 	return cmd
 }
 
-// tokens does something with the tokens of the store.
-func (a *app) tokens(cmd *cobra.Command, do func(ctx context.Context, t *auth.Tokens) error) error {
-	if err := a.hosting(cmd); err != nil {
-		return err
-	}
-	b, err := a.openWith(cmd, nil)
-	if err != nil {
-		return err
-	}
-	return do(cmd.Context(), auth.NewTokens(b.claims, nil))
-}
-
-// madeToken is a token with its text, which is shown once.
-type madeToken struct {
-	auth.Token
-	Text string `json:"token"`
-}
-
 func newTokenCreate(a *app) *cobra.Command {
-	var spec auth.TokenSpec
+	var spec api.TokenSpec
 	var roles, labels []string
 	var expires time.Duration
 	cmd := &cobra.Command{
@@ -66,7 +47,7 @@ begins with agent: can ask, but never decide.`,
 			}
 			spec.Name = args[0]
 			for _, r := range roles {
-				spec.Roles = append(spec.Roles, auth.Role(r))
+				spec.Roles = append(spec.Roles, api.Role(r))
 			}
 			if spec.Labels, err = pairs("label", labels); err != nil {
 				return err
@@ -74,16 +55,18 @@ begins with agent: can ask, but never decide.`,
 			if expires > 0 {
 				spec.ExpiresAt = time.Now().Add(expires).UTC()
 			}
-			return a.tokens(cmd, func(ctx context.Context, t *auth.Tokens) error {
-				text, tok, err := t.Create(ctx, spec, a.cfg.get("actor"))
-				if err != nil {
-					return err
-				}
-				return out.value(madeToken{tok, text}, func(w io.Writer) error {
-					a.say("Token %s, for %s as %s. Keep it well, it is not shown again:", tok.ID, tok.Actor, strings.Join(roles, ", "))
-					_, err := fmt.Fprintln(w, text)
-					return err
-				})
+			b, err := a.create(cmd)
+			if err != nil {
+				return err
+			}
+			tok, err := b.CreateToken(cmd.Context(), spec)
+			if err != nil {
+				return err
+			}
+			return out.value(tok, func(w io.Writer) error {
+				a.say("Token %s, for %s as %s. Keep it well, it is not shown again:", tok.ID, tok.Actor, strings.Join(roles, ", "))
+				_, err := fmt.Fprintln(w, tok.Text)
+				return err
 			})
 		},
 	}
@@ -103,27 +86,25 @@ func newTokenList(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List tokens, without what is secret", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out, err := a.output(cmd)
+			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}
-			return a.tokens(cmd, func(ctx context.Context, t *auth.Tokens) error {
-				all, err := t.List(ctx, namespace)
-				if err != nil {
-					return err
-				}
-				now := time.Now()
-				return list(out, all, []string{"TOKEN", "NAME", "ACTOR", "ROLES", "MADE", "USED", "STATUS"}, func(t auth.Token) []string {
-					return []string{t.ID, t.Name, t.Actor, fmt.Sprint(t.Roles), ago(t.CreatedAt, now), ago(t.LastUsedAt, now), tokenStatus(&t, now)}
-				})
+			all, err := b.Tokens(cmd.Context(), namespace)
+			if err != nil {
+				return err
+			}
+			now := time.Now()
+			return list(out, all, []string{"TOKEN", "NAME", "ACTOR", "ROLES", "MADE", "USED", "STATUS"}, func(t api.Token) []string {
+				return []string{t.ID, t.Name, t.Actor, fmt.Sprint(t.Roles), ago(t.CreatedAt, now), ago(t.LastUsedAt, now), tokenStatus(&t, now)}
 			})
 		},
 	}
-	cmd.Flags().StringVar(&namespace, "namespace", "", "those of a namespace (default: the default one)")
+	cmd.Flags().StringVar(&namespace, "namespace", "", "those of a namespace (default: all)")
 	return cmd
 }
 
-func tokenStatus(t *auth.Token, now time.Time) string {
+func tokenStatus(t *api.Token, now time.Time) string {
 	switch {
 	case !t.RevokedAt.IsZero():
 		return "revoked"
@@ -138,21 +119,20 @@ func newTokenRevoke(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke TOKEN", Short: "End a token, by the id that list shows", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := a.config(cmd); err != nil {
+			b, err := a.open(cmd)
+			if err != nil {
 				return err
 			}
-			return a.tokens(cmd, func(ctx context.Context, t *auth.Tokens) error {
-				tok, err := t.Revoke(ctx, namespace, args[0], a.cfg.get("actor"))
-				if errors.Is(err, bide.ErrNotFound) {
-					return &problem{code: exitNotFound, what: fmt.Sprintf("there is no token %q", args[0]), next: "bide token list", err: err}
-				}
-				if err == nil {
-					a.say("Token %s (%s) does not count any more.", tok.ID, tok.Name)
-				}
-				return err
-			})
+			tok, err := b.RevokeToken(cmd.Context(), namespace, args[0])
+			if errors.Is(err, bide.ErrNotFound) {
+				return &problem{code: exitNotFound, what: fmt.Sprintf("there is no token %q", args[0]), next: "bide token list", err: err}
+			}
+			if err == nil {
+				a.say("Token %s (%s) does not count any more.", tok.ID, tok.Name)
+			}
+			return err
 		},
 	}
-	cmd.Flags().StringVar(&namespace, "namespace", "", "of a namespace (default: the default one)")
+	cmd.Flags().StringVar(&namespace, "namespace", "", "of a namespace (default: any)")
 	return cmd
 }

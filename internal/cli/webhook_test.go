@@ -63,3 +63,29 @@ func TestServeSendsWebhooks(t *testing.T) {
 	}
 	wants(t, dir, 3, []string{"webhook", "rm", "none"})
 }
+
+// A worker without a server sends webhooks too.
+func TestWorkSendsWebhooks(t *testing.T) {
+	dir := project(t)
+	got := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- string(body)
+	}))
+	t.Cleanup(receiver.Close)
+	t.Setenv("BIDE_WEBHOOKS_PRIVATE", "true")
+	wants(t, dir, 0, []string{"webhook", "add", receiver.URL, "--type", "wait.opened"})
+	id := wants(t, dir, 0, []string{"start", "ask"})
+	wants(t, dir, 0, []string{"work", "--once"})
+	select {
+	case body := <-got:
+		if !strings.Contains(body, id) {
+			t.Errorf("received %s, want it about %s", body, id)
+		}
+	default:
+		t.Error("nothing was sent")
+	}
+}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,14 +16,15 @@ func newWork(a *app) *cobra.Command {
 		Use:   "work",
 		Short: "Drive runs in the foreground, until Ctrl-C",
 		Long: `Drive the runs of the store: those that are started, answered or due, whatever process
-did that. The flows are those that runs were started with, and they come from the store. Several workers may share
+did that, and send its webhooks. The flows are those that runs were started with, and they come from the store; those
+with effects of remote workers (remote.types) are left to servers. Several workers may share
 a store, on several machines with postgres://.
 
 Ctrl-C lets effects at work end and hands the runs back. With --once, it ends when there is
 nothing to do at the moment.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.hosting(cmd); err != nil {
+			if err := a.onStore(cmd); err != nil {
 				return err
 			}
 			b, err := a.drive(cmd)
@@ -30,6 +32,10 @@ nothing to do at the moment.`,
 				return err
 			}
 			ctx := cmd.Context()
+			hooks, err := b.hooks() // what workflows use is there before they are
+			if err != nil {
+				return err
+			}
 			lib := flow.NewLibrary(b.rt, &flow.LibraryOptions{Changed: b.engine.Worker().Wake, Leave: a.cfg.remote, Logger: b.log})
 			if _, err := lib.Sync(ctx); err != nil {
 				return err
@@ -37,9 +43,15 @@ nothing to do at the moment.`,
 			b.engine.Worker().Wake()
 			a.say("Worker %s is at work on %s. Ctrl-C ends it.", b.engine.Worker().Stats().ID, shownStore(a.cfg.get("store")))
 			if once {
+				if err := idle(ctx, b); err != nil {
+					return err
+				}
+				if err := hooks.CatchUp(ctx); err != nil {
+					return err
+				}
 				return idle(ctx, b)
 			}
-			if err := lib.Run(ctx); err != nil {
+			if err := together(ctx, lib.Run, hooks.Run); err != nil {
 				return err
 			}
 			a.say("\nShutting down: effects at work end, and the runs are handed back.")
@@ -52,6 +64,24 @@ nothing to do at the moment.`,
 	f.Duration("lease", 0, "how long claims last without a sign of life (default: 30s)")
 	f.Duration("poll", 0, "how often to look for what other processes made runnable (default: 1s)")
 	return cmd
+}
+
+// together runs until ctx ends or one fails, which ends the others.
+func together(ctx context.Context, runs ...func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make(chan error)
+	for _, run := range runs {
+		go func() {
+			defer stop()
+			errs <- run(ctx)
+		}()
+	}
+	var err error
+	for range runs {
+		err = errors.Join(err, <-errs)
+	}
+	return err
 }
 
 // idle returns when no run can proceed now.

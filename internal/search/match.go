@@ -33,6 +33,12 @@ func (q *Query) RunQuery() bide.RunQuery {
 	return out
 }
 
+// Countable reports whether RunQuery says all that the search is for, but for several statuses and workflows.
+func (q *Query) Countable() bool {
+	return len(q.Words) == 0 && len(q.Versions) == 0 && len(q.Actors) == 0 && len(q.Keys) == 0 && len(q.Sessions) < 2 && len(q.Parents) < 2 &&
+		len(q.Roots) < 2 && q.Due.IsZero() && !slices.ContainsFunc(q.Labels, func(l Label) bool { return l.Any }) && len(q.RunQuery().Labels) == len(q.Labels)
+}
+
 // Match reports whether a run is one that is looked for.
 func (q *Query) Match(r *bide.RunInfo) bool {
 	in := func(values []string, value string) bool { return len(values) == 0 || slices.Contains(values, value) }

@@ -124,6 +124,18 @@ func TestARunMatchesWhenEveryPartDoes(t *testing.T) {
 	}
 }
 
+func TestWhatAStoreCanCountIsTold(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": true, "status:failed,waiting flow:a,b since:1h wait:form is:set-aside label:team=ops session:s root:r parent:p": true,
+		"order": false, "version:1": false, "actor:ann": false, "key:k": false, "session:a,b": false, "parent:a,b": false, "root:a,b": false,
+		"is:due": false, "label:team": false, "label:team=ops label:team=sales": false,
+	} {
+		if got := bide.Must(search.Parse(text, now)).Countable(); got != want {
+			t.Errorf("%q is countable: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestAMisspeltNameFindsTheNearest(t *testing.T) {
 	names := []string{"store", "output", "actor", "worker.runs"}
 	for name, want := range map[string]string{"stroe": "store", "outptu": "output", "Actor": "actor", "worker.run": "worker.runs", "sto": "store", "xyz": "", "so": "", "": ""} {

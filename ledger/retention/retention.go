@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/bide-dev/bide"
@@ -229,7 +230,7 @@ func (a *applying) remove(ctx context.Context, r *Removed, runs []bide.RunInfo) 
 			return bide.Errorf(bide.CodeCorrupt, "document %s of kind %s: %w", d.ID, d.Kind, err)
 		}
 	}
-	if err := a.tombstones(ctx, r, runs); err != nil {
+	if err := tombstones(ctx, a.opts.Log, runs, r.Archive); err != nil {
 		return err
 	}
 	if err := a.rt.Delete(ctx, r.Root.ID); err != nil {
@@ -269,19 +270,18 @@ func (a *applying) archive(ctx context.Context, r *Removed) (*bide.Document, err
 	return d, err
 }
 
-// tombstones note the runs' last records and that they go.
-func (a *applying) tombstones(ctx context.Context, r *Removed, runs []bide.RunInfo) error {
-	if a.opts.Log == nil {
+// tombstones note the runs' last records and that they go. Without a log there are none.
+func tombstones(ctx context.Context, log *ledger.Log, runs []bide.RunInfo, archive bide.Hash) error {
+	if log == nil {
 		return nil
 	}
-	var leaves []ledger.Leaf
-	for i, run := range runs {
-		leaves = append(leaves, ledger.Leaf{RunID: run.ID, Seq: run.Seq, Head: run.Head, Deleted: true, Archive: r.Archive})
-		if len(leaves) == ledger.BatchLeaves || i == len(runs)-1 {
-			if _, err := a.opts.Log.Append(ctx, leaves...); err != nil {
-				return err
-			}
-			leaves = nil
+	for some := range slices.Chunk(runs, ledger.BatchLeaves) {
+		leaves := make([]ledger.Leaf, len(some))
+		for i, run := range some {
+			leaves[i] = ledger.Leaf{RunID: run.ID, Seq: run.Seq, Head: run.Head, Deleted: true, Archive: archive}
+		}
+		if _, err := log.Append(ctx, leaves...); err != nil {
+			return err
 		}
 	}
 	return nil

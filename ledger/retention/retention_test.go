@@ -267,3 +267,32 @@ func TestTheLimitIsKept(t *testing.T) {
 		}
 	}
 }
+
+func TestADeletedRunLeavesItsTombstone(t *testing.T) {
+	w, log, keys := signedWorld(t, ledgertest.Open(t, "mem"))
+	if err := retention.Delete(ctx, w.RT, w.Store, nil, "done"); !errors.Is(err, bide.ErrInvalidInput) {
+		t.Errorf("without a log: %v, want ErrInvalidInput", err)
+	}
+	if err := retention.Hold(ctx, w.Store, "done", "a lawsuit", "eve", w.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := retention.Delete(ctx, w.RT, w.Store, log, "done"); !errors.Is(err, bide.ErrForbidden) {
+		t.Errorf("under a hold: %v, want ErrForbidden", err)
+	}
+	if err := retention.Unhold(ctx, w.Store, "done"); err != nil {
+		t.Fatal(err)
+	}
+	if err := retention.Delete(ctx, w.RT, w.Store, log, "parent"); !errors.Is(err, bide.ErrWrongStatus) {
+		t.Errorf("of a run that has not ended: %v, want ErrWrongStatus", err)
+	}
+	if err := retention.Delete(ctx, w.RT, w.Store, log, "done"); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := ledger.VerifyStore(ctx, w.Store, &ledger.VerifyOptions{Keys: keys})
+	if err != nil || !rep.OK() || rep.Deleted != 2 {
+		t.Errorf("VerifyStore = %+v, %v; want the run and its child deleted on record", rep, err)
+	}
+	if err := retention.Delete(ctx, w.RT, w.Store, log, "done"); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("once more: %v, want ErrNotFound", err)
+	}
+}

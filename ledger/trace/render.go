@@ -44,7 +44,11 @@ func (r *Report) Markdown(w io.Writer) error {
 	if !r.Run.EndedAt.IsZero() {
 		row("ended", stamp(r.Run.EndedAt))
 	}
-	row("forked from", r.Run.Origin)
+	if r.Run.Continues == "" {
+		row("forked from", r.Run.Origin)
+	}
+	row("continues", r.Run.Continues)
+	row("continued as", r.Run.ContinuedAs)
 	row("records", fmt.Sprintf("%d, the last has the hash %s", r.Run.Seq, r.Run.Head))
 	row("signed", r.Signed)
 	b.WriteByte('\n')

@@ -3,6 +3,7 @@ package trace
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -88,7 +89,7 @@ type teller struct {
 
 func (t *teller) record(rec *bide.Record) error {
 	data, err := rec.Decode()
-	if err != nil {
+	if err != nil && !errors.Is(err, bide.ErrSealed) {
 		return err
 	}
 	l := Line{Seq: rec.Seq, Hash: rec.Hash, At: rec.At, Kind: rec.Kind, Step: rec.Step, Node: rec.Node, Who: rec.Actor, Why: rec.Reason}
@@ -110,13 +111,27 @@ func (t *teller) effect(i int) string {
 
 // sentence says what a record records.
 func (t *teller) sentence(rec *bide.Record, data any) (string, bide.JSON) {
+	if rec.IsSealed() {
+		return "The content of this record is encrypted, or was destroyed.", nil
+	}
 	switch d := data.(type) {
+	case *bide.RunShredded:
+		return "The content of all records before was destroyed.", nil
 	case *bide.RunStarted:
+		if d.Continues != "" {
+			return fmt.Sprintf("Run of %s, version %s, started in place of run %s.", d.Workflow, d.Version, d.Continues), d.Input
+		}
 		return fmt.Sprintf("Run of %s, version %s, started.", d.Workflow, d.Version), d.Input
 	case *bide.RunForked:
 		return fmt.Sprintf("Forked from run %s at record %d.", d.Origin.RunID, d.Origin.Seq), nil
 	case *bide.RunMigrated:
 		return fmt.Sprintf("Moved to version %s.", d.Version), nil
+	case *bide.RunContinued:
+		return fmt.Sprintf("Continued as run %s.", d.RunID), d.Input
+	case *bide.MailForwarded:
+		return fmt.Sprintf("%d messages that nobody had taken handed over to run %s.", len(d.Messages), d.RunID), nil
+	case *bide.ChildContinued:
+		return fmt.Sprintf("The child continued as run %s.", d.RunID), nil
 	case *bide.StepPlanned:
 		t.effects = d.Plan.Effects
 		return planned(rec.Node, &d.Plan), payloads(d.Plan.Effects)
@@ -159,6 +174,8 @@ func planned(node string, p *bide.StepPlan) string {
 	switch {
 	case p.Exit.Complete:
 		then = "completes"
+	case p.Exit.Continue:
+		then = "continues as a new run"
 	case p.Exit.Fail != nil:
 		then = "fails"
 	}

@@ -111,11 +111,9 @@ func (x *index) order(q *bide.RunQuery, cursor bide.Cursor) order {
 		key := func(i *bide.RunInfo) bide.Cursor { return bide.Cursor{At: i.WakeAt, ID: i.ID} }
 		return order{key, &x.wakes, span{cursor, bide.Cursor{At: q.WakeBefore.Add(1)}}, true}
 	case q.Order.ByChange():
-		key := func(i *bide.RunInfo) bide.Cursor { return bide.Cursor{At: i.UpdatedAt, ID: i.ID} }
-		return order{key, &x.updated, within(q.UpdatedFrom, q.UpdatedTo).beyond(cursor, q.Order), q.Order.Ascending()}
+		return order{q.Order.Place, &x.updated, within(q.UpdatedFrom, q.UpdatedTo).beyond(cursor, q.Order), q.Order.Ascending()}
 	}
-	key := func(i *bide.RunInfo) bide.Cursor { return bide.Cursor{At: i.CreatedAt, ID: i.ID} }
-	o := order{key, &x.created, within(q.CreatedFrom, q.CreatedTo).beyond(cursor, q.Order), q.Order.Ascending()}
+	o := order{q.Order.Place, &x.created, within(q.CreatedFrom, q.CreatedTo).beyond(cursor, q.Order), q.Order.Ascending()}
 	for list := range x.groupsFor(q) {
 		if list.size < o.list.size {
 			o.list = list

@@ -181,6 +181,11 @@ func (s *Store) redo(f frame, feeds bool) error {
 		s.publish(ch)
 	}
 	if feeds && s.index.feed.group < f.group {
+		for _, e := range b.feed { // the feed on the disk may still have what another run had under the same id
+			if r := s.index.runs[e.RunID]; e.Seq == 1 && r != nil && r.number > 0 {
+				s.index.feed.kill(e.RunID)
+			}
+		}
 		s.publishFeed(b, feedAfter, f.group)
 	}
 	return nil

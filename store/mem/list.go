@@ -73,15 +73,12 @@ func sortedBy(q *bide.RunQuery) (key func(bide.RunInfo) bide.Cursor, direction i
 	switch {
 	case !q.WakeBefore.IsZero():
 		return func(r bide.RunInfo) bide.Cursor { return bide.Cursor{At: r.WakeAt, ID: r.ID} }, 1
-	case q.Order.ByChange():
-		key = func(r bide.RunInfo) bide.Cursor { return bide.Cursor{At: r.UpdatedAt, ID: r.ID} }
+	case q.Order.Ascending():
+		direction = 1
 	default:
-		key = func(r bide.RunInfo) bide.Cursor { return bide.Cursor{At: r.CreatedAt, ID: r.ID} }
+		direction = -1
 	}
-	if q.Order.Ascending() {
-		return key, 1
-	}
-	return key, -1
+	return func(r bide.RunInfo) bide.Cursor { return q.Order.Place(&r) }, direction
 }
 
 // selected reports whether a query selects the run.

@@ -20,8 +20,9 @@ const (
 
 	// Takes the oldest of three lots: runs that are ready (index runs_ready), runs
 	// with a timer due (runs_due), and runs that belong to workers that are not alive
-	// (runs_owner). Rows that another worker is about to claim are passed over; each lot is
-	// as large as the whole may be, and what is not taken of it is locked for a moment only.
+	// (runs_owner; an array, so that those of workers that are alive are not looked at). Rows that another worker is about to claim are passed over; each lot is
+	// as large as the whole may be, and what is not taken of it is locked for a moment only. Runs that were
+	// told of no mail come with their records, by primary key, when they have at most $7 and no snapshot.
 	sqlClaim = `WITH ready AS (
 		SELECT run_id FROM runs WHERE ready_at IS NOT NULL AND (status = 'running' OR wake_at IS NULL OR wake_at > $2) AND` + sqlKnown + `
 		ORDER BY ready_at, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
@@ -29,7 +30,7 @@ const (
 		SELECT run_id FROM runs WHERE status = 'waiting' AND set_aside = '' AND wake_at <= $2 AND NOT owned AND` + sqlKnown + `
 		ORDER BY wake_at, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
 	), orphaned AS (
-		SELECT run_id FROM runs AS r WHERE owned AND owner IN (SELECT o.owner FROM owners AS o WHERE o.owner <> $1 AND (o.alive_until <= $2 OR $4))
+		SELECT run_id FROM runs AS r WHERE owned AND owner = ANY(ARRAY(SELECT o.owner FROM owners AS o WHERE o.owner <> $1 AND (o.alive_until <= $2 OR $4)))
 			AND set_aside = '' AND (status = 'running' OR status = 'waiting' AND (wake_at <= $2 OR mail_seq > mail_seen)) AND` + sqlKnown + `
 		ORDER BY ` + sqlSince + `, run_id LIMIT $3 FOR UPDATE SKIP LOCKED
 	), oldest AS (
@@ -37,11 +38,16 @@ const (
 		WHERE NOT EXISTS (SELECT 1 FROM owners AS o WHERE o.owner = $1 AND o.drained)
 			AND r.run_id IN (SELECT run_id FROM ready UNION SELECT run_id FROM due UNION SELECT run_id FROM orphaned)
 		ORDER BY since, r.run_id LIMIT $3
-	) UPDATE runs AS r SET owner = $1, owned = true, claim_txn = $6, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
-		FROM oldest AS o WHERE r.run_id = o.run_id RETURNING r.run_id, r.fence, ` + sqlSince
+	), claimed AS (
+		UPDATE runs AS r SET owner = $1, owned = true, claim_txn = $6, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
+		FROM oldest AS o WHERE r.run_id = o.run_id RETURNING r.run_id, r.fence, ` + sqlSince + ` AS since, r.seq, r.head, r.mail_seq
+	) SELECT c.run_id, c.fence, c.since, c.seq, c.head, l.bodies FROM claimed AS c CROSS JOIN LATERAL (
+		SELECT array_agg(l.body ORDER BY l.seq) AS bodies FROM ledger AS l
+		WHERE c.seq <= $7 AND c.mail_seq = 0 AND l.run_id = c.run_id AND NOT EXISTS (SELECT 1 FROM snapshots AS s WHERE s.run_id = c.run_id)
+	) AS l`
 
 	// The runs that a call claimed whose answer was lost: the index runs_owner serves it.
-	sqlLost = `SELECT r.run_id, r.fence, ` + sqlSince + ` FROM runs AS r WHERE r.owner = $1 AND r.owned AND r.claim_txn = $3`
+	sqlLost = `SELECT r.run_id, r.fence, ` + sqlSince + `, r.seq, r.head, NULL::text[] FROM runs AS r WHERE r.owner = $1 AND r.owned AND r.claim_txn = $3`
 
 	// The workflow and version, neither of which can have a slash, are among those
 	// that the worker has. It is checked row by row, so that a lot is read in the order of its
@@ -98,7 +104,7 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 			}
 		}
 		txn := rand.Int64()
-		rows, err = s.claims(ctx, q.Owner, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, known, txn)
+		rows, err = s.claims(ctx, q.Owner, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, known, txn, claimRecords)
 		if kindOf(err) == failedConnection && !isUnreachable(err) {
 			s.lost.add(q.Owner, lostClaim{txn, time.Now().Add(2 * s.opts.Timeout)})
 		}
@@ -121,6 +127,23 @@ type claimed struct {
 	since int64
 }
 
+// claimRecords is how many records a run has at most that come with its claim. One with more was
+// driven before, perhaps by this process, which then need not read them again.
+const claimRecords = 64
+
+// rowToClaimed reads a claim. A commit that was made while the statement looked may be
+// in the run's row and not in its records: then they are left to Load.
+func rowToClaimed(row pgx.CollectableRow) (c claimed, err error) {
+	stored := &bide.Stored{}
+	var head []byte
+	err = row.Scan(&c.RunID, &c.Fence, &c.since, &stored.Seq, &head, &stored.Records)
+	if int64(len(stored.Records)) == stored.Seq {
+		copy(stored.Head[:], head)
+		stored.Fence, c.Stored = c.Fence, stored
+	}
+	return c, err
+}
+
 // claims runs a statement that gives claims to an owner.
 func (s *Store) claims(ctx context.Context, owner, sql string, args ...any) (out []claimed, err error) {
 	b := &pgx.Batch{}
@@ -128,9 +151,7 @@ func (s *Store) claims(ctx context.Context, owner, sql string, args ...any) (out
 		b.Queue(sqlMeet, strangers)
 	}
 	b.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
-		out, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c claimed, err error) {
-			return c, row.Scan(&c.RunID, &c.Fence, &c.since)
-		})
+		out, err = pgx.CollectRows(rows, rowToClaimed)
 		return err
 	})
 	err = s.pool.SendBatch(ctx, b).Close()

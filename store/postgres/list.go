@@ -89,7 +89,7 @@ const planned = pgx.QueryExecModeCacheDescribe
 // listing is how a query of runs is carried out.
 type listing struct {
 	sql  string
-	key  func(*bide.RunInfo) time.Time // by which it is sorted, besides the id
+	key  func(*bide.RunInfo) bide.Cursor // by which it is sorted
 	up   bool
 	more []any // parameters from $17 on
 }
@@ -100,10 +100,7 @@ func (s *Store) listingOf(ctx context.Context, q *bide.RunQuery, labels []string
 		return l, err
 	}
 	changed := q.Order.ByChange()
-	l.key = func(r *bide.RunInfo) time.Time { return r.CreatedAt }
-	if changed {
-		l.key = func(r *bide.RunInfo) time.Time { return r.UpdatedAt }
-	}
+	l.key = q.Order.Place
 	either := func(byChanged, byCreated string) string {
 		if changed {
 			return byChanged
@@ -113,7 +110,7 @@ func (s *Store) listingOf(ctx context.Context, q *bide.RunQuery, labels []string
 	switch {
 	case !q.WakeBefore.IsZero():
 		l.sql, l.up, l.more = sqlRunsDue, true, []any{q.WakeBefore.UnixMicro()}
-		l.key = func(r *bide.RunInfo) time.Time { return r.WakeAt }
+		l.key = func(r *bide.RunInfo) bide.Cursor { return bide.Cursor{At: r.WakeAt, ID: r.ID} }
 	case q.Root != "":
 		l.sql = either(sqlTreeChanged, sqlTree)
 	case len(labels) > 0:
@@ -160,7 +157,7 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	if len(rows) > limit {
 		page.Runs = rows[:limit]
 		last := &rows[limit-1]
-		page.Next = bide.Cursor{At: l.key(last), ID: last.ID}.String()
+		page.Next = l.key(last).String()
 	}
 	return page, nil
 }

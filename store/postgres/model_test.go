@@ -217,8 +217,15 @@ func (m *model) claim(*rapid.T) {
 		Workflows: []bide.WorkflowVersion{{ID: "other", Version: "1"}, {ID: "wf", Version: "1"}}[m.upTo("known", 1):]}
 	m.both("claim", func(s stores) (any, error) {
 		claims, err := s.Claim(m.Context(), q)
-		for _, c := range claims {
+		for i, c := range claims {
 			m.fences[c.RunID] = c.Fence
+			if c.Stored == nil {
+				continue
+			}
+			if loaded, err := s.Load(m.Context(), c.RunID, bide.Position{}); err != nil || !diff.Equal(c.Stored, loaded) {
+				m.Errorf("with the claim of %s comes what differs from Load: %v\n%s", c.RunID, err, diff.Diff(c.Stored, loaded))
+			}
+			claims[i].Stored = nil
 		}
 		return claims, err
 	})

@@ -15,8 +15,9 @@ import (
 const (
 	sqlCount = `SELECT workflow, status, min(at), value, count(*) FROM (SELECT counted.workflow, counted.status,
 			CASE WHEN ?20 = 0 THEN 0 WHEN ?22 THEN counted.updated_at ELSE counted.created_at END AS at,
-			CASE WHEN ?21 = '' THEN '' ELSE coalesce((SELECT e.value FROM json_each(counted.labels) e WHERE e.key = ?21),
-				(SELECT e.value FROM runs t, json_each(t.labels) e WHERE t.run_id = counted.root AND counted.root <> counted.run_id AND e.key = ?21), '') END AS value
+			CASE WHEN ?21 = '' THEN '' ELSE coalesce(
+				CASE WHEN counted.labels IS NOT NULL THEN (SELECT e.value FROM json_each(counted.labels) e WHERE e.key = ?21) END,
+				CASE WHEN counted.root <> counted.run_id THEN (SELECT e.value FROM runs t, json_each(t.labels) e WHERE t.run_id = counted.root AND e.key = ?21) END, '') END AS value
 		FROM (`
 	sqlCounted = `) AS counted) GROUP BY workflow, status, CASE WHEN ?20 = 0 THEN 0 ELSE (at - ((at % ?20) + ?20) % ?20) END, value`
 )

@@ -126,7 +126,7 @@ func (s *Store) Runs(ctx context.Context, q bide.RunQuery) (*bide.RunPage, error
 	if len(page.Runs) > l.limit {
 		page.Runs = page.Runs[:l.limit]
 		last := &page.Runs[l.limit-1]
-		page.Next = bide.Cursor{At: l.place(last), ID: last.ID}.String()
+		page.Next = l.place(last).String()
 	}
 	return page, nil
 }
@@ -139,11 +139,11 @@ type listing struct {
 	limit  int
 	at     int64 // the place after which the page begins
 	id     string
-	place  func(*bide.RunInfo) time.Time
+	place  func(*bide.RunInfo) bide.Cursor
 }
 
 func newListing(q bide.RunQuery, limit int) (l *listing, err error) {
-	l = &listing{RunQuery: q, limit: limit, direction: downwards, at: math.MaxInt64}
+	l = &listing{RunQuery: q, limit: limit, direction: downwards, at: math.MaxInt64, place: q.Order.Place}
 	if err := q.Order.Check(); err != nil {
 		return nil, err
 	}
@@ -153,11 +153,11 @@ func newListing(q bide.RunQuery, limit int) (l *listing, err error) {
 	var from, to time.Time // the span that goes with the order
 	switch {
 	case !q.WakeBefore.IsZero():
-		l.place = func(i *bide.RunInfo) time.Time { return i.WakeAt }
+		l.place = func(i *bide.RunInfo) bide.Cursor { return bide.Cursor{At: i.WakeAt, ID: i.ID} }
 	case q.Order.ByChange():
-		from, to, l.place = q.UpdatedFrom, q.UpdatedTo, func(i *bide.RunInfo) time.Time { return i.UpdatedAt }
+		from, to = q.UpdatedFrom, q.UpdatedTo
 	default:
-		from, to, l.place = q.CreatedFrom, q.CreatedTo, func(i *bide.RunInfo) time.Time { return i.CreatedAt }
+		from, to = q.CreatedFrom, q.CreatedTo
 	}
 	if l.at, l.id, err = after(q.Cursor, l.at); err != nil {
 		return nil, err

@@ -18,9 +18,12 @@ const raw = JSON as unknown as RawSupport;
 
 export const isRaw = (v: unknown): v is RawNumber => raw.isRawJSON?.(v) ?? false;
 
+// A number that JavaScript may write otherwise: long, with a point or an exponent, or -0. What looks like one in a string only costs time.
+const delicate = /(?:"\s*:|[[,]|^)\s*(?:-0|-?\d{16}|-?\d+[.eE])/;
+
 /** parse reads JSON text. */
 export const parse = (text: string): Json =>
-  raw.parse(text, (_, value, context) =>
+  !delicate.test(text) ? (JSON.parse(text) as Json) : raw.parse(text, (_, value, context) =>
     typeof value === "number" && context?.source !== undefined && String(value) !== context.source
       ? raw.rawJSON?.(context.source) ?? value
       : value);

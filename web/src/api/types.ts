@@ -50,34 +50,6 @@ export type Artifact = {
   size: number;
 };
 
-export type AuthToken = {
-  actor?: string;
-  created_at: string;
-  created_by?: string;
-  expires_at?: string;
-  groups?: string[] | null;
-  labels?: Record<string, string>;
-  last_used_at?: string;
-  name: string;
-  namespace?: string;
-  revoked_at?: string;
-  revoked_by?: string;
-  roles: string[] | null;
-  token_id: string;
-  workflows?: string[] | null;
-};
-
-export type AuthTokenSpec = {
-  actor?: string;
-  expires_at?: string;
-  groups?: string[] | null;
-  labels?: Record<string, string>;
-  name: string;
-  namespace?: string;
-  roles: string[] | null;
-  workflows?: string[] | null;
-};
-
 export type BudgetPage = {
   /** each with the id of the agent's run */
   budgets: AgentStanding[];
@@ -171,6 +143,7 @@ export type Event = {
 
 export type Exit = {
   complete?: boolean;
+  continue_as_new?: boolean;
   fail?: Failure;
   node?: string;
   output?: Json;
@@ -213,6 +186,8 @@ export type Flow = {
   /** it is the one that is started when no version is named */
   newest: boolean;
   published_at?: string;
+  /** who uploaded this version first; only when one version is asked for */
+  published_by?: string;
   /** the document as it was written; only when one version is asked for */
   source?: string;
   title?: string;
@@ -285,8 +260,63 @@ export type Health = {
   status: "ok" | "closing" | "failing";
 };
 
+export type Hook = {
+  created_at: string;
+  created_by?: string;
+  hook_id: string;
+  keep?: string;
+  name: string;
+  namespace?: string;
+  scope: string;
+  scope_id?: string;
+  secret?: string;
+  style: string;
+};
+
 export type HookList = {
-  hooks: WebhookHook[];
+  hooks: Hook[];
+};
+
+export type HookSpec = {
+  keep?: string;
+  name: string;
+  scope: string;
+  scope_id?: string;
+  secret?: string;
+  style: string;
+};
+
+export type Latencies = {
+  /** by the time of the end, those without runs included */
+  buckets: LatencyBucket[];
+  /** the length of a bucket */
+  every: string;
+  /** the beginning of the first bucket */
+  from: string;
+  /** there are more runs than were looked at: those that ended last */
+  partial: boolean;
+  /** the end of the last one that is counted */
+  to: string;
+  /** of all buckets */
+  whole: Latency;
+};
+
+export type Latency = {
+  max_seconds: number;
+  p50_seconds: number;
+  p90_seconds: number;
+  p99_seconds: number;
+  runs: number;
+};
+
+export type LatencyBucket = {
+  /** its beginning */
+  at: string;
+  max_seconds: number;
+  p50_seconds: number;
+  p90_seconds: number;
+  p99_seconds: number;
+  runs: number;
 };
 
 export type Ledger = {
@@ -294,6 +324,14 @@ export type Ledger = {
   next?: number;
   /** each as it is stored, byte for byte: the hash of a record is the SHA-256 of its text */
   records: Json[];
+};
+
+export type Link = {
+  /** who answers with it, as it will stand in the ledger */
+  actor: string;
+  expires_at: string;
+  /** below the address of the server; whoever has it may answer, so it is a secret */
+  path: string;
 };
 
 export type LlmSpending = {
@@ -343,6 +381,13 @@ export type MadeWebhook = {
   workflows?: string[] | null;
 };
 
+export type Migrate = {
+  /** why, for the ledger */
+  reason?: string;
+  /** the version to move to */
+  version: string;
+};
+
 export type ModelList = {
   /** the model of steps that name none */
   default?: string;
@@ -371,10 +416,92 @@ export type ModelProvider = {
   name: string;
 };
 
+export type ModelUsage = {
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  calls: number;
+  /** attempts without an answer */
+  failed: number;
+  input_tokens: number;
+  /** empty for attempts that failed, and for answers that a person gave in place of a model */
+  model: string;
+  output_tokens: number;
+  reasoning_tokens: number;
+  /** calls whose tokens are not known */
+  uncounted: number;
+  /** calls whose cost is not known */
+  unpriced: number;
+  /** dollars, as text */
+  usd: string;
+  workflow: string;
+};
+
+export type NewLink = {
+  /** how long it lasts, such as 30m or 48h; defaults to 24h, at most 30 days */
+  expires_in?: string;
+  /** who is to get it: the ledger names who answers link: and this; defaults to whoever makes it */
+  for?: string;
+};
+
+export type NewSecret = {
+  /** verifies what is sent from now on; shown this once */
+  secret: string;
+};
+
 export type Node = {
   /** where it may go; (end) is completion */
   exits?: string[] | null;
   id: string;
+};
+
+export type NodeSum = {
+  /** visits that failed */
+  failures: number;
+  /** that are at it and have not ended */
+  here: number;
+  /** mean time from a visit to the next one or to the end */
+  mean_seconds: number;
+  node: string;
+  /** failed attempts of effects that were tried again */
+  retries: number;
+  /** that have visited it */
+  runs: number;
+  visits: number;
+};
+
+export type NodeSums = {
+  /** by id; those that no run has visited are left out */
+  nodes: NodeSum[];
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  version: string;
+  workflow: string;
+};
+
+export type Outcome = {
+  /** its beginning */
+  at: string;
+  cancelled: number;
+  /** runs that ended in it */
+  completed: number;
+  failed: number;
+  /** runs that began in it, whatever became of them */
+  started: number;
+};
+
+export type Outcomes = {
+  /** one after the other, those without runs included */
+  buckets: Outcome[];
+  /** the length of a bucket */
+  every: string;
+  /** the beginning of the first bucket */
+  from: string;
+  /** there are more runs than were counted */
+  partial: boolean;
+  /** the end of the last one that is counted */
+  to: string;
 };
 
 export type Output = {
@@ -472,6 +599,8 @@ export type RetryPolicy = {
 export type Run = {
   actor?: string;
   caught?: Failure;
+  continued_as?: string;
+  continues?: string;
   created_at: string;
   deadline?: string;
   definition: string;
@@ -497,6 +626,7 @@ export type Run = {
   seq: number;
   session?: string;
   set_aside?: string;
+  shredded?: Cause;
   status: string;
   step: number;
   updated_at: string;
@@ -506,6 +636,15 @@ export type Run = {
   waits?: RunWait[] | null;
   wake_at?: string;
   workflow: string;
+};
+
+export type RunCounts = {
+  /** there are more runs than were counted */
+  partial: boolean;
+  runs: number;
+  statuses: StatusCounts;
+  /** by name */
+  workflows: WorkflowCount[];
 };
 
 export type RunInfo = {
@@ -563,7 +702,9 @@ export type RunWait = {
   node: string;
   on_expire?: string;
   priority?: number;
+  repeatable?: boolean;
   response_schema?: Json;
+  sealed?: string;
   since?: string;
   state?: Json;
   step: number;
@@ -665,6 +806,15 @@ export type StartRun = {
   workflow: string;
 };
 
+export type StatusCounts = {
+  cancelled: number;
+  completed: number;
+  failed: number;
+  paused: number;
+  running: number;
+  waiting: number;
+};
+
 export type StepPlan = {
   effects?: Effect[] | null;
   error_node?: string;
@@ -673,8 +823,64 @@ export type StepPlan = {
   writes?: Write[] | null;
 };
 
+export type Subscription = {
+  created_at: string;
+  created_by?: string;
+  disabled?: string;
+  labels?: Record<string, string>;
+  namespace?: string;
+  subscription_id: string;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
+};
+
+export type SubscriptionSpec = {
+  labels?: Record<string, string>;
+  types?: string[] | null;
+  url: string;
+  workflows?: string[] | null;
+};
+
+export type TimeSums = {
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  /** by name */
+  workflows: WorkflowTime[];
+};
+
+export type Token = {
+  actor?: string;
+  created_at: string;
+  created_by?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  last_used_at?: string;
+  name: string;
+  namespace?: string;
+  revoked_at?: string;
+  revoked_by?: string;
+  roles: string[] | null;
+  token_id: string;
+  workflows?: string[] | null;
+};
+
 export type TokenList = {
-  tokens: AuthToken[];
+  tokens: Token[];
+};
+
+export type TokenSpec = {
+  actor?: string;
+  expires_at?: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  name: string;
+  namespace?: string;
+  roles: string[] | null;
+  workflows?: string[] | null;
 };
 
 export type Tool = {
@@ -766,6 +972,15 @@ export type UsagePage = {
   runs: RunUsage[];
 };
 
+export type UsageSums = {
+  /** there are more than were looked at: those that changed last */
+  partial: boolean;
+  /** how many were added up */
+  runs: number;
+  /** by workflow and model */
+  usage: ModelUsage[];
+};
+
 export type V2ErrorDetail = {
   /** Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
   location?: string;
@@ -818,8 +1033,10 @@ export type Wait = {
   priority?: number;
   /** how many answers resolve it; always 1 */
   quorum: number;
+  repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
+  sealed?: string;
   since?: string;
   state?: Json;
   status: "open" | "answered" | "expired" | "closed";
@@ -835,49 +1052,8 @@ export type WaitPage = {
   waits: Wait[];
 };
 
-export type WebhookHook = {
-  created_at: string;
-  created_by?: string;
-  hook_id: string;
-  keep?: string;
-  name: string;
-  namespace?: string;
-  scope: string;
-  scope_id?: string;
-  secret?: string;
-  style: string;
-};
-
-export type WebhookHookSpec = {
-  keep?: string;
-  name: string;
-  scope: string;
-  scope_id?: string;
-  secret?: string;
-  style: string;
-};
-
 export type WebhookList = {
-  webhooks: WebhookSubscription[];
-};
-
-export type WebhookSubscription = {
-  created_at: string;
-  created_by?: string;
-  disabled?: string;
-  labels?: Record<string, string>;
-  namespace?: string;
-  subscription_id: string;
-  types?: string[] | null;
-  url: string;
-  workflows?: string[] | null;
-};
-
-export type WebhookSubscriptionSpec = {
-  labels?: Record<string, string>;
-  types?: string[] | null;
-  url: string;
-  workflows?: string[] | null;
+  webhooks: Subscription[];
 };
 
 export type Worker = {
@@ -895,6 +1071,26 @@ export type Worker = {
 
 export type WorkerList = {
   workers: Worker[];
+};
+
+export type WorkflowCount = {
+  runs: number;
+  statuses: StatusCounts;
+  workflow: string;
+};
+
+export type WorkflowTime = {
+  /** an effect was at work */
+  computing_seconds: number;
+  /** it could go on, and nobody drove it */
+  idle_seconds: number;
+  paused_seconds: number;
+  /** a wait for a person was open */
+  people_seconds: number;
+  runs: number;
+  /** a timer, an event, a job, a child or the time of the next attempt */
+  waiting_seconds: number;
+  workflow: string;
 };
 
 export type Write = {

@@ -8,6 +8,7 @@ import { decided, failure, listed, more, open, settle } from "../inbox";
 import { href, put, query } from "../router";
 import { asks } from "../words";
 import { Answer, Deadline } from "../ui/answer";
+import { SendLink } from "../ui/link";
 import { Dialog, Empty, Refusal, RunLink, Time } from "../ui/basics";
 
 const kinds: Record<string, string> = { question: "Questions", form: "Forms", tool_approval: "Tool calls", budget: "Budgets", attention: "In doubt", job: "Jobs", custom: "Other" };
@@ -106,7 +107,8 @@ function Pane({ wait, all, next }: { wait: Wait; all: Wait[]; next: () => void }
         {!!wait.assignees?.length && <> · for {wait.assignees.join(", ")}</>}</p>
       <Answer wait={wait} />
       {decided.value.has(wait.wait_id) && all.length > 0 && <p><button type="button" data-key="n" onClick={next}>Next <kbd>n</kbd></button></p>}
-      {same.length > 1 && !decided.value.has(wait.wait_id) && <p><button type="button" class="quiet" onClick={() => setBatch(true)}>Decide about all {same.length} calls of {tool}…</button></p>}
+      {!decided.value.has(wait.wait_id) && <p class="row"><SendLink wait={wait.wait_id} />
+        {same.length > 1 && <button type="button" class="quiet" onClick={() => setBatch(true)}>Decide about all {same.length} calls of {tool}…</button>}</p>}
       {batch && <Batch waits={same} close={() => setBatch(false)} />}
     </article>
   );

@@ -3,7 +3,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { read, segment } from "../api/client";
 import type { Json } from "../api/json";
-import type { Graph, LlmSpending, Replay, Run, Tree as RunTree, Verification } from "../api/types";
+import type { Rec } from "../api/record";
+import type { LlmSpending, Replay, Run, Verification } from "../api/types";
 import { Act, verb, verbsFor } from "../actions";
 import { useLoaded } from "../load";
 import { go, href, put, query } from "../router";
@@ -12,7 +13,11 @@ import { doing, people, titled, why } from "../words";
 import { Answer, asks, Deadline } from "../ui/answer";
 import { Copy, Refusal, RunLink, Status, Tabs, Time } from "../ui/basics";
 import { Tree } from "../ui/json";
-import { RunGraph } from "../run/graph";
+import { SendLink } from "../ui/link";
+import { Artifacts, artifactsIn } from "../ui/preview";
+import { Below } from "../run/children";
+import { RunGraph, useShape } from "../run/graph";
+import { Live, speaking } from "../run/live";
 import { Inspector, stateAt } from "../run/inspector";
 import { useRecords } from "../run/ledger";
 import { LedgerTable } from "../run/table";
@@ -33,7 +38,7 @@ export function RunPage({ id }: { id: string }) {
   const run = past ? then.value ?? live.value : live.value;
   const view = (query.value.get("view") as View) || "graph";
   const select = (to: number) => put({ seq: to >= last ? undefined : Math.max(1, to) });
-  const shape = useLoaded((s) => (live.value ? read<Graph>(`v1/workflows/${segment(live.value.workflow)}/versions/${segment(live.value.version)}/graph`, {}, s).catch(() => undefined) : Promise.resolve(undefined)), [live.value?.workflow, live.value?.version]);
+  const shape = useShape(live.value);
 
   if (!live.value) return <><h1>Run</h1>{live.error ? <Refusal error={live.error} /> : <p class="faint">Loading…</p>}</>;
   const now = live.value;
@@ -52,12 +57,13 @@ export function RunPage({ id }: { id: string }) {
       <Tabs label="Views of the run" of={views} value={view} choose={(v) => put({ view: v === "graph" ? undefined : v })} />
       <div class="run-body">
         <div class="run-view">
-          {view === "graph" && <RunGraph shape={shape.value} records={records} run={run} seq={seq} selected={records[seq - 1]?.node} select={select} />}
-          {view === "timeline" && <Timeline records={records} seq={seq} selected={seq} select={select} />}
+          {view === "graph" && <RunGraph shape={shape} records={records} run={run} seq={seq} selected={records[seq - 1]?.node} select={select} />}
+          {view === "timeline" && <Timeline records={records} seq={seq} select={select} />}
           {view === "ledger" && <LedgerTable records={records} seq={seq} select={select} />}
           <Why run={now} />
           <Trust run={now} />
           <Below run={now} />
+          <Commands records={records} select={select} />
           <About run={now} />
         </div>
         <Inspector id={id} records={records} seq={seq} head={now.head} select={select} />
@@ -81,12 +87,14 @@ function Now({ run, done }: { run: Run; done: () => void }) {
           <dt>Code</dt><dd>{run.error.code}</dd>{run.error.node && <><dt>Node</dt><dd>{run.error.node}</dd></>}{run.error.effect && <><dt>Effect</dt><dd>{run.error.effect}, {run.error.attempts} attempts</dd></>}
           <dt>Message</dt><dd class="wrap">{run.error.message}</dd></dl>{run.error.stack && <pre class="scroll">{run.error.stack}</pre>}</details>
       )}
-      {run.status === "completed" && <Tree value={run.output} label="Output" />}
+      {run.status === "completed" && <><Tree value={run.output} label="Output" /><Artifacts of={artifactsIn(run.output)} /></>}
+      {speaking(run) && <Live id={run.run_id} />}
       {kept.slice(-12).map((w) => (
         <article key={w.wait_id} class="inline-wait" aria-label={asks(w)}>
           <h3>{asks(w)}</h3>
           <p class="faint">at {w.node}, asked <Time at={w.created_at} /><Deadline wait={w} /></p>
           <Answer wait={w} done={done} />
+          {waits.includes(w) && <SendLink wait={w.wait_id} />}
         </article>
       ))}
       <p class="row">{verbsFor(run.status, run.set_aside).map((v) => <Act key={v} of={verb(v, run.run_id)} done={() => (v === "delete" ? go(href(["runs"])) : done())} />)}</p>
@@ -143,14 +151,16 @@ function Trust({ run }: { run: Run }) {
   );
 }
 
-function Below({ run }: { run: Run }) {
-  const tree = useLoaded((s) => read<RunTree>(`v1/runs/${segment(run.run_id)}/tree`, {}, s), [run.run_id], (_, r) => r.kind === "run.started" ? r.data.parent !== undefined : r.kind.startsWith("run."), 1000);
-  const runs = tree.value?.runs.slice(1) ?? [];
-  if (runs.length === 0) return null;
+/** Commands are the changes from outside: who asked for what, and which record it became. */
+function Commands({ records, select }: { records: Rec[]; select: (seq: number) => void }) {
+  const given = records.filter((r) => r.command || r.actor);
+  if (given.length === 0) return null;
   return (
-    <details class="card" open={runs.length <= 20}>
-      <summary>{runs.length}{tree.value?.more && "+"} runs below it</summary>
-      <ul class="lines">{runs.slice(0, 200).map((r) => <li key={r.run_id}><span><RunLink id={r.run_id} /> {titled(r)}</span><span><Status of={r.status} /> <Time at={r.updated_at} /></span></li>)}</ul>
+    <details class="card">
+      <summary>{given.length} commands received</summary>
+      <ul class="lines">{given.slice(-200).map((r) => (
+        <li key={r.seq}><span><button type="button" class="link" onClick={() => select(r.seq)}>#{r.seq} {r.kind}</button>{r.actor && ` by ${r.actor}`}{r.reason && `: ${r.reason}`}</span><span class="faint"><Time at={r.at} /> <code class="clip" title={r.command}>{r.command}</code></span></li>
+      ))}</ul>
     </details>
   );
 }

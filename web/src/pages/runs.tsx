@@ -14,6 +14,18 @@ const size = 100;
 const columns = [["workflow", "Workflow"], ["status", "Status"], ["node", "At"], ["created_at", "Started"], ["updated_at", "Changed"], ["key", "Key"]] as const;
 type Column = (typeof columns)[number][0];
 
+/** find fills a page: a search for words reads on, and its pages may come short. */
+async function find(q: string, cursor: string | undefined, signal: AbortSignal): Promise<RunPage> {
+  const out: RunPage = { runs: [], next: cursor };
+  for (let i = 0; i < 10; i++) {
+    const page = await read<RunPage>("v1/runs", { q, limit: size - out.runs.length, cursor: out.next }, signal);
+    out.runs.push(...page.runs);
+    out.next = page.next;
+    if (!page.next || out.runs.length >= size) break;
+  }
+  return out;
+}
+
 export function Runs() {
   const q = query.value.get("q") ?? "";
   const [text, setText] = useState(q);
@@ -23,7 +35,7 @@ export function Runs() {
   const cursor = pages.at(-1)!;
   useEffect(() => { setText(q); setPages([""]); pick(new Set()); }, [q]);
   const live = pages.length === 1;
-  const { value, error, again } = useLoaded((s) => read<RunPage>("v1/runs", { q, limit: size, cursor }, s), [q, cursor], () => live, 700);
+  const { value, error, again } = useLoaded((s) => find(q, cursor, s), [q, cursor], () => live, 700);
   const others = q.replace(field, " ").trim();
   const counts = useLoaded((s) => Promise.all(chips.map(async ([c]) => {
     const page = await read<RunPage>("v1/runs", { q: `${c} ${others}`.trim(), limit: 99 }, s);

@@ -2,8 +2,10 @@
 
 import { Graph as Dagre, layout } from "@dagrejs/dagre";
 import { useMemo } from "preact/hooks";
+import { read, segment } from "../api/client";
 import type { Graph as Shape, RunInfo } from "../api/types";
 import type { Rec } from "../api/record";
+import { useLoaded } from "../load";
 
 export const end = "(end)";
 
@@ -38,6 +40,12 @@ export function trace(records: Rec[], seq: number) {
     }
   }
   return { visits, edges };
+}
+
+/** useShape loads the graph of a run's workflow; without one there is what was visited. */
+export function useShape(run: RunInfo | undefined): Shape | undefined {
+  const { value } = useLoaded((s) => (run ? read<Shape>(`v1/workflows/${segment(run.workflow)}/versions/${segment(run.version)}/graph`, {}, s).catch(() => undefined) : Promise.resolve(undefined)), [run?.workflow, run?.version]);
+  return value;
 }
 
 interface Props {

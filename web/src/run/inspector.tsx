@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { call, newKey, read, segment, type Request } from "../api/client";
-import { diff, get, isObject, print, type Json } from "../api/json";
+import { diff, get, print, type Json } from "../api/json";
 import type { Rec } from "../api/record";
 import type { ForkPreview, Run } from "../api/types";
 import { CopyAs } from "../actions";
@@ -11,6 +11,8 @@ import { moment } from "../time";
 import { told } from "../words";
 import { Copy, Dialog, Refusal, RunLink, Tabs } from "../ui/basics";
 import { Changes, Tree } from "../ui/json";
+import { Artifacts, artifactsIn } from "../ui/preview";
+import { EffectDetails } from "./effect";
 import { effectOf } from "./ledger";
 import { useLoaded } from "../load";
 
@@ -53,7 +55,7 @@ export function Inspector({ id, records, seq, head, select }: { id: string; reco
         <dt>Before</dt><dd>{seq > 1 ? <button type="button" class="link mono" onClick={() => select(seq - 1)} title={r.prev}>{r.prev.slice(0, 16)}…</button> : "the first"}</dd>
       </dl>
       <Tabs label="What to show of the record" of={views} value={view} choose={setView} />
-      {view === "record" && <Record records={records} record={r} select={select} />}
+      {view === "record" && <Record key={seq} id={id} records={records} record={r} select={select} />}
       {view === "changes" && <Changed id={id} seq={seq} />}
       {view === "state" && <State id={id} seq={seq} />}
       {forking && <Fork id={id} seq={seq} close={() => fork(false)} />}
@@ -61,15 +63,18 @@ export function Inspector({ id, records, seq, head, select }: { id: string; reco
   );
 }
 
-function Record({ records, record, select }: { records: Rec[]; record: Rec; select: (seq: number) => void }) {
+function Record({ id, records, record, select }: { id: string; records: Rec[]; record: Rec; select: (seq: number) => void }) {
   const about = effectOf(records, record);
   const same = about ? records.slice(about.planned.seq).filter((x) => x.step === record.step && effectOf(records, x)?.index === about.index).slice(0, 50) : [];
-  const result = record.kind === "effect.completed" ? record.data.result : undefined;
+  const ended = same.find((x) => x.kind === "effect.completed");
+  const result = ended?.kind === "effect.completed" ? ended.data.result : undefined;
   const child = record.kind === "wait.opened" && record.data.kind === "child" ? String(get(record.data.details ?? null, "run_id") ?? "") : "";
+  const own = record.kind !== "effect.completed" && record.kind !== "effect.started" && record.data !== undefined;
   return (
     <>
-      {about?.effect && <Tree value={about.effect.payload} label={`Asked of ${about.effect.type}`} />}
-      {result !== undefined ? <><Used result={result} /><Tree value={result} label="Result" /></> : record.data !== undefined && <Tree value={record.data as unknown as Json} label="Data" />}
+      {about?.effect && <EffectDetails run={id} planned={about.planned.seq} type={about.effect.type} payload={about.effect.payload} result={result} />}
+      {own && <Tree value={record.data as unknown as Json} label="This record" />}
+      {record.kind === "run.completed" && <Artifacts of={artifactsIn(record.data.output)} />}
       {child && <p>Run below it: <RunLink id={child} /></p>}
       {same.length > 1 && (
         <>
@@ -79,13 +84,6 @@ function Record({ records, record, select }: { records: Rec[]; record: Rec; sele
       )}
     </>
   );
-}
-
-/** Used says what a call of a model took. */
-function Used({ result }: { result: Json }) {
-  const usage = get(result, "usage");
-  if (!isObject(usage)) return null;
-  return <p class="faint">{Object.entries(usage).filter(([, v]) => typeof v === "number" || typeof v === "string").map(([k, v]) => `${k.replaceAll("_", " ")}: ${v}`).join(" · ")}</p>;
 }
 
 function Changed({ id, seq }: { id: string; seq: number }) {

@@ -1,18 +1,17 @@
 // The ledger as a table that draws only the rows in sight.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import type { Rec } from "../api/record";
 import { clock, moment } from "../time";
 import { told } from "../words";
 import { print } from "../api/json";
+import { useWindow } from "../ui/window";
 
 const line = 30; // px, as in main.css
 
 export function LedgerTable({ records, seq, select }: { records: Rec[]; seq: number; select: (seq: number) => void }) {
   const [text, setText] = useState("");
   const [kind, setKind] = useState("");
-  const [top, setTop] = useState(0);
-  const [tall, setTall] = useState(480);
   const box = useRef<HTMLDivElement>(null);
   const kinds = useMemo(() => [...new Set(records.map((r) => r.kind))].sort(), [records]);
   const rows = useMemo(() => {
@@ -20,14 +19,8 @@ export function LedgerTable({ records, seq, select }: { records: Rec[]; seq: num
     return records.filter((r) => (!kind || r.kind === kind) && (!wanted || print(r).toLowerCase().includes(wanted)));
   }, [records, text, kind]);
   const at = rows.findIndex((r) => r.seq === seq);
-  useEffect(() => {
-    const b = box.current;
-    if (!b) return;
-    setTall(b.clientHeight);
-    if (at >= 0 && (at * line < b.scrollTop || (at + 1) * line > b.scrollTop + b.clientHeight)) b.scrollTop = at * line - b.clientHeight / 2;
-  }, [at, rows.length]);
-  const first = Math.max(0, Math.floor(top / line) - 8);
-  const shown = rows.slice(first, first + Math.ceil(tall / line) + 16);
+  const { first, count, onScroll } = useWindow(box, rows.length, line, at);
+  const shown = rows.slice(first, first + count);
   const key = (e: KeyboardEvent) => {
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15, Home: -Infinity, End: Infinity }[e.key];
     if (by === undefined || rows.length === 0) return;
@@ -41,8 +34,7 @@ export function LedgerTable({ records, seq, select }: { records: Rec[]; seq: num
         <select aria-label="Kind" value={kind} onChange={(e) => setKind(e.currentTarget.value)}><option value="">every kind</option>{kinds.map((k) => <option key={k}>{k}</option>)}</select>
         <span class="faint" role="status">{rows.length === records.length ? `${records.length} records` : `${rows.length} of ${records.length} records`}</span>
       </div>
-      <div class="ledger" ref={box} role="grid" tabIndex={0} aria-label="Ledger" aria-rowcount={rows.length} aria-activedescendant={at >= 0 ? `rec-${seq}` : undefined} onKeyDown={key}
-        onScroll={(e) => { setTop(e.currentTarget.scrollTop); setTall(e.currentTarget.clientHeight); }}>
+      <div class="ledger" ref={box} role="grid" tabIndex={0} aria-label="Ledger" aria-rowcount={rows.length} aria-activedescendant={at >= 0 ? `rec-${seq}` : undefined} onKeyDown={key} onScroll={onScroll}>
         <div class="ledger-all" style={{ height: `${rows.length * line}px` }}>
           {shown.map((r, i) => (
             <div key={r.seq} id={`rec-${r.seq}`} role="row" aria-rowindex={first + i + 1} aria-selected={r.seq === seq} class={`rec ${family(r.kind)}`} style={{ transform: `translateY(${(first + i) * line}px)` }} onClick={() => select(r.seq)}>

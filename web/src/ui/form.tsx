@@ -112,7 +112,7 @@ function Input({ id, schema, type, value, change, hints, name }: { id: string; s
     const long = Number(get(schema, "maxLength") ?? 0) > 200 || text(value).length > 80 || text(value).includes("\n") || /body|text|message|content|comment|note/i.test(name);
     if (long && !format) return <textarea {...props} rows={Math.min(10, Math.max(3, text(value).split("\n").length + 1))} />;
     const types: Record<string, "date" | "time" | "email" | "url" | "password"> = { date: "date", time: "time", email: "email", uri: "url", password: "password" };
-    return <input {...(props as object)} type={types[format] ?? "text"} placeholder={format === "date-time" ? "2026-11-22T10:00:00Z" : undefined} />;
+    return <input {...(props as object)} type={(types[format] ?? "text") as "text"} placeholder={format === "date-time" ? "2026-11-22T10:00:00Z" : undefined} />;
   }
   return <JsonInput id={id} value={value} change={change} hints={hints} />;
 }

@@ -1,0 +1,51 @@
+// A link that lets somebody without a login answer one wait.
+
+import { useState } from "preact/hooks";
+import { call, root, segment, type Request } from "../api/client";
+import type { Link } from "../api/types";
+import { CopyAs } from "../actions";
+import { moment } from "../time";
+import { Copy, Dialog, Refusal } from "./basics";
+
+/** SendLink offers to make one. */
+export function SendLink({ wait }: { wait: string }) {
+  const [open, setOpen] = useState(false);
+  return <><button type="button" class="quiet" onClick={() => setOpen(true)}>Send a link…</button>{open && <Make wait={wait} close={() => setOpen(false)} />}</>;
+}
+
+function Make({ wait, close }: { wait: string; close: () => void }) {
+  const [who, setWho] = useState("");
+  const [lasts, setLasts] = useState("24h");
+  const [made, setMade] = useState<Link>();
+  const [error, setError] = useState<unknown>();
+  const request = (): Request => ({ method: "POST", path: `v1/waits/${segment(wait)}/link`, body: { ...(who && { for: who }), expires_in: lasts } });
+  const send = async (e: Event) => {
+    e.preventDefault();
+    try {
+      setMade(await call<Link>(request()));
+      setError(undefined);
+    } catch (x) {
+      setError(x);
+    }
+  };
+  const url = made && new URL(made.path.replace(/^\//, ""), root).href;
+  return (
+    <Dialog title="A link to this wait" close={close}>
+      <p>Whoever has the link may look at this wait and answer it, without a login, until it expires or the wait is closed. Send it as you would send a password.</p>
+      {made && url ? (
+        <>
+          <p class="command"><code>{url}</code> <Copy text={url} /></p>
+          <p class="faint">The ledger will name <code>{made.actor}</code>. It counts until {moment(made.expires_at)}, and is not shown again.</p>
+          <footer><button type="button" class="primary" onClick={close}>Done</button></footer>
+        </>
+      ) : (
+        <form onSubmit={send}>
+          <label class="field">For whom <input type="text" value={who} onInput={(e) => setWho(e.currentTarget.value)} placeholder="bob@example.com" /><p class="hint">The ledger names them when the link answers.</p></label>
+          <label class="field">For how long <select value={lasts} onChange={(e) => setLasts(e.currentTarget.value)}>{[["1h", "an hour"], ["24h", "a day"], ["168h", "a week"], ["720h", "30 days"]].map(([v, n]) => <option key={v} value={v}>{n}</option>)}</select></label>
+          <Refusal error={error} />
+          <footer><CopyAs command={["link", wait, ...(who ? ["--for", who] : []), "--expires", lasts, "--url", root.href]} request={request} /><button class="primary">Make it</button></footer>
+        </form>
+      )}
+    </Dialog>
+  );
+}

@@ -35,6 +35,7 @@ func jobs(much effort) (out []job) {
 		"evidence -repeats 3",
 		"encryption -repeats 5",
 		"workers -repeats 5",
+		"gateway -repeats 3",
 		"peers -repeats 3",
 	}
 	slow := []string{
@@ -57,6 +58,7 @@ func jobs(much effort) (out []job) {
 			"evidence -repeats 3 -runs 300 -steps 10000",
 			"encryption -repeats 3",
 			"workers -repeats 3 -n 5000",
+			"gateway -repeats 1 -time 3s -n 1000 -stores sqlite,postgres",
 			"peers -repeats 3 -n 1000 -alone 20 -only bide|DBOS|tuned",
 		}
 		slow = []string{
@@ -73,6 +75,7 @@ func jobs(much effort) (out []job) {
 			"evidence -repeats 1 -runs 100 -steps 2000",
 			"encryption -repeats 1 -runs 100 -steps 300",
 			"workers -repeats 1 -n 300",
+			"gateway -repeats 1 -time 1s -n 300 -streams 200 -connections 1,64 -stores sqlite",
 			"peers -repeats 1 -n 1000 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
 		}
 		slow = []string{"throughput -repeats 1 -n 100 -inflight 1,64"}

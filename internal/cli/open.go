@@ -111,8 +111,20 @@ func (a *app) drive(cmd *cobra.Command) (*local, error) {
 	if checkpoints != nil {
 		checkpoints.Logger = log
 	}
+	above, err := strconv.Atoi(cfg.get("artifacts.above"))
+	if err != nil {
+		return nil, err
+	}
+	var keep *bide.Large
+	if above > 0 {
+		blobs, err := openArtifacts(cmd.Context(), cfg.get("artifacts"))
+		if err != nil {
+			return nil, err
+		}
+		keep = large(blobs, above)
+	}
 	return a.openWith(cmd, &engine.Options{
-		Runtime:     bide.Options{Poll: poll, Logger: log},
+		Runtime:     bide.Options{Poll: poll, Logger: log, Large: keep},
 		Worker:      worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
 		Checkpoints: checkpoints,
 	})
@@ -138,6 +150,10 @@ func (a *app) openWith(cmd *cobra.Command, opts *engine.Options) (*local, error)
 		return nil, err
 	}
 	a.local, err = openLocal(cmd.Context(), cfg, opts)
+	var told *problem // it is not about the store
+	if errors.As(err, &told) {
+		return nil, told
+	}
 	if err != nil {
 		p := explain(err)
 		return nil, &problem{code: p.code, what: "cannot open the store " + shownStore(cfg.get("store")), why: p.Error(), next: "bide doctor", err: err}

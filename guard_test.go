@@ -23,6 +23,13 @@ type meter struct {
 	*mem.Store
 	cost
 	bytes int // of records
+	read  int // records given out by Records
+}
+
+func (m *meter) Records(ctx context.Context, runID string, from int64, limit int) ([][]byte, error) {
+	out, err := m.Store.Records(ctx, runID, from, limit)
+	m.read += len(out)
+	return out, err
 }
 
 func (m *meter) Commit(ctx context.Context, c *bide.Commit) error {
@@ -285,6 +292,30 @@ func TestAllocationsOfARun(t *testing.T) {
 	})
 	if got > 300 {
 		t.Errorf("a run of three effects makes %.0f allocations, want 300 at most", got)
+	}
+}
+
+func TestVerifyReadsARecordOnceAndCheaply(t *testing.T) {
+	const effects = 2000
+	m := &meter{Store: mem.New()}
+	wf := chain(effects, "x")
+	rt := works(t, m, &bide.Options{TickSteps: effects}, wf)
+	run := must[*bide.Run](t)(rt.Run(ctx, wf, nil, &bide.StartOptions{MaxSteps: effects + 1}))
+	if run.Status != bide.StatusCompleted {
+		t.Fatalf("the run is %s", run.Status)
+	}
+	m.read = 0
+	got := testing.AllocsPerRun(1, func() {
+		if at, err := rt.Verify(ctx, run.ID); err != nil || at != run.Position() {
+			t.Fatalf("Verify = %v, %v", at, err)
+		}
+	})
+	if each := got / float64(run.Seq); each > 14 {
+		t.Errorf("verifying makes %.1f allocations a record, want 14 at most", each)
+	}
+	// AllocsPerRun verifies twice.
+	if m.read > 2*int(run.Seq) {
+		t.Errorf("%d records are read to verify %d twice", m.read, run.Seq)
 	}
 }
 

@@ -12,10 +12,9 @@ import (
 func ParseRecord(raw []byte) (Record, error) {
 	r := Record{Raw: raw}
 	if !r.readText(raw) {
-		r = Record{Raw: raw}
-		if err := decodeOwn(raw, &r); err != nil {
-			r.Hash = sha256.Sum256(raw)
-			return r, Errorf(CodeCorrupt, "record text: %w", err)
+		var err error
+		if r, err = decodeRecord(raw); err != nil {
+			return r, err
 		}
 	}
 	if len(r.Sealed) > 0 && r.Data != nil {
@@ -26,6 +25,16 @@ func ParseRecord(raw []byte) (Record, error) {
 		r.Raw = append(bytes.Clone(raw[:at]), '}')
 	}
 	r.Hash = sha256.Sum256(r.Raw)
+	return r, nil
+}
+
+// decodeRecord reads text that seal did not write. It is apart, so that a record which seal wrote stays off the heap.
+func decodeRecord(raw []byte) (Record, error) {
+	r := Record{Raw: raw}
+	if err := decodeOwn(raw, &r); err != nil {
+		r.Hash = sha256.Sum256(raw)
+		return r, Errorf(CodeCorrupt, "record text: %w", err)
+	}
 	return r, nil
 }
 

@@ -37,17 +37,17 @@ func signAll(t *testing.T, s ledgertest.Store) []note.Verifier {
 func TestChangesInsideASQLiteFileAreFound(t *testing.T) {
 	of := "run_no = (SELECT run_no FROM runs WHERE run_id = 'done')"
 	for name, sql := range map[string]string{
-		"nothing":             "",
-		"a record changed":    "UPDATE ledger SET body = replace(body, 'bob', 'eve') WHERE " + of,
-		"a record removed":    "DELETE FROM ledger WHERE seq = 5 AND " + of,
-		"the end removed":     "DELETE FROM ledger WHERE seq > 12 AND " + of,
-		"the end cut":         "DELETE FROM ledger WHERE seq > 12 AND " + of + "; UPDATE runs SET seq = 12 WHERE run_id = 'done'",
-		"two records swapped": "UPDATE ledger SET seq = 999 WHERE seq = 5 AND " + of + "; UPDATE ledger SET seq = 5 WHERE seq = 6 AND " + of + "; UPDATE ledger SET seq = 6 WHERE seq = 999 AND " + of,
-		"a record added":      "INSERT INTO ledger (run_no, seq, body) SELECT run_no, seq + 1, body FROM ledger WHERE seq = (SELECT max(seq) FROM ledger WHERE " + of + ") AND " + of + "; UPDATE runs SET seq = seq + 1 WHERE run_id = 'done'",
-		"a status changed":    "UPDATE runs SET status = 'failed' WHERE run_id = 'done'",
-		"a head changed":      "UPDATE runs SET head = zeroblob(32) WHERE run_id = 'done'",
-		"a wait removed":      "DELETE FROM waits WHERE wait_id LIKE 'asking.%'",
-		"a run removed":       "DELETE FROM ledger WHERE " + of + "; DELETE FROM runs WHERE run_id = 'done'",
+		"nothing":          "",
+		"a record changed": "UPDATE ledger SET body = replace(body, 'bob', 'eve') WHERE " + of,
+		"a record removed": "DELETE FROM ledger WHERE seq = 5 AND " + of,
+		"the end removed":  "DELETE FROM ledger WHERE seq > 12 AND " + of,
+		"the end cut":      "DELETE FROM ledger WHERE seq > 12 AND " + of + "; UPDATE runs SET seq = 12 WHERE run_id = 'done'",
+		"a record moved":   "UPDATE ledger SET seq = 999 WHERE seq = (SELECT min(seq) FROM ledger WHERE " + of + ") AND " + of,
+		"a record added":   "INSERT INTO ledger (run_no, seq, body) SELECT run_no, seq + 1, body FROM ledger WHERE seq = (SELECT max(seq) FROM ledger WHERE " + of + ") AND " + of + "; UPDATE runs SET seq = seq + 1 WHERE run_id = 'done'",
+		"a status changed": "UPDATE runs SET status = 'failed' WHERE run_id = 'done'",
+		"a head changed":   "UPDATE runs SET head = zeroblob(32) WHERE run_id = 'done'",
+		"a wait removed":   "DELETE FROM waits WHERE wait_id LIKE 'asking.%'",
+		"a run removed":    "DELETE FROM ledger WHERE " + of + "; DELETE FROM runs WHERE run_id = 'done'",
 	} {
 		path := filepath.Join(t.TempDir(), "runs.db")
 		s, err := sqlite.Open(ctx, path, nil)

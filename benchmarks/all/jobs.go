@@ -53,7 +53,7 @@ func jobs(much effort) (out []job) {
 			"throughput -repeats 3 -inflight 1,64,512",
 			"latency -repeats 3 -n 100 -quiet 3s",
 			"growth -repeats 3 -steps 2000",
-			"scale -repeats 3 -n 50000 -rest 10s -wakes 300 -span 5s",
+			"scale -repeats 3 -n 50000 -rest 20s -wakes 300 -span 5s",
 			"recovery -repeats 3 -takeover=false",
 			"evidence -repeats 3 -runs 300 -steps 10000",
 			"encryption -repeats 3",

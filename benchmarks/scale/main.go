@@ -68,6 +68,9 @@ func (s scaler) sample(ctx context.Context, v *bench.Values, p *bench.Place) (er
 	if err := other.End(); err != nil {
 		return err
 	}
+	if err := p.Settle(ctx); err != nil {
+		return err
+	}
 	size, err := p.Bytes(ctx)
 	if err != nil {
 		return err

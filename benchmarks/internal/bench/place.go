@@ -155,6 +155,20 @@ func (p *Place) Open(ctx context.Context) (engine.Store, error) {
 	return engine.OpenStore(ctx, p.URL)
 }
 
+// Settle lets an engine do now what it would do in the background after much was written: PostgreSQL cleans up and looks at its tables.
+func (p *Place) Settle(ctx context.Context) error {
+	if p.Store != Postgres {
+		return nil
+	}
+	conn, err := pgx.Connect(ctx, p.URL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "VACUUM ANALYZE")
+	return err
+}
+
 // Bytes is the size of all that is kept: files, or tables with their indexes.
 func (p *Place) Bytes(ctx context.Context) (n int64, err error) {
 	if p.Store == Postgres {

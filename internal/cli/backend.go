@@ -20,6 +20,7 @@ type backend interface {
 	auditor
 	scheduler
 	granter
+	overseer
 	tokenKeeper
 	webhookKeeper
 	hookKeeper
@@ -84,6 +85,13 @@ type granter interface {
 	RevokeShared(ctx context.Context, g *api.SharedGrant, cmd bide.Command) error
 }
 
+type overseer interface {
+	// Workers lists the workers of the store that live, or own runs.
+	Workers(ctx context.Context) ([]api.Worker, error)
+	// Drain lets a worker take on no more runs, or take on runs again.
+	Drain(ctx context.Context, id string, drained bool) (*api.Worker, error)
+}
+
 // verb is a change of a run or a schedule.
 type verb string
 
@@ -94,6 +102,7 @@ const (
 	verbCancel  verb = "cancel"
 	verbRetry   verb = "retry"
 	verbDelete  verb = "delete"
+	verbShred   verb = "shred"
 )
 
 // runsQuery selects runs by a search; see package search. Runs of bide itself (schedules, kept flows) are left

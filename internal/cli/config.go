@@ -45,6 +45,8 @@ func settings() []setting {
 		{"allow.secrets", "", "secrets that flows may use in bide serve and bide work, * for any; elsewhere they may use all", always(""), nil},
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
+		{"encryption.keys", "", "keyring that encrypts what is kept: file:PATH, env:NAME or command:PROGRAM; without one, what is kept is plain", always(""), checkKeys},
+		{"redact", "", "rules for what is replaced before it is recorded; in the environment as JSON", always(""), checkRedact},
 		{"telemetry.endpoint", "", "collector of OpenTelemetry that traces and metrics are sent to (OTLP over HTTP), such as http://127.0.0.1:4318; none without it and without OTEL_ variables", always(""), nil},
 		{"telemetry.payloads", "", "whether traces hold payloads, results and messages of failures, which may be confidential: true or false", always("false"), oneOf("true", "false")},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
@@ -338,6 +340,9 @@ func (c *config) readFile(name string) (faults []string, err error) {
 		}
 		if e.path == "store" {
 			e.value = relativeStore(e.value, c.project.root)
+		}
+		if e.path == "encryption.keys" {
+			e.value = relativeKeys(e.value, c.project.root)
 		}
 		if slices.Contains([]string{"flows", "checkpoint.key", "serve.tls_cert", "serve.tls_key"}, e.path) {
 			e.value = relativeTo(e.value, c.project.root)

@@ -71,6 +71,11 @@ folder above it that has one:
       - {tool: read_file, decide: auto}
     mcp:                         # servers of the Model Context Protocol
       - {name: files, command: [mcp-files, work]}
+  encryption:
+    keys: file:.bide/keyring     # encrypts what is kept; or env:NAME, command:PROGRAM; BIDE_ENCRYPTION_KEYS
+  redact:                        # what is replaced before it is recorded; BIDE_REDACT, as JSON
+    - {name: card, pattern: card}         # or email, iban, a regular expression
+    - {name: ssn, path: "**.ssn", workflow: intake}
   telemetry:
     endpoint: http://127.0.0.1:4318  # a collector of OpenTelemetry; BIDE_TELEMETRY_ENDPOINT
     payloads: false              # whether traces hold payloads and results; BIDE_TELEMETRY_PAYLOADS

@@ -90,9 +90,12 @@ func models() (*llm.Models, error) {
 func run(ctx context.Context, o options, in io.Reader, out io.Writer) (result agent.Output, err error) {
 	chosen, ok := shows[o.name]
 	if !ok {
-		return result, fmt.Errorf("there is no agent %q; there are research, review, team and triage", o.name)
+		return result, fmt.Errorf("there is no agent %q; name one of research, review, team and triage", o.name)
 	}
 	o.task = cmp.Or(o.task, chosen.task)
+	if o.model == "" {
+		fmt.Fprintln(out, "A script answers, whatever the task is; -model ollama/qwen3:8b, for one, asks a model.")
+	}
 	asked, err := models()
 	if err != nil {
 		return result, err

@@ -119,7 +119,7 @@ func value(v attribute.Value) (m message) {
 		all := v.AsStringSlice()
 		list(len(all), func(i int) attribute.Value { return attribute.StringValue(all[i]) })
 	default:
-		m.bytes(1, []byte(valid(v.Emit())))
+		m.bytes(1, []byte(valid(v.String())))
 	}
 	return m
 }

@@ -129,10 +129,10 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "schedule ls", "nightly")
 	do(0, "schedule pause nightly")
 	do(0, "schedule rm nightly")
-	id, _, _ = strings.Cut(do(0, "workers -o jsonl", `"alive":true`)[len(`{"id":"`):], `"`)
-	do(0, "workers drain "+id, "drained")
+	worker, _, _ := strings.Cut(do(0, "workers -o jsonl", `"alive":true`)[len(`{"id":"`):], `"`)
+	do(0, "workers drain "+worker, "drained")
 	do(0, "workers", "drained")
-	do(0, "workers undrain "+id, "at work")
+	do(0, "workers undrain "+worker, "at work")
 	do(0, "workers load")
 	do(0, "doctor", url)
 	failed := do(0, "start fail")
@@ -142,6 +142,7 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "cancel "+other)
 	do(0, "delete "+other+" --yes")
 	do(3, "show "+other)
+	do(4, "shred "+id+" --yes", "not encrypted")
 	do(0, "diff "+id+" "+failed, "VARIABLE")
 	do(0, "report "+id, "run")
 	do(0, "fork "+id+" --at 1 --preview")
@@ -182,11 +183,11 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "schedule pause weekly")
 	do(0, "schedule resume weekly")
 	for _, line := range []string{"work", "serve", "dev", "backup x.db", "bookmark add a " + id, "bookmark ls", "bookmark rm a", "checkpoint --key x", "copy --to file:x", "export " + id + " --to x",
-		"import x", "proof " + id, "retention apply", "retention hold x", "retention unhold x", "verify --all --public x"} {
+		"import x", "proof " + id, "retention apply", "retention hold x", "retention unhold x", "rewrap", "verify --all --public x"} {
 		do(2, line, "works on the store itself", "--store")
 	}
 	// Those that act on no runs.
-	for _, name := range []string{"key", "inspect", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
+	for _, name := range []string{"key", "keyring", "inspect", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
 		tried[name] = true
 	}
 	command := regexp.MustCompile(`(?m)^  ([a-z][a-z-]+) {2,}`)

@@ -20,7 +20,7 @@ func (s *Server) registerWorkers() {
 	register(s, operation{id: "list-workers", method: http.MethodGet, path: "/v1/workers", tag: tagServer, right: auth.Installation,
 		summary: "The workers of the store", about: "Those that live, in whatever process, and those that are dead and whose runs nobody has taken over yet."}, s.listWorkers)
 	register(s, operation{id: "drain-worker", method: http.MethodPost, path: "/v1/workers/{worker}/drain", tag: tagServer, right: auth.Installation,
-		summary: "Let a worker take on no more runs", about: "It lets those go on that it drives. Only in the default namespace: workers are those of the installation."}, s.drainWorker)
+		summary: "Let a worker take on no more runs", about: "It lets those go on that it drives."}, s.drainWorker)
 	register(s, operation{id: "undrain-worker", method: http.MethodPost, path: "/v1/workers/{worker}/undrain", tag: tagServer, right: auth.Installation,
 		summary: "Let a worker take on runs again"}, s.undrainWorker)
 	register(s, operation{id: "get-metrics", method: http.MethodGet, path: "/metrics", tag: tagServer, right: auth.Installation, media: "text/plain",
@@ -108,9 +108,6 @@ func (s *Server) undrainWorker(ctx context.Context, in *OneWorker) (*result[api.
 }
 
 func (s *Server) drain(ctx context.Context, id string, drained bool) (*result[api.Worker], error) {
-	if auth.From(ctx).Namespace != "" {
-		return nil, bide.Errorf(bide.CodeForbidden, "workers are those of the installation: only credentials of the default namespace drain them")
-	}
 	w, err := Drain(ctx, s.store, id, drained, s.opts.Clock())
 	if err != nil {
 		return nil, err

@@ -256,7 +256,7 @@ func TestFailuresFollowTheRetryPolicy(t *testing.T) {
 		}
 	}
 	run := h.next(t)
-	for run.Status == bide.StatusWaiting { // between the attempts
+	for !run.Status.Final() { // between the attempts
 		run = h.next(t)
 	}
 	if run.Status != bide.StatusFailed || run.Error.Code != "no_such_text" {

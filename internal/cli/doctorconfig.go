@@ -19,6 +19,7 @@ import (
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/mcp"
 )
 
 // files looks at the configuration, and who may read and write what it names.
@@ -188,28 +189,27 @@ func (x *examiner) tools() {
 			x.add("workspace", verdictOK, "", "%s", folder)
 		}
 	}
-	var open closers
-	defer func() {
-		if err := open.close(x.cmd.Context()); err != nil {
-			x.add("tools", verdictBad, "", "%v", err)
-		}
-	}()
-	servers, err := openServers(x.cfg, box.MCP, nil, &open)
-	if err != nil {
-		x.add("tools", verdictBad, "bide help config", "%v", err)
-		return
-	}
-	for i, c := range servers.clients {
-		check := "tools of " + servers.state[i].Name
-		ctx, stop := context.WithTimeout(x.cmd.Context(), patience)
-		listed, err := c.Tools(ctx)
-		stop()
-		if err != nil {
+	for _, server := range box.MCP {
+		check := "tools of " + server.Name
+		server.Dir = x.cfg.path("tools", server.Dir)
+		if n, err := x.listed(server); err != nil {
 			x.add(check, verdictBad, "bide help config", "%v", err)
-			continue
+		} else {
+			x.add(check, verdictOK, "", "%d tools", n)
 		}
-		x.add(check, verdictOK, "", "%d tools", len(listed))
 	}
+}
+
+// listed is how many tools a server says that it has.
+func (x *examiner) listed(server mcp.Server) (int, error) {
+	c, err := mcp.New(server, &mcp.Options{Secrets: secrets(x.cfg.secrets).Secret})
+	if err != nil {
+		return 0, err
+	}
+	ctx, stop := context.WithTimeout(x.cmd.Context(), patience)
+	defer stop()
+	tools, err := c.Tools(ctx)
+	return len(tools), errors.Join(err, c.Close())
 }
 
 // port tries whether bide serve could listen.

@@ -133,10 +133,10 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "schedule ls", "nightly")
 	do(0, "schedule pause nightly")
 	do(0, "schedule rm nightly")
-	at, _, _ := strings.Cut(do(0, "workers -o jsonl", `"alive":true`)[len(`{"id":"`):], `"`)
-	do(0, "workers drain "+at, "drained")
+	worker, _, _ := strings.Cut(do(0, "workers -o jsonl", `"alive":true`)[len(`{"id":"`):], `"`)
+	do(0, "workers drain "+worker, "drained")
 	do(0, "workers", "drained")
-	do(0, "workers undrain "+at, "at work")
+	do(0, "workers undrain "+worker, "at work")
 	do(0, "workers load")
 	do(0, "doctor", url)
 	failed := do(0, "start fail")
@@ -146,6 +146,7 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "cancel "+other)
 	do(0, "delete "+other+" --yes")
 	do(3, "show "+other)
+	do(4, "shred "+id+" --yes", "not encrypted")
 	do(0, "diff "+id+" "+failed, "VARIABLE")
 	do(0, "report "+id, "run")
 	do(0, "fork "+id+" --at 1 --preview")
@@ -202,11 +203,11 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "retention unhold "+id)
 	do(2, "retention apply --after 1ns --archive old --yes", "its own artifacts")
 	do(0, "retention apply --after 1ns --status completed --archive artifacts --yes", id)
-	for _, line := range []string{"work", "serve", "dev", "backup x.db", "compact", "copy --to file:x", "import x", "retention gc", "verify --all --public x", "flow test --from " + id} {
+	for _, line := range []string{"work", "serve", "dev", "backup x.db", "compact", "copy --to file:x", "import x", "retention gc", "rewrap", "verify --all --public x", "flow test --from " + id} {
 		do(2, line, "works on the store itself", "--store")
 	}
 	// Those that act on no runs.
-	for _, name := range []string{"key", "inspect", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
+	for _, name := range []string{"key", "keyring", "inspect", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
 		tried[name] = true
 	}
 	command := regexp.MustCompile(`(?m)^  ([a-z][a-z-]+) {2,}`)

@@ -56,7 +56,7 @@ func jobs(much effort) (out []job) {
 			"recovery -repeats 2 -takeover=false",
 			"evidence -repeats 2 -runs 300 -steps 10000",
 			"workers -repeats 3 -n 1000",
-			"gateway -repeats 1 -time 3s -n 1000 -stores sqlite,postgres",
+			"gateway -repeats 1 -time 3s -stores sqlite,postgres",
 			"peers -repeats 3 -n 1000 -alone 20 -only bide|DBOS",
 		}
 		slow = []string{"throughput -repeats 2 -n 300 -inflight 1,64"}
@@ -69,7 +69,7 @@ func jobs(much effort) (out []job) {
 			"recovery -repeats 1 -n 100 -records 2000 -takeover=false",
 			"evidence -repeats 1 -runs 100 -steps 2000",
 			"workers -repeats 1 -n 300",
-			"gateway -repeats 1 -time 1s -n 300 -streams 200 -connections 1,64 -stores sqlite",
+			"gateway -repeats 1 -time 1s -n 100 -streams 200 -connections 1,64 -stores sqlite",
 			"peers -repeats 1 -n 1000 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
 		}
 		slow = []string{"throughput -repeats 1 -n 100 -inflight 1,64"}

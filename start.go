@@ -3,6 +3,7 @@ package bide
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,12 +32,17 @@ type StartOptions struct {
 // same workflow and input is returned as it is now. With another input, Start
 // fails with ErrKeyReused, ErrExists or ErrCommandReused. It fails with
 // ErrInvalidWorkflow or ErrInvalidInput when wf or an argument cannot be used.
-func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *StartOptions) (run *Run, err error) {
+func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *StartOptions) (*Run, error) {
 	sp, err := rt.prepare(wf, input, opts)
 	if err != nil {
 		return nil, err
 	}
-	s := rt.open(sp.data.RunID)
+	return rt.create(ctx, sp.data.RunID, sp.cause, func(m *machine) error { return sp.begin(ctx, rt, m) })
+}
+
+// create begins a run, or finds it, in one commit, and returns it as begin leaves it.
+func (rt *Runtime) create(ctx context.Context, runID string, cause Cause, begin func(*machine) error) (run *Run, err error) {
+	s := rt.open(runID)
 	defer rt.release(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,9 +52,9 @@ func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *Star
 	}
 	h := rt.reserve(s)
 	defer func() { h.end(err) }()
-	err = s.transition(ctx, fresh, sp.cause, func(m *machine) error {
+	err = s.transition(ctx, fresh, cause, func(m *machine) error {
 		h.clear()
-		if err := sp.begin(ctx, rt, m); err != nil {
+		if err := begin(m); err != nil {
 			return err
 		}
 		run = m.run.view()
@@ -99,6 +105,7 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	if o.Timeout < 0 || o.MaxSteps < 0 {
 		return nil, Errorf(CodeInvalidInput, "a timeout or number of steps is negative")
 	}
+	raw = rt.redact(RedactAt{Workflow: wf.ID, Path: "input"}, raw)
 	sp := &startSpec{cause: o.Command.cause(), timeout: o.Timeout, reused: CodeExists, data: RunStarted{
 		RunID: o.RunID, Workflow: wf.ID, Version: wf.Version, Definition: known.hash, Entry: wf.Entry, Input: raw,
 		Key: o.Key, Session: o.Session, Labels: o.Labels, MaxSteps: o.MaxSteps,
@@ -179,6 +186,11 @@ func (sp *startSpec) begin(ctx context.Context, rt *Runtime, m *machine) error {
 		return err
 	}
 	was, err := first.Decode()
+	if errors.Is(err, ErrSealed) {
+		if gone := m.run.usable("start"); gone != nil {
+			err = gone
+		}
+	}
 	if err != nil {
 		return err
 	}

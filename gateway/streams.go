@@ -86,7 +86,7 @@ func (s *Server) streamRun(ctx context.Context, in *streamRun) (*huma.StreamResp
 			if err != nil {
 				return err
 			}
-			if !send(entry{rec.Seq, "record", api.StreamEntry{RunID: in.Run, Record: rec.Raw}}) {
+			if !send(entry{rec.Seq, "record", api.StreamEntry{RunID: in.Run, Record: rec.Text()}}) {
 				return nil
 			}
 		}
@@ -157,7 +157,7 @@ func (s *Server) feed(q bide.FeedQuery) source {
 			}
 			out := entry{id: e.Pos}
 			if seen {
-				out.event, out.data = "record", api.StreamEntry{RunID: e.RunID, Record: e.Record.Raw}
+				out.event, out.data = "record", api.StreamEntry{RunID: e.RunID, Record: e.Record.Text()}
 			}
 			if !send(out) {
 				return nil

@@ -71,6 +71,17 @@ func GrantsOf(workflow string, labels map[string]string) string {
 	return (&Principal{Namespace: labels[NamespaceLabel]}).Scoped(workflow)
 }
 
+// GrantOf is the session or workflow that a grant of a run counts for, as GrantsOf names it; empty when it counts for the run alone.
+func GrantOf(run *bide.Run, g *bide.Grant) string {
+	switch g.Scope {
+	case bide.GrantSession:
+		return run.Session
+	case bide.GrantWorkflow:
+		return GrantsOf(run.Workflow, run.Labels)
+	}
+	return ""
+}
+
 // ReservedLabels begins the names of labels that clients cannot set.
 const ReservedLabels = "bide."
 

@@ -33,7 +33,7 @@ var kinds = []bide.Kind{
 	bide.KindRunStarted, bide.KindStepPlanned, bide.KindStepFailed, bide.KindEffectStarted, bide.KindEffectCompleted, bide.KindEffectFailed,
 	bide.KindEffectInterrupted, bide.KindEffectLate, bide.KindWaitOpened, bide.KindWaitResolved, bide.KindRunCompleted, bide.KindRunFailed,
 	bide.KindRunCancelled, bide.KindRunPaused, bide.KindRunUnpaused, bide.KindRunRetried, bide.KindRunForked, bide.KindRunMigrated,
-	bide.KindRunContinued, bide.KindMailForwarded, bide.KindChildContinued, bide.KindGrantRevoked,
+	bide.KindRunContinued, bide.KindMailForwarded, bide.KindChildContinued, bide.KindGrantRevoked, bide.KindRunShredded,
 }
 
 const subscriptionKind = "webhook"

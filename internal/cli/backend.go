@@ -20,6 +20,7 @@ type backend interface {
 	auditor
 	scheduler
 	overseer
+	granter
 	tokenKeeper
 	webhookKeeper
 	hookKeeper
@@ -82,6 +83,15 @@ type overseer interface {
 	Drain(ctx context.Context, id string, drained bool) (*api.Worker, error)
 }
 
+type granter interface {
+	// Grants lists the grants of sessions and workflows.
+	Grants(ctx context.Context) ([]api.SharedGrant, error)
+	// RevokeGrant ends a grant of a run, and for what else it counts for.
+	RevokeGrant(ctx context.Context, runID, grantID string, cmd bide.Command) error
+	// RevokeShared ends one of Grants.
+	RevokeShared(ctx context.Context, g *api.SharedGrant, cmd bide.Command) error
+}
+
 // verb is a change of a run or a schedule.
 type verb string
 
@@ -92,6 +102,7 @@ const (
 	verbCancel  verb = "cancel"
 	verbRetry   verb = "retry"
 	verbDelete  verb = "delete"
+	verbShred   verb = "shred"
 )
 
 // runsQuery selects runs by a search; see package search. Runs of bide itself (schedules, kept flows) are left

@@ -105,7 +105,8 @@ func (a *app) examine(cmd *cobra.Command) (out []finding) {
 		add("store", verdictBad, "", "%s", explain(err).Error())
 		return out
 	}
-	return append(out, examineStore(cmd.Context(), b, shownStore(a.cfg.get("store")))...)
+	out = append(out, examineStore(cmd.Context(), b, shownStore(a.cfg.get("store")))...)
+	return append(out, a.examineEncryption(cmd.Context(), a.local)...)
 }
 
 // examineStore looks for runs that nobody sees to.

@@ -119,6 +119,8 @@ func (r *remote) Change(ctx context.Context, id string, v verb, cmd bide.Command
 		_, err = r.c.Cancel(ctx, id, cmd.Reason, cmd.ID)
 	case verbDelete:
 		err = r.c.Delete(ctx, id, cmd.ID)
+	case verbShred:
+		_, err = r.c.Shred(ctx, id, cmd.Reason, cmd.ID)
 	case verbRetry:
 		err = r.retry(ctx, id, cmd)
 	}

@@ -163,6 +163,8 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "token revoke "+shop[1], "shop")
 	do(3, "token revoke none")
 	do(2, "token create x --role king", "king")
+	do(0, "grant ls")
+	do(3, "grant revoke none", "bide grant ls")
 	do(0, "webhook add https://example.com/x --type run.failed", "not shown again")
 	hook := regexp.MustCompile(`"subscription_id":"([^"]+)"`).FindStringSubmatch(do(0, "webhook ls -o jsonl", "https://example.com/x"))
 	do(0, "webhook rotate "+hook[1], "whsec_", "24 hours")

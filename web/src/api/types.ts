@@ -626,6 +626,7 @@ export type Run = {
   seq: number;
   session?: string;
   set_aside?: string;
+  shredded?: Cause;
   status: string;
   step: number;
   updated_at: string;
@@ -703,6 +704,7 @@ export type RunWait = {
   priority?: number;
   repeatable?: boolean;
   response_schema?: Json;
+  sealed?: string;
   since?: string;
   state?: Json;
   step: number;
@@ -1034,6 +1036,7 @@ export type Wait = {
   repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
+  sealed?: string;
   since?: string;
   state?: Json;
   status: "open" | "answered" | "expired" | "closed";

@@ -16,6 +16,7 @@ import (
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/remote"
 	"github.com/bide-dev/bide/gateway/webhook"
+	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/tool"
 	"github.com/bide-dev/bide/worker"
@@ -42,7 +43,10 @@ type Options struct {
 	// Deltas are the answers of models under way, for the streams of runs. Nil streams none.
 	Deltas *llm.Deltas
 	// Artifacts holds blobs. Nil serves none.
-	Artifacts *artifact.Dir
+	Artifacts artifact.Store
+	// Log takes checkpoints and the tombstones of runs that are deleted (engine.Engine.Log). Nil writes none; runs of a
+	// store that has checkpoints cannot be deleted then.
+	Log *ledger.Log
 	// Tools, Models and Grants are those that the runs are carried out with, to show. Grants can be
 	// revoked. Nil shows none.
 	Tools  *tool.Set
@@ -72,7 +76,7 @@ type Options struct {
 	RequestTime time.Duration
 	// IdleTime is how long a connection is kept open for another request. Defaults to 2m.
 	IdleTime time.Duration
-	// Streams is how many streams may be open at once. Defaults to 10,000.
+	// Streams is how many streams may be open at once, half of them by one principal. Defaults to 10,000.
 	Streams int
 	// WriteTime is how long a reader of a stream may take to take what is written, before it
 	// is dropped. Defaults to 10s.

@@ -17,13 +17,13 @@ import (
 const tagServer = "server"
 
 func (s *Server) registerWorkers() {
-	register(s, operation{id: "list-workers", method: http.MethodGet, path: "/v1/workers", tag: tagServer, right: auth.Admin,
+	register(s, operation{id: "list-workers", method: http.MethodGet, path: "/v1/workers", tag: tagServer, right: auth.Installation,
 		summary: "The workers of the store", about: "Those that live, in whatever process, and those that are dead and whose runs nobody has taken over yet."}, s.listWorkers)
-	register(s, operation{id: "drain-worker", method: http.MethodPost, path: "/v1/workers/{worker}/drain", tag: tagServer, right: auth.Admin,
+	register(s, operation{id: "drain-worker", method: http.MethodPost, path: "/v1/workers/{worker}/drain", tag: tagServer, right: auth.Installation,
 		summary: "Let a worker take on no more runs", about: "It lets those go on that it drives. Only in the default namespace: workers are those of the installation."}, s.drainWorker)
-	register(s, operation{id: "undrain-worker", method: http.MethodPost, path: "/v1/workers/{worker}/undrain", tag: tagServer, right: auth.Admin,
+	register(s, operation{id: "undrain-worker", method: http.MethodPost, path: "/v1/workers/{worker}/undrain", tag: tagServer, right: auth.Installation,
 		summary: "Let a worker take on runs again"}, s.undrainWorker)
-	register(s, operation{id: "get-metrics", method: http.MethodGet, path: "/metrics", tag: tagServer, right: auth.Admin, media: "text/plain",
+	register(s, operation{id: "get-metrics", method: http.MethodGet, path: "/metrics", tag: tagServer, right: auth.Installation, media: "text/plain",
 		summary: "Counters, in the text format of Prometheus"}, s.getMetrics)
 }
 

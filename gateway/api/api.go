@@ -110,6 +110,16 @@ type Accepted struct {
 	Remaining []Wait `json:"remaining" nullable:"false" doc:"the waits of the run that are still open"`
 }
 
+// Me is who credentials are.
+type Me struct {
+	Actor     string   `json:"actor" doc:"as it stands in the ledger"`
+	Groups    []string `json:"groups,omitempty"`
+	Roles     []string `json:"roles" nullable:"false"`
+	Rights    []string `json:"rights" nullable:"false" doc:"such as view, operate, decide, author, admin"`
+	Namespace string   `json:"namespace,omitempty"`
+	Session   bool     `json:"session,omitempty" doc:"it is a session of a browser, which POST /auth/logout ends"`
+}
+
 // NewLink says what a link to a wait is for.
 type NewLink struct {
 	For       string        `json:"for,omitempty" maxLength:"190" doc:"who is to get it: the ledger names who answers link: and this; defaults to whoever makes it"`
@@ -183,6 +193,12 @@ type Node struct {
 type ScheduleList struct {
 	Schedules []schedule.Schedule `json:"schedules" nullable:"false"`
 	Next      string              `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
+}
+
+// ScheduleTimes are the next times of a schedule.
+type ScheduleTimes struct {
+	Times    []time.Time `json:"times" nullable:"false" doc:"with the offset of the time zone, without jitter; none when the schedule has ended"`
+	TimeZone string      `json:"time_zone"`
 }
 
 // Artifact is a blob by its content.

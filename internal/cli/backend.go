@@ -19,8 +19,8 @@ type backend interface {
 	commander
 	auditor
 	scheduler
-	overseer
 	granter
+	overseer
 	tokenKeeper
 	webhookKeeper
 	hookKeeper
@@ -76,13 +76,6 @@ type scheduler interface {
 	ChangeSchedule(ctx context.Context, name string, v verb, cmd bide.Command) error
 }
 
-type overseer interface {
-	// Workers lists the workers of the store that live, or own runs.
-	Workers(ctx context.Context) ([]api.Worker, error)
-	// Drain lets a worker take on no more runs, or take on runs again.
-	Drain(ctx context.Context, id string, drained bool) (*api.Worker, error)
-}
-
 type granter interface {
 	// Grants lists the grants of sessions and workflows.
 	Grants(ctx context.Context) ([]api.SharedGrant, error)
@@ -90,6 +83,13 @@ type granter interface {
 	RevokeGrant(ctx context.Context, runID, grantID string, cmd bide.Command) error
 	// RevokeShared ends one of Grants.
 	RevokeShared(ctx context.Context, g *api.SharedGrant, cmd bide.Command) error
+}
+
+type overseer interface {
+	// Workers lists the workers of the store that live, or own runs.
+	Workers(ctx context.Context) ([]api.Worker, error)
+	// Drain lets a worker take on no more runs, or take on runs again.
+	Drain(ctx context.Context, id string, drained bool) (*api.Worker, error)
 }
 
 // verb is a change of a run or a schedule.

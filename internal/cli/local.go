@@ -59,7 +59,7 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	}
 	url := cfg.get("store")
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, err
 		}
 	}

@@ -47,6 +47,9 @@ clear. Ctrl-C or SIGTERM lets requests and effects at work end and hands the run
 				return errors.Join(err, on.close())
 			}
 			a.say("Serving at %s, on %s. Ctrl-C ends it.", on.url, shownStore(cfg.get("store")))
+			if all, err := on.b.Tokens(cmd.Context(), ""); err == nil && len(all) == 0 && cfg.get("login") == "" {
+				a.say("Nobody can come in yet: bide token create NAME --role ROLE makes a token.")
+			}
 			return on.serve(cmd.Context(), guard.Protect, signIn)
 		},
 	}

@@ -53,9 +53,9 @@ function gone(r: Partial<Run>): string {
   return by ? ` Its content was destroyed${by.actor ? ` by ${by.actor}` : ""}${by.at ? ` ${relative(by.at)}` : ""}${by.reason ? `: ${one(by.reason)}` : ""}.` : "";
 }
 
-/** doing says what a run is doing, since when. */
-export function doing(r: RunInfo & Partial<Run>): string {
-  const since = given(r.updated_at) ? `, for ${span(now.value - Date.parse(r.updated_at))}` : "";
+/** doing says what a run is doing, since when, as seen from a time. */
+export function doing(r: RunInfo & Partial<Run>, at = now.value): string {
+  const since = given(r.updated_at) && at > Date.parse(r.updated_at) ? `, for ${span(at - Date.parse(r.updated_at))}` : "";
   const took = given(r.ended_at) ? ` after ${span(Date.parse(r.ended_at) - Date.parse(r.created_at))}, ${relative(r.ended_at)}` : "";
   switch (r.status) {
     case "running": return r.node ? `It is at work in ${r.node}${since}.` : "It is about to begin.";

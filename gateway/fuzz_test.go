@@ -31,6 +31,11 @@ func FuzzRequests(f *testing.F) {
 	var ops []string
 	for _, op := range s.Operations() {
 		if !op.Stream {
+			if strings.HasSuffix(op.Path, "/stats") || strings.Contains(op.Path, "/stats/") {
+				for _, query := range []string{"from=1970-01-01T00:00:00Z&to=2069-12-31T23:59:59.999999999Z&every=5w", "from=2026-11-23T10:00:00.5%2B14:00&every=1ms&internal=true", "to=9999-12-31T23:59:59Z", "q=label:a%3Db+since:1h"} {
+					f.Add(uint8(len(ops)), "newest", query, "", "")
+				}
+			}
 			ops = append(ops, op.Method+" "+op.Path)
 		}
 	}

@@ -114,8 +114,11 @@ type Spanned struct {
 	Every string    `query:"every" maxLength:"20" doc:"the length of a bucket, such as 5m, 1h or 1d, counted from 1970 in UTC; defaults to a 24th of the span. At most 1,000 buckets."`
 }
 
-// maxBuckets bounds how finely a span can be cut.
-const maxBuckets = 1000
+// How finely a span can be cut, and how long it can be.
+const (
+	maxBuckets = 1000
+	maxSpan    = 100 * 366 * 24 * time.Hour
+)
 
 // span is what is asked for; the beginning is that of a bucket.
 func (in *Spanned) span(now time.Time) (span api.Span, err error) {
@@ -129,8 +132,8 @@ func (in *Spanned) span(now time.Time) (span api.Span, err error) {
 	if in.From.IsZero() {
 		from = to.Add(-24 * time.Hour)
 	}
-	if !from.Before(to) || from.Year() < 1970 || to.Year() > 9999 {
-		return span, refuse("query.from", "is not before the end, or not between 1970 and 9999")
+	if !from.Before(to) || from.Year() < 1970 || to.Sub(from) > maxSpan {
+		return span, refuse("query.from", "is not before the end, or before 1970, or more than a century before the end")
 	}
 	every := to.Sub(from) / 24
 	if in.Every != "" {

@@ -58,7 +58,7 @@ func jobs(much effort) (out []job) {
 			"evidence -repeats 3 -runs 300 -steps 10000",
 			"encryption -repeats 3",
 			"workers -repeats 3 -n 3000",
-			"gateway -repeats 1 -time 3s -n 1000 -stores sqlite,postgres",
+			"gateway -repeats 2 -time 3s -stores sqlite,postgres",
 			"peers -repeats 3 -n 1000 -alone 20 -only bide|DBOS|tuned",
 		}
 		slow = []string{
@@ -75,7 +75,7 @@ func jobs(much effort) (out []job) {
 			"evidence -repeats 1 -runs 100 -steps 2000",
 			"encryption -repeats 1 -runs 100 -steps 300",
 			"workers -repeats 1 -n 2000",
-			"gateway -repeats 1 -time 1s -n 300 -streams 200 -connections 1,64 -stores sqlite",
+			"gateway -repeats 1 -time 1s -n 100 -streams 200 -connections 1,64 -stores sqlite",
 			"peers -repeats 1 -n 1000 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
 		}
 		slow = []string{"throughput -repeats 1 -n 100 -inflight 1,64"}

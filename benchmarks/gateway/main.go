@@ -24,7 +24,7 @@ import (
 
 func main() {
 	took := flag.Duration("time", 5*time.Second, "how long starts are made in a sample")
-	n := flag.Int("n", 2000, "starts around the kill of the server")
+	n := flag.Int("n", 200, "starts around the kill of the server; every stream hears of each")
 	connections := flag.String("connections", "1,64,512", "how many connections make them at once")
 	streams := flag.Int("streams", 1000, "how many streams of everything are open")
 	serve := flag.String("serve", "", "be the server over the store with this URL")

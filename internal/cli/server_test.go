@@ -138,6 +138,7 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "cancel "+other)
 	do(0, "delete "+other+" --yes")
 	do(3, "show "+other)
+	do(4, "shred "+id+" --yes", "not encrypted")
 	do(0, "diff "+id+" "+failed, "VARIABLE")
 	do(0, "report "+id, "run")
 	do(0, "fork "+id+" --at 1 --preview")
@@ -176,11 +177,11 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "schedule pause weekly")
 	do(0, "schedule resume weekly")
 	for _, line := range []string{"work", "serve", "dev", "backup x.db", "bookmark add a " + id, "bookmark ls", "bookmark rm a", "checkpoint --key x", "copy --to file:x", "export " + id + " --to x",
-		"import x", "proof " + id, "retention apply", "retention hold x", "retention unhold x", "verify --all --public x"} {
+		"import x", "proof " + id, "retention apply", "retention hold x", "retention unhold x", "rewrap", "verify --all --public x"} {
 		do(2, line, "works on the store itself", "--store")
 	}
 	// Those that act on no runs.
-	for _, name := range []string{"key", "inspect", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
+	for _, name := range []string{"key", "keyring", "inspect", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
 		tried[name] = true
 	}
 	command := regexp.MustCompile(`(?m)^  ([a-z][a-z-]+) {2,}`)
@@ -233,4 +234,44 @@ func TestServeLetsInWhoHasAToken(t *testing.T) {
 	wants(t, dir, 0, []string{"token", "revoke", boss[1]})
 	do(approver, 1, "ls", "token")
 	end()
+}
+
+// Through a server that encrypts what it keeps, a run whose content was destroyed is shown as such, and nothing is an error that need not be.
+func TestShreddingThroughAServer(t *testing.T) {
+	dir := project(t)
+	wants(t, dir, 0, []string{"keyring", "k1", "--file", "ring"})
+	t.Setenv("BIDE_ENCRYPTION_KEYS", "file:"+filepath.Join(dir, "ring"))
+	url, _ := serving(t, dir, "dev")
+	t.Setenv("BIDE_ENCRYPTION_KEYS", "")
+	elsewhere := project(t)
+	t.Setenv("BIDE_SERVER", url)
+	id := wants(t, elsewhere, 0, []string{"start", "text"})
+	wants(t, elsewhere, 0, []string{"answer", id, "my secret number"})
+	wants(t, elsewhere, 0, []string{"run", "--resume", id}, "my secret number", "Ledger verified")
+	wants(t, elsewhere, 0, []string{"verify", id}, "yes")
+	wants(t, elsewhere, 0, []string{"shred", id, "--yes", "--reason", "asked to"})
+	if said := wants(t, elsewhere, 0, []string{"show", id}, "asked to", "run.shredded"); strings.Contains(said, "my secret number") {
+		t.Errorf("the run is shown with its content:\n%s", said)
+	}
+	wants(t, elsewhere, 0, []string{"tail", id}, "encrypted")
+	wants(t, elsewhere, 0, []string{"report", id}, "destroyed")
+	wants(t, elsewhere, 0, []string{"verify", id}, "yes")
+	wants(t, elsewhere, 3, []string{"state", id, "--at", "2"}, "was destroyed")
+	for path, status := range map[string]int{
+		"": 200, "/ledger": 200, "/tree": 200, "/verification": 200, "/usage": 200, "/stream": 200, "/fork?seq=2": 410, "?at=2": 410, "/replay": 410,
+	} {
+		resp, err := http.Get(url + "/v1/runs/" + id + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != status || strings.Contains(string(body), "my secret") {
+			t.Errorf("GET %s = %d, %v, want %d:\n%s", path, resp.StatusCode, err, status, body)
+		}
+	}
+	resp, err := http.Get(url + "/v1/waits/" + id + ".1")
+	if err != nil || resp.StatusCode != http.StatusGone {
+		t.Errorf("GET of its wait = %v, %v; want 410", resp, err)
+	}
+	resp.Body.Close()
 }

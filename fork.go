@@ -33,7 +33,7 @@ type ForkOptions struct {
 // run had ended by that record in another way than by failing, ErrInvalidInput when a write does not apply,
 // and ErrExists or ErrCommandReused when the id was used for something else. A fork of a failed run begins
 // as Retry would go on.
-func (rt *Runtime) Fork(ctx context.Context, runID string, seq int64, opts *ForkOptions) (run *Run, err error) {
+func (rt *Runtime) Fork(ctx context.Context, runID string, seq int64, opts *ForkOptions) (*Run, error) {
 	var o ForkOptions
 	if opts != nil {
 		o = *opts
@@ -45,20 +45,8 @@ func (rt *Runtime) Fork(ctx context.Context, runID string, seq int64, opts *Fork
 	if err != nil {
 		return nil, err
 	}
-	s := rt.open(d.RunID)
-	defer rt.release(s)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fresh := s.run != nil
-	if !fresh {
-		s.run = &Run{}
-	}
-	h := rt.reserve(s)
-	defer func() { h.end(err) }()
-	err = s.transition(ctx, fresh, o.Command.cause(), func(m *machine) error {
-		h.clear()
+	return rt.create(ctx, d.RunID, o.Command.cause(), func(m *machine) error {
 		if m.run.Seq > 0 {
-			run = m.run.view()
 			return rt.sameFork(ctx, d)
 		}
 		if err := m.emit(KindRunForked, 0, "", d); err != nil {
@@ -67,13 +55,8 @@ func (rt *Runtime) Fork(ctx context.Context, runID string, seq int64, opts *Fork
 		if o.Command.ID != "" {
 			m.command = &CommandRecord{ID: o.Command.ID, Fingerprint: fingerprint("fork", d.State), Seq: m.run.Seq}
 		}
-		run = m.run.view()
-		return h.advance(m)
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return run, nil
 }
 
 // forked is the first record of a fork.

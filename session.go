@@ -159,6 +159,27 @@ func (s *session) transition(ctx context.Context, fresh bool, cause Cause, do fu
 	return Errorf(CodeConflict, "the run changed %d times while a transition was tried", maxConflicts).onRun(s.id)
 }
 
+// decide is transition for a change from outside. It goes by the state that is known, since the commit
+// checks that it is still the stored one; before it refuses, or leaves all as it is, it loads that.
+func (s *session) decide(ctx context.Context, cause Cause, do func(m *machine) error) error {
+	if s.run == nil {
+		return s.transition(ctx, true, cause, do)
+	}
+	err := s.transition(ctx, false, cause, func(m *machine) error {
+		if do(m) != nil || len(m.out) == 0 {
+			return errNotByThis
+		}
+		return nil
+	})
+	if errors.Is(err, errNotByThis) {
+		return s.transition(ctx, true, cause, do)
+	}
+	return err
+}
+
+// errNotByThis says that the state that is known is not enough to go by.
+var errNotByThis = errors.New("the state may be out of date")
+
 // persist commits what the machine holds. After an error the state is loaded anew.
 func (s *session) persist(ctx context.Context, m *machine) error {
 	if len(m.out) == 0 {

@@ -32,12 +32,17 @@ type StartOptions struct {
 // same workflow and input is returned as it is now. With another input, Start
 // fails with ErrKeyReused, ErrExists or ErrCommandReused. It fails with
 // ErrInvalidWorkflow or ErrInvalidInput when wf or an argument cannot be used.
-func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *StartOptions) (run *Run, err error) {
+func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *StartOptions) (*Run, error) {
 	sp, err := rt.prepare(wf, input, opts)
 	if err != nil {
 		return nil, err
 	}
-	s := rt.open(sp.data.RunID)
+	return rt.create(ctx, sp.data.RunID, sp.cause, func(m *machine) error { return sp.begin(ctx, rt, m) })
+}
+
+// create begins a run, or finds it, in one commit, and returns it as begin leaves it.
+func (rt *Runtime) create(ctx context.Context, runID string, cause Cause, begin func(*machine) error) (run *Run, err error) {
+	s := rt.open(runID)
 	defer rt.release(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,9 +52,9 @@ func (rt *Runtime) Start(ctx context.Context, wf Workflow, input any, opts *Star
 	}
 	h := rt.reserve(s)
 	defer func() { h.end(err) }()
-	err = s.transition(ctx, fresh, sp.cause, func(m *machine) error {
+	err = s.transition(ctx, fresh, cause, func(m *machine) error {
 		h.clear()
-		if err := sp.begin(ctx, rt, m); err != nil {
+		if err := begin(m); err != nil {
 			return err
 		}
 		run = m.run.view()

@@ -67,7 +67,7 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 	var after *Run
 	h := rt.reserve(s)
 	defer func() { h.end(err) }()
-	err = s.transition(ctx, true, c.cause(), func(m *machine) error {
+	err = s.decide(ctx, c.cause(), func(m *machine) error {
 		h.clear()
 		if err := m.run.usable(verb); err != nil {
 			return err

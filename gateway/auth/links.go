@@ -20,9 +20,10 @@ const (
 	LinkActor = "link:"
 	// LinkPath begins the paths of links below the address of a server; the text of the link follows.
 	LinkPath = "/links/"
-	// LinkTime is how long a link lasts that nobody gave a time, and MaxLink the longest.
+	// LinkTime is how long a link lasts that nobody gave a time.
 	LinkTime = 24 * time.Hour
-	MaxLink  = 30 * 24 * time.Hour
+	// MaxLink is the longest that a link may last.
+	MaxLink = 30 * 24 * time.Hour
 )
 
 // Link is leave to answer one wait without credentials. Who has it may look at that wait and answer it, until it expires.

@@ -32,7 +32,8 @@ type Options struct {
 	// there. Lower-case letters, digits and underscores. Defaults to "bide".
 	Schema string
 	// Committers is how many connections commit. A run always uses the same one. Fewer make larger
-	// groups, which cost less; more help when flushing the server's disk takes long. Defaults to 2.
+	// groups, which cost less, also the other processes on the server; more help a process that has hundreds of
+	// runs in flight and processors to spare. Defaults to 1.
 	Committers int
 	// Conns is how many connections reads and claims share. Defaults to 4.
 	Conns int
@@ -59,7 +60,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if !validSchema.MatchString(out.Schema) {
 		return out, bide.Errorf(bide.CodeInvalidInput, "%q cannot be a schema: use lower-case letters, digits and underscores, at most 50", out.Schema)
 	}
-	out.Committers = positive(out.Committers, 2)
+	out.Committers = positive(out.Committers, 1)
 	out.Conns = positive(out.Conns, 4)
 	out.Timeout = positive(out.Timeout, 30*time.Second)
 	out.Patience = positive(out.Patience, 30*time.Second)

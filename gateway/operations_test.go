@@ -138,6 +138,9 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "cancel-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/cancel", body: `{"because":"x"}`, status: 422},
 		{op: "retry-run", as: "operator", method: "POST", path: "/v1/runs/{failed}/retry", status: 200, want: map[string]string{"status": "running"}},
 		{op: "retry-run", as: "operator", method: "POST", path: "/v1/runs/{done}/retry", status: 409, want: map[string]string{"code": "wrong_status"}},
+		{op: "shred-run", as: "operator", method: "POST", path: "/v1/runs/{done}/shred", status: 409, want: map[string]string{"code": "wrong_status"}}, // the store is plain
+		{op: "shred-run", as: "viewer", method: "POST", path: "/v1/runs/{done}/shred", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "shred-run", as: "operator", method: "POST", path: "/v1/runs/{foreign}/shred", status: 404},
 		{op: "delete-run", as: "operator", method: "DELETE", path: "/v1/runs/{done}", status: 204},
 		{op: "delete-run", as: "operator", method: "DELETE", path: "/v1/runs/{waiting}", status: 409, want: map[string]string{"code": "wrong_status"}},
 		{op: "delete-run", as: "operator", method: "DELETE", path: "/v1/runs/{foreign}", header: []string{"Idempotency-Key", "k"}, status: 404},

@@ -1,6 +1,8 @@
 package seal_test
 
 import (
+	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/bide-dev/bide"
@@ -128,4 +130,53 @@ func TestWhatIsEncryptedCannotBeMoved(t *testing.T) {
 	rec := bide.Must(bide.ParseRecord(records("r")[1]))
 	rec.Raw = append([]byte(`{"seq":3`), rec.Raw[len(`{"seq":2`):]...)
 	wantErr(t, "a record with another number", s.OpenRecord(ctx, "r", &rec), bide.ErrCorrupt)
+}
+
+func TestARunThatContinuesAsAnotherStaysEncrypted(t *testing.T) {
+	inner := mem.New()
+	s := sealed(t, inner, line(t, "k"))
+	rt := bide.Must(bide.New(s, nil))
+	wf := bide.Workflow{ID: "loop", Version: "1", Entry: "wait", Nodes: bide.Nodes{
+		"wait": func(*bide.Run) (bide.StepPlan, error) {
+			return bide.Do(bide.WaitEvent("word", nil).As("got")).Then("next"), nil
+		},
+		"next": func(r *bide.Run) (bide.StepPlan, error) {
+			said, err := bide.Input[string](r)
+			word, gerr := bide.Get[string](r.Vars, "got.payload")
+			if said != "" {
+				return bide.Complete(said + " " + word), errors.Join(err, gerr)
+			}
+			return bide.ContinueAsNew(word), errors.Join(err, gerr)
+		},
+	}}
+	if _, err := rt.Run(ctx, wf, "", &bide.StartOptions{RunID: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"secret", "words"} { // the second is handed over
+		if err := rt.Send(ctx, bide.Event{ScopeID: "r", Name: "word", ID: word, Payload: word}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := rt.Tick(ctx, "r"); err != nil {
+		t.Fatal(err)
+	}
+	newest, err := rt.Newest(ctx, "r")
+	if err != nil || newest.ID == "r" {
+		t.Fatal(newest, err)
+	}
+	if newest, err = rt.Tick(ctx, newest.ID); err != nil || string(newest.Output) != `"secret words"` {
+		t.Fatalf("the run that continues = %v, %v; want it to have both words", newest, err)
+	}
+	for _, id := range []string{"r", newest.ID} {
+		raws, err := inner.Records(ctx, id, 1, 100)
+		if err != nil || bytes.Contains(bytes.Join(raws, nil), []byte("secret")) {
+			t.Errorf("the records of %s are plain, %v", id, err)
+		}
+		if _, err := rt.Shred(ctx, id); err != nil {
+			t.Error(err)
+		}
+	}
+	if run, err := rt.Newest(ctx, "r"); err != nil || run.ID != newest.ID {
+		t.Errorf("Newest of what was shredded = %v, %v; want the last", run, err)
+	}
 }

@@ -105,8 +105,12 @@ func (a *app) change(cmd *cobra.Command, v verb, refs []string, where string, ye
 		ids = append(ids, id)
 	}
 	if where != "" {
-		if ids, err = found(ctx, b, where, v); err != nil {
+		var open int
+		if ids, open, err = found(ctx, b, where, v); err != nil {
 			return err
+		}
+		if v == verbShred && open > 0 { // who asks for it must know what stays
+			a.say("Left as it is: %s that %q finds and that must end first; bide cancel ends what is to be shredded.", plural(open, "run"), where)
 		}
 		if len(ids) == 0 {
 			a.say("No run that %q finds can be changed so.", where)
@@ -125,23 +129,24 @@ func (a *app) change(cmd *cobra.Command, v verb, refs []string, where string, ye
 	return a.changeAll(ctx, b, out, v, ids, command.command(a))
 }
 
-// found lists the ids of all runs that a search finds and a change fits.
-func found(ctx context.Context, b reader, where string, v verb) (ids []string, err error) {
+// found lists the ids of all runs that a search finds and a change fits, and counts those that have not ended.
+func found(ctx context.Context, b reader, where string, v verb) (ids []string, open int, err error) {
 	for q := (runsQuery{Search: where, Limit: 1000}); ; {
 		page, err := b.Runs(ctx, q)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for _, r := range page.Runs {
 			if v.fits(r.Status) || v == verbRetry && r.SetAside != "" {
 				ids = append(ids, r.ID)
 			}
+			open += btoi(!r.Status.Final())
 		}
 		if q.Cursor = page.Next; q.Cursor == "" {
-			return ids, nil
+			return ids, open, nil
 		}
 		if len(ids) >= maxLooked {
-			return nil, usage("", "more than %d runs are found; narrow the search", maxLooked)
+			return nil, 0, usage("", "more than %d runs are found; narrow the search", maxLooked)
 		}
 	}
 }

@@ -261,3 +261,43 @@ func TestServeLetsInWhoHasAToken(t *testing.T) {
 	do(approver, 1, "ls", "token")
 	end()
 }
+
+// Through a server that encrypts what it keeps, a run whose content was destroyed is shown as such, and nothing is an error that need not be.
+func TestShreddingThroughAServer(t *testing.T) {
+	dir := project(t)
+	wants(t, dir, 0, []string{"keyring", "k1", "--file", "ring"})
+	t.Setenv("BIDE_ENCRYPTION_KEYS", "file:"+filepath.Join(dir, "ring"))
+	url, _ := serving(t, dir, "dev")
+	t.Setenv("BIDE_ENCRYPTION_KEYS", "")
+	elsewhere := project(t)
+	t.Setenv("BIDE_SERVER", url)
+	id := wants(t, elsewhere, 0, []string{"start", "text"})
+	wants(t, elsewhere, 0, []string{"answer", id, "my secret number"})
+	wants(t, elsewhere, 0, []string{"run", "--resume", id}, "my secret number", "Ledger verified")
+	wants(t, elsewhere, 0, []string{"verify", id}, "yes")
+	wants(t, elsewhere, 0, []string{"shred", id, "--yes", "--reason", "asked to"})
+	if said := wants(t, elsewhere, 0, []string{"show", id}, "asked to", "run.shredded"); strings.Contains(said, "my secret number") {
+		t.Errorf("the run is shown with its content:\n%s", said)
+	}
+	wants(t, elsewhere, 0, []string{"tail", id}, "encrypted")
+	wants(t, elsewhere, 0, []string{"report", id}, "destroyed")
+	wants(t, elsewhere, 0, []string{"verify", id}, "yes")
+	wants(t, elsewhere, 3, []string{"state", id, "--at", "2"}, "was destroyed")
+	for path, status := range map[string]int{
+		"": 200, "/ledger": 200, "/tree": 200, "/verification": 200, "/usage": 200, "/stream": 200, "/fork?seq=2": 410, "?at=2": 410, "/replay": 410,
+	} {
+		resp, err := http.Get(url + "/v1/runs/" + id + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != status || strings.Contains(string(body), "my secret") {
+			t.Errorf("GET %s = %d, %v, want %d:\n%s", path, resp.StatusCode, err, status, body)
+		}
+	}
+	resp, err := http.Get(url + "/v1/waits/" + id + ".1")
+	if err != nil || resp.StatusCode != http.StatusGone {
+		t.Errorf("GET of its wait = %v, %v; want 410", resp, err)
+	}
+	resp.Body.Close()
+}

@@ -91,7 +91,7 @@ func drawRun(w io.Writer, r *bide.Run) error {
 		[2]string{"session", r.Session}, [2]string{"parent", r.Parent}, [2]string{"forked from", forkedFrom(r)},
 		[2]string{"continues", r.Continues}, [2]string{"continued as", r.ContinuedAs}, [2]string{"started", clock(r.CreatedAt) + by(r.Actor)},
 		[2]string{"changed", clock(r.UpdatedAt)}, [2]string{"ended", clock(r.EndedAt) + took}, [2]string{"wakes", clock(r.WakeAt)},
-		[2]string{"deadline", clock(r.Deadline)}, [2]string{"input", input}, [2]string{"output", string(r.Output)},
+		[2]string{"deadline", clock(r.Deadline)}, [2]string{"shredded", shredded(r)}, [2]string{"input", input}, [2]string{"output", string(r.Output)},
 		[2]string{"error", failure}, [2]string{"records", strconv.FormatInt(r.Seq, 10) + ", head " + r.Head.String()})
 	if err != nil || len(r.Waits) == 0 {
 		return err
@@ -105,6 +105,18 @@ func drawRun(w io.Writer, r *bide.Run) error {
 		rows[i] = []string{wt.ID, string(wt.Kind), clock(wt.CreatedAt), waitText(wt)}
 	}
 	return table(w, []string{"WAIT", "KIND", "SINCE", "FOR"}, rows)
+}
+
+// shredded says who destroyed the content of a run, when and why.
+func shredded(r *bide.Run) string {
+	if r.Shredded == nil {
+		return ""
+	}
+	text := clock(r.Shredded.At) + by(r.Shredded.Actor)
+	if r.Shredded.Reason != "" {
+		text += " (" + r.Shredded.Reason + ")"
+	}
+	return text
 }
 
 // forkedFrom is the run that a run was forked from.

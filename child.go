@@ -89,6 +89,7 @@ func (m *machine) startChild(i int, workflow string, input JSON, opts *ChildOpti
 		start.Deadline = truncate(m.now.Add(time.Duration(opts.Timeout)))
 	}
 	child := newMachine(&Run{}, nil, m.lim, m.now, 0, Cause{Actor: r.Actor})
+	child.newSealer, child.redactor = m.newSealer, m.redactor
 	if err := child.emit(KindRunStarted, 0, "", &start); err != nil {
 		return err
 	}

@@ -58,6 +58,7 @@ func (m *machine) continueAs(input JSON) error {
 		next.Root = r.Root
 	}
 	first := newMachine(&Run{}, nil, m.lim, m.now, 0, Cause{Actor: r.Actor})
+	first.newSealer, first.redactor = m.newSealer, m.redactor
 	if err := first.emit(KindRunStarted, 0, "", next); err != nil {
 		return err
 	}

@@ -13,21 +13,9 @@ func (rt *Runtime) Delete(ctx context.Context, runID string) error {
 	if err != nil {
 		return err
 	}
-	tree := []RunInfo{root.RunInfo}
-	for i := 0; i < len(tree); i++ {
-		if !tree[i].Status.Final() {
-			return Errorf(CodeWrongStatus, "cannot delete run %s: run %s of its tree is %s; cancel it first", runID, tree[i].ID, tree[i].Status).onRun(tree[i].ID)
-		}
-		for q := (RunQuery{Parent: tree[i].ID, Limit: 1000}); ; {
-			page, err := rt.store.Runs(ctx, q)
-			if err != nil {
-				return err
-			}
-			tree = append(tree, page.Runs...)
-			if q.Cursor = page.Next; q.Cursor == "" {
-				break
-			}
-		}
+	tree, err := rt.endedTree(ctx, root, "delete")
+	if err != nil {
+		return err
 	}
 	for _, r := range slices.Backward(tree) { // children first: the root is gone when all are
 		if err := rt.commit(ctx, &Commit{RunID: r.ID, Expect: r.Position(), Delete: true}); err != nil {
@@ -36,6 +24,27 @@ func (rt *Runtime) Delete(ctx context.Context, runID string) error {
 		rt.forget(r.ID)
 	}
 	return nil
+}
+
+// endedTree lists a run and all below it, parents first. It fails with ErrWrongStatus when one has not ended.
+func (rt *Runtime) endedTree(ctx context.Context, root *Run, verb string) ([]RunInfo, error) {
+	tree := []RunInfo{root.RunInfo}
+	for i := 0; i < len(tree); i++ {
+		if !tree[i].Status.Final() {
+			return nil, Errorf(CodeWrongStatus, "cannot %s run %s: run %s of its tree is %s; cancel it first", verb, root.ID, tree[i].ID, tree[i].Status).onRun(tree[i].ID)
+		}
+		for q := (RunQuery{Parent: tree[i].ID, Limit: 1000}); ; {
+			page, err := rt.store.Runs(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			tree = append(tree, page.Runs...)
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+	}
+	return tree, nil
 }
 
 // forget drops what is in memory of a run.

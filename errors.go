@@ -29,6 +29,8 @@ const (
 	CodeWrongStatus     Code = "wrong_status"
 	CodeDiverged        Code = "diverged"
 	CodeCorrupt         Code = "corrupt"
+	CodeSealed          Code = "sealed"
+	CodeShredded        Code = "shredded"
 	CodeStoreLocked     Code = "store_locked"
 	CodeStoreReadOnly   Code = "store_read_only"
 	CodeStoreFull       Code = "store_full"
@@ -83,6 +85,11 @@ var (
 	// ErrCorrupt is returned when stored records do not form a valid chain or
 	// cannot be read back, or the database file is damaged.
 	ErrCorrupt = &Error{Code: CodeCorrupt}
+	// ErrSealed is returned when what is stored is encrypted and the key to it is
+	// missing or another one. The message names the key. Nothing is wrong with what is stored.
+	ErrSealed = &Error{Code: CodeSealed}
+	// ErrShredded is returned when what is asked for was destroyed on purpose, by Shred.
+	ErrShredded = &Error{Code: CodeShredded}
 	// ErrStoreLocked is returned when another process holds the store for longer
 	// than the busy timeout.
 	ErrStoreLocked = &Error{Code: CodeStoreLocked}
@@ -170,4 +177,13 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// CodeOf returns the code of an error, or nothing when it has none.
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
 }

@@ -163,6 +163,7 @@ func (rt *Runtime) message(e Event) (m Message, err error) {
 	if len(payload) > rt.opts.Limits.ValueBytes {
 		return m, Errorf(CodeInvalidInput, "the payload of event %q has %d bytes, more than the limit of %d", e.Name, len(payload), rt.opts.Limits.ValueBytes)
 	}
+	payload = rt.redact(RedactAt{Effect: "*"}, payload)
 	if err := checkText(e.ID); err != nil {
 		return m, Errorf(CodeInvalidInput, "the id of event %q cannot be used: %w", e.Name, err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Fold rebuilds a run's state from its records, from the first on, and checks
 // the hash chain on the way (K3, K27). It fails with ErrCorrupt at the first record that
-// does not follow from those before.
+// does not follow from those before; and, when all do, with ErrSealed if some were not opened.
 func Fold(records iter.Seq2[Record, error]) (*Run, error) {
 	r := &Run{}
 	for rec, err := range records {
@@ -20,6 +20,9 @@ func Fold(records iter.Seq2[Record, error]) (*Run, error) {
 		if err := r.fold(&rec); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.readable(r.ID, nil); err != nil {
+		return nil, err
 	}
 	r.opened, r.closed = nil, nil
 	return r, nil
@@ -32,6 +35,10 @@ func (r *Run) fold(rec *Record) error {
 	}
 	if rec.Prev != r.Head {
 		return Errorf(CodeCorrupt, "record %d does not carry the hash of the one before it", rec.Seq).onRun(r.ID)
+	}
+	if rec.IsSealed() || r.locked != nil && rec.Kind != KindRunShredded {
+		r.skip(rec)
+		return nil
 	}
 	data, err := rec.Decode()
 	if err != nil {
@@ -80,6 +87,8 @@ func (r *Run) change(rec *Record, data any) error {
 		return r.waitResolved(rec, d)
 	case *RunForked:
 		return r.forked(rec, d)
+	case *RunShredded:
+		return r.shredded(rec, d)
 	case *RunMigrated:
 		r.Version, r.Definition = d.Version, d.Definition
 	case *RunContinued:

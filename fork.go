@@ -65,6 +65,9 @@ func (rt *Runtime) forked(ctx context.Context, runID string, seq int64, o *ForkO
 	if err != nil {
 		return nil, err
 	}
+	if err := from.usable("fork"); err != nil {
+		return nil, err
+	}
 	if from.ContinuedAs != "" {
 		return nil, Errorf(CodeWrongStatus, "run %s was continued as run %s by record %d; fork that one, or this one from an earlier record", runID, from.ContinuedAs, seq).onRun(runID)
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/store/mem"
@@ -78,7 +81,7 @@ func TestWhatStandardWorkCosts(t *testing.T) {
 		"a run of three effects":                 {chain(3, "x"), nil, cost{commits: 4, records: 8}},
 		"a run of a hundred effects":             {chain(100, "x"), nil, cost{commits: 101, records: 202}},
 		"a run of pure steps":                    {pure(50), nil, cost{commits: 1, records: 52}},
-		"a question and its answer":              {one(bide.Ask("?", nil)), "yes", cost{commits: 3, records: 5, loads: 2}},
+		"a question and its answer":              {one(bide.Ask("?", nil)), "yes", cost{commits: 3, records: 5, loads: 1}},
 		"an effect that fails and is made again": {one(bide.Call("none", nil)), nil, cost{commits: 2, records: 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,6 +139,86 @@ func TestAStepWritesWhatItAddsAndNotWhatIsThere(t *testing.T) {
 	if late > early+100 {
 		t.Errorf("ten late turns take %d bytes, ten early ones %d", late, early)
 	}
+}
+
+// reads counts what watching asks of a store.
+type reads struct {
+	*mem.Store
+	feeds, others atomic.Int64
+}
+
+func (r *reads) Feed(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, error) {
+	r.feeds.Add(1)
+	return r.Store.Feed(ctx, q)
+}
+
+func (r *reads) Load(ctx context.Context, runID string, have bide.Position) (*bide.Stored, error) {
+	r.others.Add(1)
+	return r.Store.Load(ctx, runID, have)
+}
+
+func (r *reads) Records(ctx context.Context, runID string, from int64, limit int) ([][]byte, error) {
+	r.others.Add(1)
+	return r.Store.Records(ctx, runID, from, limit)
+}
+
+func TestNewsOfAnotherProcessIsReadOnceHoweverManyWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const watchers = 50
+		wf := one(bide.Ask("?", nil))
+		r := &reads{Store: mem.New()}
+		here, there := works(t, r, nil, wf), works(t, r.Store, nil, wf)
+		ctx, cancel := context.WithCancel(ctx)
+		// Of every run there is somebody who follows it and somebody who awaits its end, and as many follow all.
+		var heard, ended atomic.Int64
+		var runs []*bide.Run
+		for range watchers {
+			run := must[*bide.Run](t)(there.Run(ctx, wf, nil, nil))
+			runs = append(runs, run)
+			go func() {
+				for range here.Watch(ctx, run.ID, run.Seq+1) {
+					heard.Add(1)
+				}
+			}()
+			go func() {
+				for range here.WatchAll(ctx, bide.FeedQuery{After: bide.FeedEnd}) {
+					heard.Add(1)
+				}
+			}()
+			go func() {
+				if _, err := here.Await(ctx, run.ID); err == nil {
+					ended.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		here.Hint(false) // of what was begun meanwhile
+		synctest.Wait()
+		for _, run := range runs[:3] {
+			r.feeds.Store(0)
+			r.others.Store(0)
+			heard.Store(0)
+			ended.Store(0)
+			must[*bide.Run](t)(there.Cancel(ctx, run.ID))
+			here.Hint(false)
+			synctest.Wait()
+			if heard.Load() != watchers+1 || ended.Load() != 1 {
+				t.Errorf("%d heard of the end of a run, want the %d who follow all and the one who follows it; %d awaited it, want one", heard.Load(), watchers, ended.Load())
+			}
+			if feeds, others := r.feeds.Load(), r.others.Load(); feeds != 1 || others > 4 {
+				t.Errorf("one run has ended: the feed was read %d times, want once, and runs %d times, want a few", feeds, others)
+			}
+		}
+		r.feeds.Store(0)
+		r.others.Store(0)
+		<-time.After(3500 * time.Millisecond) // of the test's own time
+		synctest.Wait()
+		if feeds, others := r.feeds.Load(), r.others.Load(); feeds != 3 || others != 0 {
+			t.Errorf("in 3.5 s without a hint the feed was read %d times and runs %d times, want once per Poll and never", feeds, others)
+		}
+		cancel()
+		synctest.Wait()
+	})
 }
 
 func TestAllocationsOfARun(t *testing.T) {

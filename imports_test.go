@@ -20,8 +20,10 @@ const module = "github.com/bide-dev/bide"
 // it. "." is the kernel. What is not in the table fails the test.
 var layout = map[string][]string{
 	".":                   {},
-	"store/*":             {"."},
+	"store/*":             {".", "internal/pack"},
 	"storetest":           {"."},
+	"seal":                {"."},
+	"redact":              {"."},
 	"bidetest":            {".", "store/mem"},
 	"ledger":              {"."},
 	"artifact":            {"."},
@@ -34,7 +36,8 @@ var layout = map[string][]string{
 	"flow":                {".", "agent", "llm", "tool"},
 	"flow/flowtest":       {".", "flow", "bidetest", "store/mem"},
 	"worker":              {".", "artifact", "ledger", "schedule"},
-	"engine":              {".", "ledger", "store/*", "schedule", "worker"},
+	"engine":              {".", "ledger", "schedule", "seal", "store/*", "worker"},
+	"internal/pack":       {},
 	"internal/pgtest":     {},
 	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/tally", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
 	"gateway/api":         {".", "schedule"},
@@ -51,7 +54,7 @@ var layout = map[string][]string{
 	"cmd/*":               {"internal/cli"},
 	"examples/*":          {"*", "store/*", "llm/*"},
 	"telemetry":           {".", "llm", "tool"},
-	"internal/ledgertest": {".", "bidetest", "internal/pgtest", "store/*"},
+	"internal/ledgertest": {".", "bidetest", "internal/pgtest", "seal", "store/*"},
 }
 
 // kernelDeps are the modules that the kernel and what it imports may come from,

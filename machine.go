@@ -19,6 +19,11 @@ type machine struct {
 	random float64 // in [0,1), for the jitter of a retry
 	cause  Cause
 
+	sealer    Sealer                             // nil: what is recorded is not encrypted
+	newSealer func(runID string) (Sealer, error) // for new runs; nil when they are not encrypted
+
+	redactor Redactor // nil: everything is recorded as it is
+
 	command *CommandRecord // what to keep of the command at work, once it is done
 
 	from      Position
@@ -66,12 +71,19 @@ func (m *machine) emit(kind Kind, step int64, node string, data any) error {
 		Command: m.cause.Command, Actor: m.cause.Actor, Reason: m.cause.Reason,
 	}
 	if data != nil {
+		m.redact(data)
 		var err error
 		if rec.Data, err = encodeOwn(data); err != nil {
 			return fmt.Errorf("encode %s: %w", kind, err)
 		}
 	}
-	rec.seal()
+	seal, err := m.sealFor(kind, data)
+	if err == nil {
+		err = rec.writeText(seal)
+	}
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", kind, err)
+	}
 	waits, wasFinal := m.run.Waits, m.run.Status.Final()
 	if kind == KindRunCompleted || kind == KindRunFailed || kind == KindRunCancelled {
 		for i := range waits {
@@ -103,6 +115,7 @@ func (m *machine) commit() *Commit {
 		RunID: m.run.ID, Expect: m.from, Records: m.out, Info: m.run.RunInfo,
 		Opened: m.run.opened, Closed: m.run.closed, Command: m.command,
 		Starts: m.starts, Send: m.send, Took: m.took, Fence: m.fence, Owner: m.owner, Claimed: m.claimed,
+		Sealer: m.sealer,
 	}
 	m.run.opened, m.run.closed = nil, nil
 	return c
@@ -403,6 +416,9 @@ func (m *machine) failAttempt(i int, f *Failure, after time.Duration, value JSON
 const maxAnswered = 100
 
 func (m *machine) late(res *result) error {
+	if m.run.Shredded != nil {
+		return nil // nothing is kept of it
+	}
 	d := &EffectLate{Effect: res.id.effect, Attempt: res.id.attempt, Result: res.value, Error: res.fail}
 	node := ""
 	if m.run.Step == res.id.step {

@@ -1,22 +1,31 @@
 package bide
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"iter"
 )
 
-// ParseRecord reads a record from its stored text, which it keeps. The hash is
-// computed; whether it fits into a chain is for Fold to say, and whether its data is what
-// its kind has for Decode.
+// ParseRecord reads a record from its stored text, which it keeps, or from its
+// Text. The hash is computed; whether it fits into a chain is for Fold to say, and whether its data
+// is what its kind has for Decode.
 func ParseRecord(raw []byte) (Record, error) {
-	r := Record{Raw: raw, Hash: sha256.Sum256(raw)}
-	if r.unseal(raw) {
-		return r, nil
+	r := Record{Raw: raw}
+	if !r.readText(raw) {
+		r = Record{Raw: raw}
+		if err := decodeOwn(raw, &r); err != nil {
+			r.Hash = sha256.Sum256(raw)
+			return r, Errorf(CodeCorrupt, "record text: %w", err)
+		}
 	}
-	r = Record{Raw: raw, Hash: r.Hash}
-	if err := decodeOwn(raw, &r); err != nil {
-		return r, Errorf(CodeCorrupt, "record text: %w", err)
+	if len(r.Sealed) > 0 && r.Data != nil {
+		at := len(raw) - len(opened) - len(r.Data) - 1
+		if at < 0 || !bytes.Equal(raw[at:at+len(opened)], []byte(opened)) {
+			return r, Errorf(CodeCorrupt, "record text: data and sealed are not its last members")
+		}
+		r.Raw = append(bytes.Clone(raw[:at]), '}')
 	}
+	r.Hash = sha256.Sum256(r.Raw)
 	return r, nil
 }
 

@@ -2,6 +2,7 @@ package bide
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -35,6 +36,7 @@ const (
 	KindMailForwarded     Kind = "mail.forwarded"     // MailForwarded
 	KindChildContinued    Kind = "child.continued"    // ChildContinued
 	KindGrantRevoked      Kind = "grant.revoked"      // GrantRevoked
+	KindRunShredded       Kind = "run.shredded"       // RunShredded: the key of the records before was destroyed
 )
 
 // Record is one line of a run's ledger.
@@ -48,9 +50,12 @@ type Record struct {
 	Command string    `json:"command,omitempty"` // id of the command that caused it
 	Actor   string    `json:"actor,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
-	Data    JSON      `json:"data,omitempty"` // by kind
+	// Sealed is the data as it is stored when the run is encrypted; see Sealing.
+	Sealed []byte `json:"sealed,omitempty"`
+	Data   JSON   `json:"data,omitempty"` // by kind; nil for one that is sealed and could not be opened
 
-	// Raw is the stored text: a JSON object with the fields above in this order.
+	// Raw is the stored text: a JSON object with the fields above in this order, with
+	// either Sealed or Data.
 	Raw []byte `json:"-"`
 	// Hash is the SHA-256 of Raw.
 	Hash Hash `json:"-"`
@@ -110,6 +115,10 @@ type (
 		State  JSON              `json:"state"` // the origin as it was after that record
 		Writes []Write           `json:"writes,omitempty"`
 		Labels map[string]string `json:"labels,omitempty"` // nil for the origin's
+	}
+	// RunShredded is a run after its content was destroyed on purpose. It is never sealed.
+	RunShredded struct {
+		State JSON `json:"state"` // what is left of the run
 	}
 	// RunMigrated moves a run to another version of its workflow.
 	RunMigrated struct {
@@ -216,6 +225,26 @@ const (
 	ByHandler  ResolvedBy = "handler"  // by the handler that opened it, at once
 )
 
+// IsSealed reports whether the record's data is encrypted and was not opened.
+func (r *Record) IsSealed() bool { return len(r.Sealed) > 0 && r.Data == nil }
+
+// Text is Raw with the data of a sealed record that was opened beside what is stored of
+// it. ParseRecord reads it back.
+func (r *Record) Text() []byte {
+	if len(r.Sealed) == 0 || r.Data == nil {
+		return r.Raw
+	}
+	b := make([]byte, 0, len(r.Raw)+len(r.Data)+len(opened))
+	b = append(b, r.Raw[:len(r.Raw)-1]...)
+	return append(append(append(b, opened...), r.Data...), '}')
+}
+
+// The members that end a record's text.
+const (
+	opened = `,"data":`
+	sealed = `,"sealed":"`
+)
+
 // newData returns a pointer to the data type of a kind, or nil when it has no
 // data, and whether the kind is known.
 func newData(k Kind) (any, bool) {
@@ -256,6 +285,8 @@ func newData(k Kind) (any, bool) {
 		return new(ChildContinued), true
 	case KindGrantRevoked:
 		return new(GrantRevoked), true
+	case KindRunShredded:
+		return new(RunShredded), true
 	case KindRunCancelled, KindRunPaused, KindRunUnpaused, KindRunRetried:
 		return nil, true
 	}
@@ -263,8 +294,12 @@ func newData(k Kind) (any, bool) {
 }
 
 // Decode returns the record's data as a pointer to the type named beside its
-// kind, or nil when the kind has none.
+// kind, or nil when the kind has none. It fails with ErrSealed when the data is encrypted
+// and was not opened.
 func (r *Record) Decode() (any, error) {
+	if r.IsSealed() {
+		return nil, Errorf(CodeSealed, "record %d (%s) is encrypted, and its key is not at hand", r.Seq, r.Kind)
+	}
 	data, ok := newData(r.Kind)
 	if !ok {
 		return nil, Errorf(CodeCorrupt, "record %d: kind %q is not known", r.Seq, r.Kind)
@@ -278,9 +313,42 @@ func (r *Record) Decode() (any, error) {
 	return data, nil
 }
 
-// seal writes Raw and Hash.
-func (r *Record) seal() {
-	b := make([]byte, 0, 256+len(r.Data))
+// writeText writes Raw and Hash. When the run is encrypted, seal makes of the
+// text so far and the data what is stored in place of the data; nil otherwise.
+func (r *Record) writeText(seal func(heading, data []byte) ([]byte, error)) (err error) {
+	b := r.heading(make([]byte, 0, 256+len(r.Data)))
+	switch {
+	case len(r.Data) == 0:
+	case seal == nil:
+		b = append(b, opened...)
+		b = append(b, r.Data...)
+	default:
+		if r.Sealed, err = seal(b, r.Data); err != nil {
+			return err
+		}
+		b = append(b, sealed...)
+		b = base64.StdEncoding.AppendEncode(b, r.Sealed)
+		b = append(b, '"')
+	}
+	r.Raw = append(b, '}')
+	r.Hash = sha256.Sum256(r.Raw)
+	return nil
+}
+
+// Heading is the part of Raw that says everything but the data: what the data of a
+// sealed record is bound to.
+func (r *Record) Heading() []byte {
+	tail := 1
+	if len(r.Sealed) > 0 {
+		tail += len(sealed) + base64.StdEncoding.EncodedLen(len(r.Sealed)) + 1
+	} else if len(r.Data) > 0 {
+		tail += len(opened) + len(r.Data)
+	}
+	return r.Raw[:max(len(r.Raw)-tail, 0)]
+}
+
+// heading appends the text up to the data.
+func (r *Record) heading(b []byte) []byte {
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendInt(b, r.Seq, 10)
 	b = append(b, `,"prev":"`...)
@@ -300,10 +368,5 @@ func (r *Record) seal() {
 			b = appendString(b, f.value)
 		}
 	}
-	if len(r.Data) > 0 {
-		b = append(b, `,"data":`...)
-		b = append(b, r.Data...)
-	}
-	r.Raw = append(b, '}')
-	r.Hash = sha256.Sum256(r.Raw)
+	return b
 }

@@ -3,6 +3,7 @@ package bide
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 )
@@ -15,6 +16,9 @@ func (rt *Runtime) StateAt(ctx context.Context, runID string, seq int64) (*Run, 
 	}
 	r := &Run{}
 	for rec, err := range ParseRecords(rt.texts(ctx, runID, 1)) {
+		if err == nil {
+			err = rt.genuine(&rec)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -22,6 +26,9 @@ func (rt *Runtime) StateAt(ctx context.Context, runID string, seq int64) (*Run, 
 			return nil, err
 		}
 		if rec.Seq == seq {
+			if err := r.readable(runID, nil); err != nil {
+				return nil, rt.whyLocked(ctx, runID, err)
+			}
 			return r.view(), nil
 		}
 	}
@@ -30,7 +37,8 @@ func (rt *Runtime) StateAt(ctx context.Context, runID string, seq int64) (*Run, 
 
 // Verify reads a run's whole ledger and checks that every record carries the
 // hash of the one before, that it ends where the run's row says, and that it folds
-// to the stored state. It fails with ErrCorrupt at the first fault (K27).
+// to the stored state. It fails with ErrCorrupt at the first fault (K27). Of a run that is encrypted, without its
+// key, it checks the chain alone.
 func (rt *Runtime) Verify(ctx context.Context, runID string) (Position, error) {
 	stored, err := rt.store.Load(ctx, runID, Position{})
 	if err != nil {
@@ -42,15 +50,27 @@ func (rt *Runtime) Verify(ctx context.Context, runID string) (Position, error) {
 			return Position{}, Errorf(CodeCorrupt, "snapshot at record %d: %w", stored.SnapshotSeq, err).onRun(runID)
 		}
 	}
-	if err := kept.extend(stored); err != nil {
-		return Position{}, err
+	unread := kept.extend(stored)
+	if unread != nil && !errors.Is(unread, ErrSealed) {
+		return Position{}, unread
 	}
-	r, err := rt.StateAt(ctx, runID, stored.Seq)
-	if err != nil {
-		return Position{}, err
+	r := &Run{}
+	for rec, err := range rt.Ledger(ctx, runID, 1) {
+		if err == nil {
+			err = r.fold(&rec)
+		}
+		if err != nil {
+			return Position{}, err
+		}
+		if r.Seq == stored.Seq {
+			break
+		}
 	}
 	if r.Position() != stored.Position {
 		return Position{}, Errorf(CodeCorrupt, "record %d is not the one that the run's row names", r.Seq).onRun(runID)
+	}
+	if unread != nil || r.locked != nil {
+		return stored.Position, nil // sealed: the chain is all that can be checked
 	}
 	folded, err := encodeOwn(r)
 	if err != nil {
@@ -89,11 +109,14 @@ func (rt *Runtime) Replay(ctx context.Context, runID string) (*Divergence, error
 	if err != nil {
 		return nil, err
 	}
+	if err := run.usable("replay"); err != nil {
+		return nil, err
+	}
 	wf, err := rt.workflow(run.Workflow, run.Version)
 	if err != nil {
 		return nil, err
 	}
-	return replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits)
+	return replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits, rt.opts.Redact)
 }
 
 // Replay is Runtime.Replay for a ledger from anywhere, from its first record
@@ -103,17 +126,17 @@ func Replay(wf Workflow, records iter.Seq2[Record, error]) (*Divergence, error) 
 		return nil, err
 	}
 	lim := Limits{}.withDefaults()
-	return replay(&wf, records, &lim)
+	return replay(&wf, records, &lim, nil)
 }
 
-func replay(wf *Workflow, records iter.Seq2[Record, error], lim *Limits) (*Divergence, error) {
+func replay(wf *Workflow, records iter.Seq2[Record, error], lim *Limits, by Redactor) (*Divergence, error) {
 	r := &Run{}
 	for rec, err := range records {
 		if err != nil {
 			return nil, err
 		}
 		if rec.Kind == KindStepPlanned || rec.Kind == KindStepFailed {
-			if d, err := compare(wf, r, &rec, lim); d != nil || err != nil {
+			if d, err := compare(wf, r, &rec, lim, by); d != nil || err != nil {
 				return d, err
 			}
 		}
@@ -126,7 +149,7 @@ func replay(wf *Workflow, records iter.Seq2[Record, error], lim *Limits) (*Diver
 
 // compare decides a recorded step again, from the state before it. Failures
 // compare by code and message: stacks move with every edit.
-func compare(wf *Workflow, r *Run, rec *Record, lim *Limits) (*Divergence, error) {
+func compare(wf *Workflow, r *Run, rec *Record, lim *Limits, by Redactor) (*Divergence, error) {
 	data, err := rec.Decode()
 	if err != nil {
 		return nil, err
@@ -139,6 +162,9 @@ func compare(wf *Workflow, r *Run, rec *Record, lim *Limits) (*Divergence, error
 		recorded = &Failure{Code: d.Error.Code, Message: d.Error.Message}
 	}
 	plan, failure := decide(wf, rec.Node, r, rec.At, lim)
+	if by != nil {
+		redaction{by, r.Workflow}.decision(plan, failure)
+	}
 	var now any = plan
 	if failure != nil {
 		now = &Failure{Code: failure.Code, Message: failure.Message}
@@ -170,7 +196,7 @@ func (rt *Runtime) Migrate(ctx context.Context, runID, version string, cmd ...Co
 		if err != nil {
 			return err
 		}
-		d, err := replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits)
+		d, err := replay(wf, rt.Ledger(ctx, runID, 1), &rt.opts.Limits, rt.opts.Redact)
 		if err != nil {
 			return err
 		}

@@ -89,10 +89,13 @@ type Run struct {
 	ContinuedAs string `json:"continued_as,omitempty"`
 	// Paused says who paused the run, when and why; nil when it is not paused.
 	Paused *Cause `json:"paused,omitempty"`
+	// Shredded says who destroyed the run's content, when and why (Shred); nil when it is there.
+	Shredded *Cause `json:"shredded,omitempty"`
 
 	now    time.Time // the time of the step, for Now
 	opened []Wait    // waits opened and ids closed since the last commit
 	closed []string
+	locked error // records were passed over that are sealed: the state is not known
 }
 
 // Now is the recorded time of the current step: what a node uses for the clock.

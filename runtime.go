@@ -31,6 +31,7 @@ type Runtime struct {
 	hinted    []*func(claimable bool)
 	driver    Driver // nil: nobody drives what this runtime starts and answers
 	strays    sync.WaitGroup
+	tail      *tail
 }
 
 // Options refines a runtime. Nil means the defaults.
@@ -58,6 +59,8 @@ type Options struct {
 	NewID func() string
 	// Random returns a number in [0,1) for the jitter of retries. Defaults to math/rand.
 	Random func() float64
+	// Redact replaces what must not be kept, before it is recorded. Defaults to nothing.
+	Redact Redactor
 	// Logger receives what happens besides the ledger. Defaults to none.
 	Logger *slog.Logger
 }
@@ -99,10 +102,12 @@ func New(store Store, opts *Options) (*Runtime, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Runtime{
+	rt := &Runtime{
 		store: store, opts: o, workflows: map[string]map[string]*Workflow{}, newest: map[string]string{}, handlers: map[string]Handler{},
 		sessions: map[string]*session{}, idle: list.New(),
-	}, nil
+	}
+	rt.tail = newTail(rt)
+	return rt, nil
 }
 
 // Register makes workflows known, so that Tick and Replay can find the code of
@@ -211,6 +216,7 @@ func (rt *Runtime) Observe(f func(Notice)) (stop func()) { return observe(rt, &r
 // Hint tells the runtime that another process may have committed; claimable
 // says that runs may have become claimable by that. It is what a Hinter calls.
 func (rt *Runtime) Hint(claimable bool) {
+	rt.tail.heard.Add(1)
 	rt.mu.Lock()
 	hinted := rt.hinted
 	rt.mu.Unlock()
@@ -236,6 +242,7 @@ func observe[F any](rt *Runtime, list *[]*F, f F) (stop func()) {
 }
 
 func (rt *Runtime) tell(n Notice) {
+	rt.tail.heard.Add(1)
 	rt.mu.Lock()
 	observers := rt.observers
 	rt.mu.Unlock()

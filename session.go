@@ -27,6 +27,7 @@ type session struct {
 	mailSeq int64      // Stored.MailSeq of that load; 0 when there was more mail than it gave
 	fence   int64      // the run's last claim as of the last load or commit
 	bytes   int        // of the records since the last snapshot
+	sealer  Sealer     // for the run's next records; nil when it is not encrypted
 	snapAt  int        // value of bytes from which a snapshot is considered
 }
 
@@ -69,7 +70,7 @@ func (s *session) adopt(stored *Stored) bool {
 // rebuild makes the state anew.
 func (s *session) rebuild(stored *Stored) error {
 	s.post(stored)
-	s.run, s.bytes, s.snapAt = &Run{}, 0, s.rt.opts.SnapshotBytes
+	s.run, s.bytes, s.snapAt, s.sealer = &Run{}, 0, s.rt.opts.SnapshotBytes, stored.Sealer
 	if stored.Snapshot != nil {
 		if err := decodeOwn(stored.Snapshot, s.run); err != nil {
 			s.run = nil
@@ -94,7 +95,7 @@ func (s *session) post(stored *Stored) {
 // extend folds stored records onto the state; after an error the state is of no use.
 func (s *session) extend(stored *Stored) error {
 	for _, raw := range stored.Records {
-		rec, err := ParseRecord(raw)
+		rec, err := s.rt.parse(raw)
 		if err != nil {
 			return err
 		}
@@ -104,6 +105,9 @@ func (s *session) extend(stored *Stored) error {
 		s.bytes += len(raw)
 	}
 	s.run.opened, s.run.closed = nil, nil
+	if err := s.run.readable(s.id, stored.Locked); err != nil {
+		return err
+	}
 	if s.run.Position() != stored.Position {
 		return Errorf(CodeCorrupt, "the records end at %d, the run's row says %d: the ledger was cut or rewritten", s.run.Seq, stored.Seq).onRun(s.id)
 	}
@@ -137,7 +141,10 @@ func (s *session) transition(ctx context.Context, fresh bool, cause Cause, do fu
 			}
 		}
 		m := newMachine(s.run, nil, &s.rt.opts.Limits, s.rt.now(), s.rt.opts.Random(), cause)
-		m.find, m.mail, m.fresh = s.rt.find, s.mail, fresh
+		m.find, m.mail, m.fresh, m.sealer, m.redactor = s.rt.find, s.mail, fresh, s.sealer, s.rt.opts.Redact
+		if sealing := s.rt.sealing(); sealing != nil {
+			m.newSealer = func(runID string) (Sealer, error) { return sealing.NewSealer(ctx, runID) }
+		}
 		if err := do(m); err != nil {
 			if len(m.out) > 0 || m.run.Seq == 0 {
 				s.run = nil
@@ -151,6 +158,27 @@ func (s *session) transition(ctx context.Context, fresh bool, cause Cause, do fu
 	}
 	return Errorf(CodeConflict, "the run changed %d times while a transition was tried", maxConflicts).onRun(s.id)
 }
+
+// decide is transition for a change from outside. It goes by the state that is known, since the commit
+// checks that it is still the stored one; before it refuses, or leaves all as it is, it loads that.
+func (s *session) decide(ctx context.Context, cause Cause, do func(m *machine) error) error {
+	if s.run == nil {
+		return s.transition(ctx, true, cause, do)
+	}
+	err := s.transition(ctx, false, cause, func(m *machine) error {
+		if do(m) != nil || len(m.out) == 0 {
+			return errNotByThis
+		}
+		return nil
+	})
+	if errors.Is(err, errNotByThis) {
+		return s.transition(ctx, true, cause, do)
+	}
+	return err
+}
+
+// errNotByThis says that the state that is known is not enough to go by.
+var errNotByThis = errors.New("the state may be out of date")
 
 // persist commits what the machine holds. After an error the state is loaded anew.
 func (s *session) persist(ctx context.Context, m *machine) error {
@@ -167,7 +195,7 @@ func (s *session) persist(ctx context.Context, m *machine) error {
 		s.run = nil
 		return err
 	}
-	s.fence = max(s.fence, c.Claimed)
+	s.fence, s.sealer = max(s.fence, c.Claimed), m.sealer
 	s.mail = slices.DeleteFunc(s.mail, func(msg Message) bool { return m.taken[msg.ID] })
 	for _, msg := range c.Send { // a child may have continued as another run meanwhile
 		if strings.HasPrefix(msg.Key, "cancel:") && msg.To != s.id {

@@ -3,6 +3,7 @@ package bide
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -104,6 +105,7 @@ func (rt *Runtime) prepare(wf Workflow, input any, opts *StartOptions) (*startSp
 	if o.Timeout < 0 || o.MaxSteps < 0 {
 		return nil, Errorf(CodeInvalidInput, "a timeout or number of steps is negative")
 	}
+	raw = rt.redact(RedactAt{Workflow: wf.ID, Path: "input"}, raw)
 	sp := &startSpec{cause: o.Command.cause(), timeout: o.Timeout, reused: CodeExists, data: RunStarted{
 		RunID: o.RunID, Workflow: wf.ID, Version: wf.Version, Definition: known.hash, Entry: wf.Entry, Input: raw,
 		Key: o.Key, Session: o.Session, Labels: o.Labels, MaxSteps: o.MaxSteps,
@@ -184,6 +186,11 @@ func (sp *startSpec) begin(ctx context.Context, rt *Runtime, m *machine) error {
 		return err
 	}
 	was, err := first.Decode()
+	if errors.Is(err, ErrSealed) {
+		if gone := m.run.usable("start"); gone != nil {
+			err = gone
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,9 @@ type Commit struct {
 	// messages sent to it included, instead of adding records; there are none then. It does
 	// nothing when there is no such run. The caller has seen at Expect that the run has ended.
 	Delete bool
+	// Sealer, when not nil, seals what a Sealing store keeps of the run; its records
+	// are sealed already. It is nothing to other stores.
+	Sealer Sealer
 	// Snapshot, when not nil, is the run's state after the last record. It
 	// replaces the one before and only saves work: the records alone give the same state.
 	Snapshot []byte
@@ -125,6 +128,10 @@ type Stored struct {
 	MailSeq int64
 	// Fence is the number of the run's last claim; 0 before the first.
 	Fence int64
+	// Sealer is for what is recorded next, when the run is encrypted; a Sealing
+	// store sets it. Locked, then, is why the content given could not be opened.
+	Sealer Sealer
+	Locked error
 }
 
 // Message is something sent to a mailbox. Each has one taker, and is kept until then.

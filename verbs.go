@@ -67,8 +67,11 @@ func (rt *Runtime) command(ctx context.Context, runID, verb string, cmd []Comman
 	var after *Run
 	h := rt.reserve(s)
 	defer func() { h.end(err) }()
-	err = s.transition(ctx, true, c.cause(), func(m *machine) error {
+	err = s.decide(ctx, c.cause(), func(m *machine) error {
 		h.clear()
+		if err := m.run.usable(verb); err != nil {
+			return err
+		}
 		if c.ID != "" {
 			if before, err = rt.store.Command(ctx, runID, c.ID); err == nil || !errors.Is(err, ErrNotFound) {
 				return err
@@ -109,7 +112,8 @@ func (rt *Runtime) Resume(ctx context.Context, runID, waitID string, answer any,
 		return nil, (&Error{Code: CodeInvalidAnswer, Message: "the answer to wait " + waitID + " cannot be used", Err: err, Wait: waitID}).onRun(runID)
 	}
 	var decided *Decision
-	run, err := rt.command(ctx, runID, "resume", cmd, append([]byte(waitID+"\x00"), raw...), func(m *machine) error {
+	kept := rt.redact(RedactAt{Effect: "*"}, raw) // what may be kept of it, by any rule
+	run, err := rt.command(ctx, runID, "resume", cmd, append([]byte(waitID+"\x00"), kept...), func(m *machine) error {
 		decided = nil
 		if m.run.Wait(waitID) != nil {
 			return m.answer(waitID, raw)
@@ -117,7 +121,7 @@ func (rt *Runtime) Resume(ctx context.Context, runID, waitID string, answer any,
 		if decided, err = rt.decision(ctx, m.run, waitID); err != nil {
 			return err
 		}
-		if decided.By != ByAnswer || !sameJSON(decided.Answer, raw) {
+		if decided.By != ByAnswer || !sameJSON(rt.redact(RedactAt{Effect: "*"}, decided.Answer), kept) {
 			return tooLate(decided, runID)
 		}
 		return errRepeated
@@ -252,7 +256,7 @@ func (rt *Runtime) Ledger(ctx context.Context, runID string, from int64) iter.Se
 		for raw, err := range rt.texts(ctx, runID, from) {
 			rec := Record{}
 			if err == nil {
-				rec, err = ParseRecord(raw)
+				rec, err = rt.parse(raw)
 			}
 			if !yield(rec, err) || err != nil {
 				return

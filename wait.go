@@ -69,6 +69,9 @@ type Wait struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	OnExpire  string    `json:"on_expire,omitempty"`
 	Default   JSON      `json:"default,omitempty"`
+	// Sealed is, in a store, the fields that say what the wait is about, encrypted;
+	// see Sealing. It is set in what is handed out only when it could not be opened.
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // Answer is the result of a question or a form.

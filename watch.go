@@ -20,30 +20,51 @@ func (rt *Runtime) Watch(ctx context.Context, runID string, from int64) iter.Seq
 	return func(yield func(Record, error) bool) {
 		news := rt.listen(func(c *Commit) bool { return c.RunID == runID })
 		defer news.stop()
-		run, err := rt.Get(ctx, runID)
-		if err != nil {
-			yield(Record{}, err)
-			return
-		}
 		w := &watcher{next: max(from, 1), yield: yield}
-		w.ended = run.Status.Final() && w.next > run.Seq // else the records tell
-		for ctx.Err() == nil {
-			for rec, err := range rt.Ledger(ctx, runID, w.next) {
-				if !w.give(rec, err) {
-					return
-				}
-			}
-			for following := true; following; {
-				if w.ended {
-					return
-				}
-				news.wait(ctx)
-				if following, err = w.follow(news.take()); err != nil {
-					return
-				}
-			}
+		if err := rt.watch(ctx, runID, w, news); err != nil && ctx.Err() == nil && !errors.Is(err, errEnough) {
+			yield(Record{}, err)
 		}
 	}
+}
+
+func (rt *Runtime) watch(ctx context.Context, runID string, w *watcher, news *news) error {
+	run, err := rt.Get(ctx, runID)
+	if err != nil {
+		return err
+	}
+	w.ended = run.Status.Final() && w.next > run.Seq // else the records tell
+	last := glance{rt: rt, runID: runID}
+	for ctx.Err() == nil {
+		if err := last.begin(ctx); err != nil {
+			return err
+		}
+		for rec, err := range rt.Ledger(ctx, runID, w.next) {
+			if err != nil {
+				return err
+			}
+			if !w.give(rec) {
+				return errEnough
+			}
+		}
+		for following := true; following; {
+			if w.ended {
+				return nil
+			}
+			news.wait(ctx)
+			if commits := news.take(); len(commits) > 0 {
+				if following, err = w.follow(commits); err != nil {
+					return err
+				}
+				continue
+			}
+			stale, err := last.stale(ctx)
+			if err != nil {
+				return err
+			}
+			following = !stale
+		}
+	}
+	return nil
 }
 
 // watcher is a Watch at work.
@@ -54,8 +75,8 @@ type watcher struct {
 }
 
 // give hands a record out, and reports whether more are wanted.
-func (w *watcher) give(rec Record, err error) bool {
-	if !w.yield(rec, err) || err != nil {
+func (w *watcher) give(rec Record) bool {
+	if !w.yield(rec, nil) {
 		return false
 	}
 	w.next = rec.Seq + 1
@@ -79,12 +100,12 @@ func (w *watcher) follow(commits []*Commit) (bool, error) {
 			return false, nil
 		}
 		for _, rec := range c.Records {
-			if rec.Seq == w.next && !w.give(rec, nil) {
+			if rec.Seq == w.next && !w.give(rec) {
 				return false, errEnough
 			}
 		}
 	}
-	return len(commits) > 0, nil
+	return true, nil
 }
 
 // Await waits until a run has ended, whichever process drives it, and returns
@@ -95,6 +116,7 @@ func (rt *Runtime) Await(ctx context.Context, runID string) (*Run, error) {
 	defer news.stop()
 	s := rt.open(runID)
 	defer rt.release(s)
+	last, look := glance{rt: rt, runID: runID}, true
 	for ctx.Err() == nil {
 		commits := news.take()
 		for _, c := range commits {
@@ -102,13 +124,22 @@ func (rt *Runtime) Await(ctx context.Context, runID string) (*Run, error) {
 				return run, nil
 			}
 		}
-		if len(commits) > 0 || len(s.ticking) == 0 { // else a tick at work here will tell
+		if len(commits) > 0 || look && len(s.ticking) == 0 { // else a tick at work here will tell
+			if err := last.begin(ctx); err != nil {
+				return nil, err
+			}
 			run, err := rt.Get(ctx, runID)
 			if err != nil || run.Status.Final() {
 				return run, err
 			}
+			look = false
 		}
-		news.wait(ctx)
+		if news.wait(ctx); !look {
+			var err error
+			if look, err = last.stale(ctx); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return nil, context.Cause(ctx)
 }
@@ -133,7 +164,7 @@ func (rt *Runtime) WatchAll(ctx context.Context, q FeedQuery) iter.Seq2[FeedEntr
 				return
 			}
 			for _, r := range page.Records {
-				rec, err := ParseRecord(r.Body)
+				rec, err := rt.parse(r.Body)
 				if !yield(FeedEntry{Pos: r.Pos, RunID: r.RunID, Record: rec}, err) || err != nil {
 					return
 				}
@@ -266,10 +297,11 @@ func (rt *Runtime) follow(ctx context.Context, q FeedQuery) iter.Seq2[*FeedPage,
 		news := rt.listen(func(c *Commit) bool { return c.RunID != "" })
 		defer news.stop()
 		if q.Limit <= 0 {
-			q.Limit = 500
+			q.Limit = tailLimit
 		}
+		near := false // the end of the feed
 		for ctx.Err() == nil {
-			page, err := rt.store.Feed(ctx, q)
+			page, err := rt.feed(ctx, q, near)
 			if err != nil {
 				if ctx.Err() == nil {
 					yield(nil, err)
@@ -279,11 +311,22 @@ func (rt *Runtime) follow(ctx context.Context, q FeedQuery) iter.Seq2[*FeedPage,
 			if len(page.Records) > 0 && !yield(page, nil) {
 				return
 			}
-			if q.After = page.Next; !page.More {
+			if q.After, near = page.Next, !page.More; near {
 				news.wait(ctx)
 			}
 		}
 	}
+}
+
+// feed reads a page of the feed; near its end, what all who watch have read is looked at first.
+func (rt *Runtime) feed(ctx context.Context, q FeedQuery, near bool) (*FeedPage, error) {
+	if near {
+		page, kept, err := rt.tail.read(ctx, q.After)
+		if err != nil || kept && (q.Root == "" || len(page.Records) == 0) {
+			return page, err
+		}
+	}
+	return rt.store.Feed(ctx, q)
 }
 
 // news wakes a subscriber after commits of this process and hints of others.

@@ -23,13 +23,13 @@ func Replays(t testing.TB, wf bide.Workflow, records iter.Seq2[bide.Record, erro
 	}
 }
 
-// WriteLedger writes records one per line, as they are stored.
+// WriteLedger writes records one per line, as they are stored, with their data when they are encrypted.
 func WriteLedger(w io.Writer, records iter.Seq2[bide.Record, error]) error {
 	for rec, err := range records {
 		if err != nil {
 			return err
 		}
-		if _, err := w.Write(append(bytes.Clone(rec.Raw), '\n')); err != nil {
+		if _, err := w.Write(append(bytes.Clone(rec.Text()), '\n')); err != nil {
 			return err
 		}
 	}

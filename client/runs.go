@@ -59,6 +59,11 @@ func (c *Client) Retry(ctx context.Context, id, reason, commandID string) (*bide
 	return c.changeRun(ctx, id, "retry", reason, commandID)
 }
 
+// Shred destroys the content of an encrypted run that has ended, and of all below it, for good.
+func (c *Client) Shred(ctx context.Context, id, reason, commandID string) (*bide.Run, error) {
+	return c.changeRun(ctx, id, "shred", reason, commandID)
+}
+
 func (c *Client) changeRun(ctx context.Context, id, verb, reason, commandID string) (*bide.Run, error) {
 	return change[bide.Run](ctx, c, http.MethodPost, commandID, api.Change{Reason: reason}, "runs", id, verb)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/seal"
 	"github.com/bide-dev/bide/store/file"
 	"github.com/bide-dev/bide/store/mem"
 	"github.com/bide-dev/bide/store/postgres"
@@ -29,6 +30,9 @@ type Options struct {
 	// a former process left in progress is taken up at once.
 	Workflows []bide.Workflow
 	Handlers  map[string]bide.Handler
+	// Keys encrypt what is kept of runs that begin from now on, and open what is encrypted.
+	// Defaults to none: what is kept is plain.
+	Keys seal.Keys
 	// Checkpoints has signed checkpoints written while runs go on, at their ends and on Close. Nil writes none.
 	Checkpoints *Checkpoints
 }
@@ -88,6 +92,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	} else if one, ok := store.(interface{ Sole() bool }); ok {
 		o.Worker.Sole = one.Sole()
 	}
+	if err == nil && o.Keys != nil {
+		store, err = sealed(ctx, store, o.Keys)
+	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -97,6 +104,15 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	}
 	e.unlock = unlock
 	return e, nil
+}
+
+// sealed encrypts a store. It returns the store that is to be closed in any case.
+func sealed(ctx context.Context, store Store, keys seal.Keys) (Store, error) {
+	s, err := seal.New(ctx, store, keys, nil)
+	if err != nil {
+		return store, err
+	}
+	return s, nil
 }
 
 // OpenStore opens the store that url names, without a worker: for programs that

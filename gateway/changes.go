@@ -26,6 +26,8 @@ func (s *Server) registerChanges() {
 		{"unpause", "Let a paused run go on", "", s.rt.Unpause},
 		{"cancel", "End a run", "Its waits are closed, and the runs below it that it waits for are cancelled too.", s.rt.Cancel},
 		{"retry", "Open a failed run again", "What failed is made again; what completed stays.", s.rt.Retry},
+		{"shred", "Destroy the content of an ended run and of all runs below it",
+			"The data key is destroyed: inputs, vars, results, answers and outputs can be read by nobody any more. The ledger's chain stays whole, and a record says who did it. The store must be encrypted.", s.rt.Shred},
 	} {
 		register(s, operation{id: c.name + "-run", method: http.MethodPost, path: "/v1/runs/{run}/" + c.name, tag: tagRuns, right: auth.Operate,
 			summary: c.summary, about: c.about}, func(ctx context.Context, in *changeRun) (*answer[bide.Run], error) {

@@ -223,6 +223,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{wait}/answer", body: `{"answer":"approve","actor":"boss"}`, status: 422},
 		{op: "answer-wait", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/answer", body: `{"answer":"approve"}`, status: 404},
 
+		{op: "get-me", as: "approver@acme", method: "GET", path: "/v1/me", status: 200, want: map[string]string{"actor": "approver@acme", "roles.0": "approver", "rights": `["view","decide"]`, "namespace": "acme"}},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"for":"bob","expires_in":"1h"}`, status: 201, want: map[string]string{"actor": "link:bob"}},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{wait}/link", body: `{"expires_in":"1000h"}`, status: 422},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{done-wait}/link", status: 409, want: map[string]string{"code": "wrong_status"}},
@@ -285,6 +286,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "create-schedule", as: "author", method: "POST", path: "/v1/schedules", body: `{"name":"hourly","interval":"1h","workflow":"approval"}`, status: 422, want: map[string]string{"code": "invalid_input"}},
 		{op: "create-schedule", as: "author", method: "POST", path: "/v1/schedules", body: `{"name":"nightly","interval":"1h","workflow":"approval","input":{"amount":2}}`, status: 409, want: map[string]string{"code": "key_reused"}},
 		{op: "get-schedule", as: "viewer", method: "GET", path: "/v1/schedules/nightly", status: 200, want: map[string]string{"spec.cron": "@daily"}},
+		{op: "get-schedule-times", as: "viewer", method: "GET", path: "/v1/schedules/nightly/times?limit=3", status: 200, want: map[string]string{"times.3": "null", "time_zone": "UTC"}},
 		{op: "create-schedule", as: "author@acme", method: "POST", path: "/v1/schedules", body: `{"name":"nightly","interval":"1h","workflow":"approval","input":{"amount":2}}`, status: 201, want: map[string]string{"spec.name": "nightly", "spec.labels": `{"bide.namespace":"acme"}`}},
 		{op: "get-schedule", as: "viewer@acme", method: "GET", path: "/v1/schedules/nightly", status: 404},
 		{op: "update-schedule", as: "author", method: "PUT", path: "/v1/schedules/nightly", body: `{"name":"nightly","cron":"0 3 * * *","workflow":"approval","input":{"amount":1}}`, status: 202},
@@ -329,6 +331,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "fail-call", as: "worker", method: "POST", path: "/v1/work/none/fail", body: `{"token":1}`, status: 422, want: map[string]string{"code": "invalid_input"}},
 
 		{op: "list-workers", as: "admin", method: "GET", path: "/v1/workers", status: 200, want: map[string]string{"workers": "[]"}},
+		{op: "list-workers", as: "viewer", method: "GET", path: "/v1/workers", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "drain-worker", as: "admin", method: "POST", path: "/v1/workers/nobody/drain", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "drain-worker", as: "admin@acme", method: "POST", path: "/v1/workers/nobody/drain", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "undrain-worker", as: "admin", method: "POST", path: "/v1/workers/nobody/undrain", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "undrain-worker", as: "operator", method: "POST", path: "/v1/workers/nobody/undrain", status: 403, want: map[string]string{"code": "forbidden"}},
 		{op: "get-metrics", as: "admin", method: "GET", path: "/metrics", status: 200},
 		{op: "get-health", method: "GET", path: "/healthz", status: 200, want: map[string]string{"status": "ok"}},
 		{op: "get-readiness", method: "GET", path: "/readyz", status: 200, want: map[string]string{"status": "ok"}},
@@ -379,11 +386,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 // The permission matrix: every operation by every role.
 func TestEveryOperationNeedsItsRight(t *testing.T) {
 	s := newServer(t, nil)
-	nothing := map[string]string{"run": "r", "other": "o", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
+	nothing := map[string]string{"run": "r", "other": "o", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64), "worker": "w"}
 	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "worker", "stranger"}
 	rights := map[string][]string{
 		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},
-		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"},
+		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"}, "installation": {"admin"},
 	}
 	for _, op := range s.Operations() {
 		path := op.Path

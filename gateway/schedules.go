@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
@@ -21,6 +22,8 @@ func (s *Server) registerSchedules() {
 		summary: "Make a schedule"}, s.createSchedule)
 	register(s, operation{id: "get-schedule", method: http.MethodGet, path: "/v1/schedules/{name}", tag: tagSchedules, right: auth.View,
 		summary: "A schedule as it stands"}, s.getSchedule)
+	register(s, operation{id: "get-schedule-times", method: http.MethodGet, path: "/v1/schedules/{name}/times", tag: tagSchedules, right: auth.View,
+		summary: "When a schedule starts runs next, in its time zone"}, s.getScheduleTimes)
 	register(s, operation{id: "update-schedule", method: http.MethodPut, path: "/v1/schedules/{name}", tag: tagSchedules, right: auth.Author, status: http.StatusAccepted,
 		summary: "Give a schedule another spec", about: "The schedule goes by it when it is not paused and waits for no run."}, s.updateSchedule)
 	register(s, operation{id: "delete-schedule", method: http.MethodDelete, path: "/v1/schedules/{name}", tag: tagSchedules, right: auth.Author, status: http.StatusNoContent,
@@ -123,6 +126,27 @@ func (s *Server) getSchedule(ctx context.Context, in *OneSchedule) (*result[sche
 		return nil, err
 	}
 	return ok(found), nil
+}
+
+type scheduleTimes struct {
+	OneSchedule
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"10" doc:"at most this many"`
+}
+
+func (s *Server) getScheduleTimes(ctx context.Context, in *scheduleTimes) (*result[api.ScheduleTimes], error) {
+	found, err := s.sight(ctx, auth.View).schedule(ctx, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	times, err := found.Spec.Next(s.opts.Clock(), in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.ScheduleTimes{Times: append([]time.Time{}, times...), TimeZone: found.Spec.TimeZone}
+	if out.TimeZone == "" {
+		out.TimeZone = "UTC"
+	}
+	return ok(out), nil
 }
 
 type updateSchedule struct {

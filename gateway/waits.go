@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
@@ -143,6 +144,9 @@ func (s *Server) runOfWait(ctx context.Context, right auth.Right, waitID string)
 
 // closedWait finds a wait that is no longer open in the ledger of its run.
 func (s *Server) closedWait(ctx context.Context, run *bide.Run, waitID string) (*api.Wait, error) {
+	if run.Shredded != nil {
+		return nil, bide.Errorf(bide.CodeShredded, "what wait %s was about was destroyed at %s", waitID, run.Shredded.At.Format(time.RFC3339))
+	}
 	var by *bide.Decision
 	for rec, err := range s.backwards(ctx, run.ID, run.Seq) {
 		if err != nil {

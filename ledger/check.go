@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -40,7 +41,10 @@ type CheckedRun struct {
 	bide.Position
 	// SignedTo is the last record that a leaf speaks for; those after it have no checkpoint yet.
 	SignedTo int64
-	Faults   []Fault
+	// Sealed says that records are encrypted and were not opened: what they hold was not
+	// looked at, and Run is nil.
+	Sealed bool
+	Faults []Fault
 }
 
 // CheckRun reads a run's stored records from the first on and checks that each carries the hash of the
@@ -49,9 +53,15 @@ type CheckedRun struct {
 //
 // A record that was changed alone is named. When all after it were changed to fit, only the leaves
 // can tell, and the fault spans the records between two of them.
-func CheckRun(runID string, records iter.Seq2[[]byte, error], want *bide.Position, leaves []Signed) (*CheckedRun, error) {
-	c := &checker{runID: runID, leaves: leaves}
+//
+// open opens a record that is encrypted; with nil, or where it fails for want of a key, only the chain is checked.
+func CheckRun(runID string, records iter.Seq2[[]byte, error], want *bide.Position, leaves []Signed, open func(*bide.Record) error) (*CheckedRun, error) {
+	c := &checker{runID: runID, leaves: leaves, open: open}
 	run, err := bide.Fold(c.follow(records))
+	sealed := errors.Is(err, bide.ErrSealed)
+	if sealed {
+		run, err = nil, nil
+	}
 	if c.failed != nil {
 		return nil, c.failed
 	}
@@ -59,7 +69,7 @@ func CheckRun(runID string, records iter.Seq2[[]byte, error], want *bide.Positio
 		c.fault(c.refused, c.refused, "%s", err)
 	}
 	c.end(want)
-	out := &CheckedRun{Position: c.last, SignedTo: c.signed, Faults: c.faults}
+	out := &CheckedRun{Position: c.last, SignedTo: c.signed, Faults: c.faults, Sealed: sealed}
 	if len(c.faults) == 0 {
 		out.Run = run
 	}
@@ -70,6 +80,7 @@ func CheckRun(runID string, records iter.Seq2[[]byte, error], want *bide.Positio
 type checker struct {
 	runID  string
 	leaves []Signed
+	open   func(*bide.Record) error // nil without keys
 	last   bide.Position
 	signed int64
 	broken int64 // the record whose link to the one before does not fit; 0 when the last one did
@@ -112,6 +123,7 @@ func (c *checker) record(rec *bide.Record, err error) (ok bool) {
 		c.numbered(rec, place)
 		c.linked(rec, place)
 		c.after(rec, place)
+		c.opened(rec, place)
 	}
 	c.last = bide.Position{Seq: place, Head: rec.Hash}
 	c.covered()
@@ -152,6 +164,20 @@ func (c *checker) changed(seq int64) {
 	c.fault(seq, seq, "it is not the one that was recorded: the records beside it carry other hashes")
 }
 
+// opened opens a record that is encrypted, if it can be.
+func (c *checker) opened(rec *bide.Record, place int64) {
+	if len(rec.Sealed) > 0 && rec.Data != nil {
+		c.fault(place, place, "it was changed: it has data beside what is encrypted")
+	}
+	if !rec.IsSealed() || c.open == nil {
+		return
+	}
+	err := c.open(rec)
+	if err != nil && !errors.Is(err, bide.ErrSealed) && !errors.Is(err, bide.ErrShredded) {
+		c.fault(place, place, "it cannot be opened: %s", err)
+	}
+}
+
 // after checks that nothing follows an end but what can.
 func (c *checker) after(rec *bide.Record, place int64) {
 	switch rec.Kind {
@@ -160,7 +186,7 @@ func (c *checker) after(rec *bide.Record, place int64) {
 			c.ended = rec.Kind
 			return
 		}
-	case bide.KindEffectLate, bide.KindGrantRevoked:
+	case bide.KindEffectLate, bide.KindGrantRevoked, bide.KindRunShredded:
 		return
 	case bide.KindRunRetried:
 		if c.ended == bide.KindRunFailed {

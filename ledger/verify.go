@@ -27,6 +27,8 @@ type Report struct {
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	// Signed says that a key that was given has signed it.
 	Signed bool `json:"signed"`
+	// Sealed are runs that are encrypted, of which the chain alone was checked for want of a key.
+	Sealed int64 `json:"sealed,omitempty"`
 	// Faults are everything that is not as recorded.
 	Faults []Fault `json:"faults,omitempty"`
 	// Unsigned are the records that no checkpoint speaks for yet, by run. Somebody who can write to the store
@@ -66,7 +68,10 @@ func HistoryReason(from string) string { return historyPrefix + ": imported from
 // VerifyStore holds a store to itself and to its checkpoints (K27): every run's records, row, open waits and snapshot.
 // It may run while runs go on. An error means that the store could not be read.
 func VerifyStore(ctx context.Context, store bide.Store, opts *VerifyOptions) (*Report, error) {
-	v := &verifier{store: store, out: &Report{}, log: &Evidence{}}
+	v := &verifier{store: store, raw: store, out: &Report{}, log: &Evidence{}}
+	if s, ok := store.(sealing); ok {
+		v.raw, v.open = s.Stored(), s.OpenRecord
+	}
 	if opts != nil {
 		v.opts = *opts
 	}
@@ -87,8 +92,16 @@ func VerifyStore(ctx context.Context, store bide.Store, opts *VerifyOptions) (*R
 	return v.out, err
 }
 
+// sealing is a store that is encrypted and has the keys.
+type sealing interface {
+	bide.Sealing
+	OpenRecord(ctx context.Context, runID string, rec *bide.Record) error
+}
+
 type verifier struct {
 	store bide.Store
+	raw   bide.Store                                        // what is kept, as it is kept
+	open  func(context.Context, string, *bide.Record) error // nil when nothing is encrypted, or the keys are not there
 	rt    *bide.Runtime
 	opts  VerifyOptions
 	log   *Evidence
@@ -170,7 +183,11 @@ func (v *verifier) run(ctx context.Context, id string, row *bide.RunInfo) error 
 	}
 	checked := &CheckedRun{}
 	if at != nil {
-		checked, err = CheckRun(id, v.records(ctx, id, at.Seq), at, v.log.Of(id))
+		var open func(*bide.Record) error
+		if v.open != nil {
+			open = func(rec *bide.Record) error { return v.open(ctx, id, rec) }
+		}
+		checked, err = CheckRun(id, v.records(ctx, id, at.Seq), at, v.log.Of(id), open)
 		if errors.Is(err, bide.ErrCorrupt) {
 			checked, broken, err = &CheckedRun{}, err, nil
 		}
@@ -181,13 +198,15 @@ func (v *verifier) run(ctx context.Context, id string, row *bide.RunInfo) error 
 	faults := checked.Faults
 	switch {
 	case len(faults) > 0:
-	case broken != nil:
+	case broken != nil && !errors.Is(broken, bide.ErrSealed):
 		faults = append(faults, Fault{RunID: id, Message: broken.Error()})
 	default:
 		if v.log.Newest != nil && checked.SignedTo < checked.Seq {
 			v.out.Unsigned = append(v.out.Unsigned, Span{id, checked.SignedTo + 1, checked.Seq})
 		}
-		if faults, err = v.caches(ctx, checked.Run, row, kept); err != nil {
+		if checked.Sealed || kept == nil {
+			v.out.Sealed++
+		} else if faults, err = v.caches(ctx, checked.Run, row, kept); err != nil {
 			return err
 		}
 	}
@@ -207,10 +226,10 @@ func (v *verifier) kept(ctx context.Context, id string) (kept *bide.Run, at *bid
 		p := kept.Position()
 		return kept, &p, nil, nil
 	}
-	if !errors.Is(err, bide.ErrCorrupt) {
+	if !errors.Is(err, bide.ErrCorrupt) && !errors.Is(err, bide.ErrSealed) {
 		return nil, nil, nil, err
 	}
-	stored, lerr := v.store.Load(ctx, id, bide.Position{})
+	stored, lerr := v.raw.Load(ctx, id, bide.Position{})
 	if errors.Is(lerr, bide.ErrCorrupt) {
 		return nil, nil, err, nil
 	}
@@ -224,7 +243,7 @@ func (v *verifier) kept(ctx context.Context, id string) (kept *bide.Run, at *bid
 func (v *verifier) records(ctx context.Context, id string, upTo int64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for next := int64(1); ; {
-			raws, err := v.store.Records(ctx, id, next, 1000)
+			raws, err := v.raw.Records(ctx, id, next, 1000)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -247,7 +266,7 @@ func (v *verifier) records(ctx context.Context, id string, upTo int64) iter.Seq2
 
 // grew reports whether the run's row has moved on from a position.
 func (v *verifier) grew(ctx context.Context, id string, from int64) bool {
-	now, err := v.store.Load(ctx, id, bide.Position{})
+	now, err := v.raw.Load(ctx, id, bide.Position{})
 	return err == nil && now.Seq > from
 }
 

@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -87,7 +88,8 @@ func (s *Spending) Merge(o *Spending) {
 	}
 }
 
-// Spent adds up the calls in a run's ledger, whose records are given from the first on.
+// Spent adds up the calls in a run's ledger, whose records are given from the first on. Records that are
+// encrypted and could not be opened do not count.
 func Spent(records iter.Seq2[bide.Record, error]) (Spending, error) {
 	var s Spending
 	err := s.fold(records)
@@ -101,6 +103,9 @@ func (s *Spending) fold(records iter.Seq2[bide.Record, error]) error {
 			return err
 		}
 		data, err := rec.Decode()
+		if errors.Is(err, bide.ErrSealed) { // of a run that was shredded: nobody knows any more
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func (t *Telemetry) know(c *bide.Commit, rec *bide.Record) (*run, error) {
 			break
 		}
 		data, err := old.Decode()
-		if err != nil {
+		if err != nil && !old.IsSealed() {
 			return nil, err
 		}
 		r.follow(&old, data)

@@ -80,7 +80,7 @@ func (s *site) newTab(t *testing.T) *page {
 		t.Fatal(err)
 	}
 	tab, stop := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	ctx, stopTime := context.WithTimeout(tab, 3*time.Minute)
+	ctx, stopTime := context.WithTimeout(tab, 10*time.Minute)
 	p := &page{t: t, ctx: ctx, base: s.URL + "/ui/"}
 	t.Cleanup(func() {
 		stopTime()
@@ -116,7 +116,7 @@ func (p *page) run(steps ...chromedp.Action[chromedp.Void]) {
 func (p *page) sees(expr string) {
 	p.t.Helper()
 	wait := fmt.Sprintf(`(async () => {
-		for (let i = 0; i < 750; i++) {
+		for (let i = 0; i < 1500; i++) {
 			if (%s) return true;
 			await new Promise((go) => setTimeout(go, 20));
 		}
@@ -166,6 +166,21 @@ func value[T any](p *page, expr string) T {
 		p.t.Fatalf("%s: %v", expr, err)
 	}
 	return out
+}
+
+// accessible lets axe-core look for what breaks WCAG 2.2 AA on the page as it is.
+func (p *page) accessible(where string) {
+	p.t.Helper()
+	axe, err := os.ReadFile("testdata/axe.min.js")
+	if err != nil {
+		p.t.Fatalf("axe-core is not here; run scripts/axe: %v", err)
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](string(axe)))
+	found := value[string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"]})
+		.then(r => r.violations.map(v => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map(n => "    " + n.html.slice(0, 160) + "  " + n.any.concat(n.all).map(c => c.message).join("; ").slice(0, 200)).join("\n")).join("\n"))`)
+	if found != "" {
+		p.t.Errorf("%s breaks WCAG AA:\n%s", where, found)
+	}
 }
 
 // before runs a script in every page that is loaded from then on, before its own.

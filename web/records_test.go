@@ -78,6 +78,7 @@ func TestArtifactsAreLookedAtAndNeverRun(t *testing.T) {
 	within("lies.png", `e.innerText.includes("parent.pwned")`)
 	within("plan.pdf", `e.querySelector("iframe")?.src.startsWith("blob:")`)
 	within("noise.bin", `e.innerText.includes("Neither text nor a picture")`)
+	p.accessible("artifacts")
 	if value[bool](p, `"pwned" in window || document.querySelectorAll("main script, main svg[onload]").length > 0`) {
 		t.Error("an artifact was run")
 	}

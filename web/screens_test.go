@@ -1,10 +1,17 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -12,14 +19,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-var screens = flag.String("screens", "", "the folder to draw every page into, instead of skipping that")
+var screens = flag.String("screens", "", "the folder to also draw every screen into")
 
-// Every page, light and dark, wide and narrow: to be looked at.
-func TestScreens(t *testing.T) {
-	if *screens == "" {
-		t.Skip("draws pictures for -screens FOLDER")
-	}
-	s := newSite(t)
+// show lets a site have something of everything, and returns the address of each screen.
+func (s *site) show(t *testing.T) map[string]string {
+	t.Helper()
 	done := s.start(t, "refund", `{"order":"order-7","amount":80}`)
 	for range 2 {
 		w := s.awaitWait(t, done)
@@ -35,26 +39,104 @@ func TestScreens(t *testing.T) {
 	failed := s.start(t, "payment", `null`)
 	s.awaitWait(t, waiting)
 	wait := s.awaitWait(t, mails)
-	s.start(t, "counting", `null`)
+	form := s.start(t, "refund", `{"order":"order-43","amount":9}`)
+	_, err := s.rt.Resume(t.Context(), form, s.awaitWait(t, form).ID, "approve")
+	check(t, err)
+	filled := s.awaitWait(t, form)
+	counting := s.start(t, "counting", `null`)
+	s.awaitWait(t, counting)
+	spoken := s.start(t, "talking", `null`)
+	s.voice <- "A **book** that only grows:\n\n- what is written stays\n- each line holds the hash of the one before"
+	close(s.voice)
+	s.ended(t, spoken)
+	for path, body := range map[string]string{
+		"/v1/webhooks":  `{"url":"http://127.0.0.1:9/told"}`,
+		"/v1/hooks":     `{"name":"paid","scope":"session","scope_id":"shop","style":"standard"}`,
+		"/v1/schedules": `{"name":"nightly","cron":"30 2 * * *","time_zone":"Europe/Berlin","workflow":"refund","input":{"order":"order-1","amount":1}}`,
+		"/v1/tokens":    `{"name":"reader","roles":["viewer"]}`,
+	} {
+		s.post(t, path, body)
+	}
+	return map[string]string{
+		"home": "#/", "inbox": "#/inbox?wait=" + wait.ID, "form": "#/inbox?wait=" + filled.ID, "runs": "#/runs", "run": "#/runs/" + waiting, "done": "#/runs/" + done,
+		"timeline": "#/runs/" + done + "?view=timeline", "ledger": "#/runs/" + done + "?view=ledger&seq=4", "model": "#/runs/" + spoken + "?seq=2", "failed": "#/runs/" + failed,
+		"workflow": "#/workflows/refund", "workflows": "#/workflows", "schedules": "#/schedules", "events": "#/events", "tools": "#/tools", "charts": "#/charts",
+		"workers": "#/workers", "settings": "#/settings", "nowhere": "#/nowhere",
+	}
+}
+
+// look is how pages are looked at.
+type look struct {
+	theme string
+	width int64
+}
+
+// Every screen, light and dark, wide and narrow: it is all there, fits, and breaks no rule of WCAG AA. With -screens it is
+// also drawn, in both themes at both widths.
+func TestScreens(t *testing.T) {
+	s := newSite(t)
+	places := s.show(t)
 	p := s.newPage(t, "")
-	for _, theme := range []string{"light", "dark"} {
-		for _, width := range []int64{1400, 400} {
-			for name, place := range map[string]string{
-				"home": "#/", "inbox": "#/inbox?wait=" + wait.ID, "runs": "#/runs", "run": "#/runs/" + waiting, "done": "#/runs/" + done,
-				"timeline": "#/runs/" + done + "?view=timeline", "ledger": "#/runs/" + done + "?view=ledger&seq=4", "failed": "#/runs/" + failed,
-				"workflow": "#/workflows/refund", "workflows": "#/workflows", "schedules": "#/schedules", "events": "#/events", "workers": "#/workers", "settings": "#/settings",
-			} {
-				t.Log(name, theme, width)
-				p.run(chromedp.EmulateViewport(width, 900), prefers(theme), chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+place))
-				p.says(".connection", "Live")
-				p.sees("document.querySelector('main').innerText.length > 20 && !document.querySelector('main').innerText.includes('Loading')")
-				png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	looks := []look{{"light", 1280}, {"dark", 360}}
+	if *screens != "" {
+		looks = append(looks, look{"dark", 1280}, look{"light", 360})
+	}
+	for _, look := range looks {
+		p.run(chromedp.EmulateViewport(look.width, 900), prefers(look.theme))
+		for _, name := range slices.Sorted(maps.Keys(places)) {
+			where := fmt.Sprintf("%s, %s, %d pixels wide", name, look.theme, look.width)
+			p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+places[name]))
+			p.says(".connection", "Live")
+			p.sees(`document.querySelectorAll("main h1").length === 1 && document.querySelector("main").innerText.length > 20 && !document.querySelector("main").innerText.includes("Loading")`)
+			if width := value[int64](p, `document.documentElement.scrollWidth`); width > look.width {
+				t.Errorf("%s: it is %d pixels wide", where, width)
+			}
+			if refused := value[string](p, `[...document.querySelectorAll(".refusal")].map(e => e.innerText).join()`); refused != "" {
+				t.Errorf("%s: something was refused: %s", where, refused)
+			}
+			if (look.theme == "light") == (look.width == 1280) { // each screen in both themes and at both widths
+				p.accessible(where)
+			}
+			if *screens != "" {
+				picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 				check(t, err)
-				size := map[int64]string{1400: "wide", 400: "narrow"}[width]
-				check(t, os.WriteFile(filepath.Join(*screens, name+"-"+theme+"-"+size+".png"), png, 0o644))
+				size := map[int64]string{1280: "wide", 360: "narrow"}[look.width]
+				check(t, os.WriteFile(filepath.Join(*screens, name+"-"+look.theme+"-"+size+".png"), small(t, picture), 0o644))
 			}
 		}
 	}
+}
+
+// small is a picture with the 256 colours that it has most of.
+func small(t *testing.T, drawn []byte) []byte {
+	t.Helper()
+	from, err := png.Decode(bytes.NewReader(drawn))
+	check(t, err)
+	counts := map[color.RGBA]int{}
+	box := from.Bounds()
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			counts[color.RGBAModel.Convert(from.At(x, y)).(color.RGBA)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return counts[b] - counts[a] })
+	var palette color.Palette
+	for _, c := range colours[:min(256, len(colours))] {
+		palette = append(palette, c)
+	}
+	nearest := map[color.RGBA]uint8{}
+	for _, c := range colours {
+		nearest[c] = uint8(palette.Index(c))
+	}
+	to := image.NewPaletted(box, palette)
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			to.SetColorIndex(x, y, nearest[color.RGBAModel.Convert(from.At(x, y)).(color.RGBA)])
+		}
+	}
+	var out bytes.Buffer
+	check(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, to))
+	return out.Bytes()
 }
 
 // prefers makes the system light or dark.

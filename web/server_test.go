@@ -79,10 +79,13 @@ func newSiteOn(t *testing.T, store store) *site {
 		}
 		return "paid", nil
 	}))
+	rt.Handle("give", bide.Typed(func(_ context.Context, in bide.JSON) (bide.JSON, error) { return in, nil }))
 	rt.Handle("count", bide.Typed(func(_ context.Context, in map[string]int) (int, error) { return in["from"] + 1, nil }))
 	workflows := []bide.Workflow{mailing(set), payment(), counting(), marching(), talking(), reporting()}
 	guard := auth.New(store, &auth.Options{Anonymous: &auth.Principal{Actor: "ann", Roles: []auth.Role{auth.Administrator}}})
-	s.opts = gateway.Options{Authenticate: guard.Protect, Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())}, Artifacts: s.blobs, Deltas: models.Deltas(), Webhooks: hooks}
+	w, err := worker.New(rt, store, nil)
+	check(t, err)
+	s.opts = gateway.Options{Tools: set, Models: models, Grants: tool.NewGrantBook(store, nil), Worker: w, Authenticate: guard.Protect, Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())}, Artifacts: s.blobs, Deltas: models.Deltas(), Webhooks: hooks}
 	opts := s.opts
 	opts.Workflows = workflows
 	srv, err := gateway.New(rt, store, &opts)
@@ -91,8 +94,6 @@ func newSiteOn(t *testing.T, store store) *site {
 	doc, err := flow.Parse("refund.yaml", []byte(refund))
 	check(t, err)
 	check(t, flow.Publish(t.Context(), rt, doc))
-	w, err := worker.New(rt, store, nil)
-	check(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 2)
 	go func() { done <- w.Run(ctx) }()
@@ -123,6 +124,17 @@ func (s *site) start(t *testing.T, workflow, input string) string {
 		t.Fatalf("start %s = %s", workflow, resp.Status)
 	}
 	return run.ID
+}
+
+// post makes something over the API.
+func (s *site) post(t *testing.T, path, body string) {
+	t.Helper()
+	resp, err := http.Post(s.URL+path, "application/json", strings.NewReader(body))
+	check(t, err)
+	check(t, resp.Body.Close())
+	if resp.StatusCode >= 300 {
+		t.Fatalf("POST %s = %s", path, resp.Status)
+	}
 }
 
 // awaitWait returns the first open wait of a run once there is one.

@@ -131,12 +131,12 @@ func (v voice) Generate(ctx context.Context, _ *llm.Request, emit func(llm.Delta
 	}
 }
 
-// reporting completes with the blobs that its input names.
+// reporting has an effect that gives its input, and completes with that.
 func reporting() bide.Workflow {
 	return bide.Workflow{ID: "reporting", Version: "1", Entry: "report", Nodes: bide.Nodes{
 		"report": func(r *bide.Run) (bide.StepPlan, error) {
 			input, err := bide.Get[bide.JSON](r.Vars, "input")
-			return bide.Complete(input), err
+			return bide.Do(bide.Call("give", input).As("files")).ThenCompleteWith("files"), err
 		},
 	}}
 }

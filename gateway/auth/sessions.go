@@ -103,6 +103,12 @@ func (s *Sessions) principal(r *http.Request) (*Principal, error) {
 	return p, err
 }
 
+// InSession reports whether a request comes with the cookie of a session, which a browser can end.
+func InSession(r *http.Request) bool {
+	_, err := r.Cookie(loginCookie)
+	return err == nil && r.Header.Get("Authorization") == ""
+}
+
 func errEnded() error { return unauthenticated("the session has ended; log in again") }
 
 // logout ends the session of a request.

@@ -55,6 +55,8 @@ var statuses = map[bide.Code]int{
 	bide.CodeInvalidAnswer:   http.StatusUnprocessableEntity,
 	bide.CodeInvalidWorkflow: http.StatusUnprocessableEntity,
 	bide.CodeUnknownWorkflow: http.StatusNotFound,
+	bide.CodeShredded:        http.StatusGone,
+	bide.CodeSealed:          http.StatusServiceUnavailable,
 	bide.CodeStoreLocked:     http.StatusServiceUnavailable,
 	bide.CodeStoreReadOnly:   http.StatusServiceUnavailable,
 	bide.CodeStoreFull:       http.StatusInsufficientStorage,

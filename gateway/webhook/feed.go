@@ -248,7 +248,7 @@ var answered = []bide.WaitKind{bide.WaitQuestion, bide.WaitForm, bide.WaitJob, b
 // payload is the body of the message about a record, if there is to be one.
 func payload(p *auth.Principal, run *bide.Run, rec *bide.Record) (body []byte, ok bool, err error) {
 	value, err := rec.Decode()
-	if err != nil {
+	if err != nil && !rec.IsSealed() {
 		return nil, false, err
 	}
 	data := Data{RunID: run.ID, Workflow: run.Workflow, Labels: run.Labels, Seq: rec.Seq, Node: rec.Node, Step: rec.Step, Actor: rec.Actor}

@@ -18,7 +18,7 @@ store: to restore, put it in place of the other, or name it with --store.`,
 			if err != nil {
 				return err
 			}
-			s, ok := l.store.(interface {
+			s, ok := l.plain.(interface {
 				Backup(ctx context.Context, path string) error
 			})
 			if !ok {

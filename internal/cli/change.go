@@ -34,6 +34,11 @@ func newDelete(a *app) *cobra.Command {
 		"Their ledgers are gone. It always asks, unless --yes is given.")
 }
 
+func newShred(a *app) *cobra.Command {
+	return newChange(a, verbShred, "Destroy the content of ended, encrypted runs and of all that they started",
+		"Their data keys are destroyed: nobody can read what they held any more. The ledgers stay, verify, and say who did it, when and why. It always asks, unless --yes is given.")
+}
+
 // change is what became of one run.
 type change struct {
 	RunID string `json:"run_id"`
@@ -77,7 +82,7 @@ func (v verb) fits(s bide.Status) bool {
 		return s == bide.StatusPaused
 	case verbRetry:
 		return s == bide.StatusFailed
-	case verbDelete:
+	case verbDelete, verbShred:
 		return s.Final()
 	case verbPause:
 		return !s.Final() && s != bide.StatusPaused
@@ -108,7 +113,7 @@ func (a *app) change(cmd *cobra.Command, v verb, refs []string, where string, ye
 			return list[change](out, nil, nil, nil)
 		}
 	}
-	if where != "" || len(ids) > 1 || v == verbDelete {
+	if where != "" || len(ids) > 1 || v == verbDelete || v == verbShred {
 		question := fmt.Sprintf("%s %d runs?", strings.ToUpper(string(v[:1]))+string(v[1:]), len(ids))
 		if len(ids) == 1 {
 			question = strings.Replace(question, "1 runs", "run "+ids[0], 1)

@@ -34,6 +34,9 @@ on the other store afterwards. Cut off, it goes on where it was by doing it agai
 				return err
 			}
 			defer func() { err = errors.Join(err, other.Close()) }()
+			if other, err = sealed(cmd.Context(), other, a.cfg); err != nil {
+				return err
+			}
 			done, err := transfer.Copy(cmd.Context(), l.store, other, &o)
 			if err != nil {
 				return err

@@ -64,7 +64,7 @@ func usage(next, format string, args ...any) error {
 // codes maps the kernel's codes to exit codes; what is not in it is exitError.
 func exitOf(code bide.Code) int {
 	switch code {
-	case bide.CodeNotFound, bide.CodeUnknownWorkflow:
+	case bide.CodeNotFound, bide.CodeUnknownWorkflow, bide.CodeShredded:
 		return exitNotFound
 	case bide.CodeExists, bide.CodeConflict, bide.CodeFenced, bide.CodeKeyReused, bide.CodeCommandReused,
 		bide.CodeAlreadyDecided, bide.CodeExpired, bide.CodeArgsChanged, bide.CodeWrongStatus:
@@ -117,7 +117,7 @@ func nextFor(e *bide.Error) string {
 	switch e.Code {
 	case bide.CodeNotFound:
 		return "bide ls"
-	case bide.CodeUnknownWorkflow:
+	case bide.CodeUnknownWorkflow, bide.CodeSealed:
 		return "bide doctor"
 	case bide.CodeInvalidWorkflow:
 		return "bide flow lint FILE"

@@ -175,7 +175,7 @@ func (f *follower) take(ctx context.Context, watchers *sync.WaitGroup, n *news) 
 	}
 	f.drawn = n.run
 	data, err := n.rec.Decode()
-	if err != nil {
+	if err != nil && !n.rec.IsSealed() {
 		return err
 	}
 	switch d := data.(type) {

@@ -23,6 +23,9 @@ func recordLine(rec *bide.Record, styled bool) string {
 // recordText says in a few words what a record holds, and in which colour its kind is.
 func recordText(rec *bide.Record) (text, colour string) {
 	data, err := rec.Decode()
+	if rec.IsSealed() {
+		return "encrypted; its key is not at hand, or was destroyed", faint
+	}
 	if err != nil {
 		return err.Error(), red
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/ledger"
@@ -28,6 +30,7 @@ type local struct {
 	rt     *bide.Runtime
 	claims engine.Store                    // nil when a worker of this process drives the store
 	store  wholeStore                      // nil likewise
+	plain  engine.Store                    // the store as it is kept, when it is encrypted; nil likewise
 	shut   func(ctx context.Context) error // ends the work and closes the store
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	log    *slog.Logger
@@ -39,6 +42,7 @@ type local struct {
 	equipped closers        // what was opened for models and tools; nil until they are registered
 	models   *llm.Models    // likewise
 	tools    *tool.Set
+	servers  *toolServers
 }
 
 var _ backend = (*local)(nil)
@@ -49,24 +53,36 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	if err != nil {
 		return nil, err
 	}
+	redactor, err := cfg.redactor()
+	if err != nil {
+		return nil, err
+	}
 	url := cfg.get("store")
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, err
 		}
 	}
 	l := &local{now: time.Now, cfg: cfg}
 	if opts == nil {
-		store, err := engine.OpenStore(ctx, url)
+		plain, err := engine.OpenStore(ctx, url)
 		if err != nil {
 			return nil, err
 		}
-		l.claims, l.docs, l.shut = store, store, func(context.Context) error { return store.Close() }
+		store, err := sealed(ctx, plain, cfg)
+		if err != nil {
+			return nil, errors.Join(err, plain.Close())
+		}
+		l.plain, l.claims, l.docs, l.shut = plain, store, store, func(context.Context) error { return store.Close() }
 		l.store, _ = store.(wholeStore) // evidence says so when it is none
-		if l.rt, err = bide.New(store, nil); err != nil {
+		if l.rt, err = bide.New(store, &bide.Options{Redact: redactor}); err != nil {
 			return nil, errors.Join(err, store.Close())
 		}
 	} else {
+		opts.Runtime.Redact = redactor
+		if opts.Keys, err = cfg.keys(ctx); err != nil {
+			return nil, err
+		}
 		e, err := engine.Open(ctx, url, opts)
 		if err != nil {
 			return nil, err
@@ -77,6 +93,9 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	if opts != nil {
 		if err := l.equip(ctx, cfg); err != nil {
 			return nil, errors.Join(err, l.shut(ctx))
+		}
+		if err := l.tell(ctx, cfg); err != nil {
+			return nil, errors.Join(err, l.Close(ctx))
 		}
 	}
 	if err := schedule.Register(l.rt); err != nil {
@@ -202,6 +221,8 @@ func (l *local) Change(ctx context.Context, id string, v verb, cmd bide.Command)
 		_, err = l.rt.Cancel(ctx, id, cmd)
 	case verbDelete:
 		return l.delete(ctx, id)
+	case verbShred:
+		_, err = l.rt.Shred(ctx, id, cmd)
 	case verbRetry:
 		return l.retry(ctx, id, cmd)
 	}
@@ -337,4 +358,14 @@ func (l *local) ChangeSchedule(ctx context.Context, name string, v verb, cmd bid
 		err = bide.Errorf(bide.CodeInvalidInput, "a schedule cannot be changed by %q", v)
 	}
 	return err
+}
+
+// Workers implements backend.
+func (l *local) Workers(ctx context.Context) ([]api.Worker, error) {
+	return gateway.Workers(ctx, l.docs, l.now())
+}
+
+// Drain implements backend.
+func (l *local) Drain(ctx context.Context, id string, drained bool) (*api.Worker, error) {
+	return gateway.Drain(ctx, l.docs, id, drained, l.now())
 }

@@ -119,6 +119,8 @@ func (r *remote) Change(ctx context.Context, id string, v verb, cmd bide.Command
 		_, err = r.c.Cancel(ctx, id, cmd.Reason, cmd.ID)
 	case verbDelete:
 		err = r.c.Delete(ctx, id, cmd.ID)
+	case verbShred:
+		_, err = r.c.Shred(ctx, id, cmd.Reason, cmd.ID)
 	case verbRetry:
 		err = r.retry(ctx, id, cmd)
 	}
@@ -241,4 +243,18 @@ func (r *remote) ChangeSchedule(ctx context.Context, name string, v verb, cmd bi
 		err = bide.Errorf(bide.CodeInvalidInput, "a schedule cannot be changed by %q", v)
 	}
 	return err
+}
+
+// Workers implements backend.
+func (r *remote) Workers(ctx context.Context) ([]api.Worker, error) {
+	l, err := r.c.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.Workers, nil
+}
+
+// Drain implements backend.
+func (r *remote) Drain(ctx context.Context, id string, drained bool) (*api.Worker, error) {
+	return r.c.DrainWorker(ctx, id, drained, "")
 }

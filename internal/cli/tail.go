@@ -54,9 +54,9 @@ is the "prev" of the next.`,
 				case out.format == formatTable:
 					_, err = fmt.Fprintln(out.w, recordLine(&rec, out.styled))
 				case out.format == formatJSONL:
-					_, err = fmt.Fprintf(out.w, "%s\n", rec.Raw)
+					_, err = fmt.Fprintf(out.w, "%s\n", rec.Text())
 				default:
-					all = append(all, rawRecord(rec.Raw))
+					all = append(all, rawRecord(rec.Text()))
 				}
 				if err != nil {
 					return err

@@ -64,7 +64,7 @@ func drawReport(w io.Writer, r *ledger.Report) error {
 	if r.Checkpoint != nil {
 		newest = fmt.Sprintf("%s, %d leaves, signed by %v", r.Checkpoint.At.Format("2006-01-02 15:04:05 MST"), r.Checkpoint.Size, r.Checkpoint.Keys)
 	}
-	err := fields(w, [2]string{"runs", itoa(r.Runs)}, [2]string{"records", itoa(r.Records)}, [2]string{"deleted on record", itoa(r.Deleted)},
+	err := fields(w, [2]string{"runs", itoa(r.Runs)}, [2]string{"records", itoa(r.Records)}, [2]string{"deleted on record", itoa(r.Deleted)}, [2]string{"encrypted, chain alone", itoa(r.Sealed)},
 		[2]string{"checkpoints", itoa(r.Checkpoints)}, [2]string{"newest", newest}, [2]string{"signed", yesNo(r.Signed)})
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ type entry struct {
 }
 
 // sections are the settings that are whole objects: their value is the JSON of one.
-var sections = []string{"models", "tools", "login"}
+var sections = []string{"models", "tools", "login", "redact"}
 
 // readEntries lists the scalars of a YAML text. A list of scalars is one value, joined by commas.
 func readEntries(text []byte) (entries []entry, err error) {

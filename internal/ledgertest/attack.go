@@ -32,7 +32,7 @@ func flip(raw, _ []byte, field string) ([]byte, bool) {
 		case c == '9':
 			out[i] = '8'
 			return out, true
-		case c == ',' && field != "data":
+		case c == ',' && field != "data" && field != "sealed":
 			return nil, false
 		}
 	}
@@ -172,7 +172,7 @@ var (
 		Name   string
 		change func(raw, other []byte, field string) ([]byte, bool)
 	}{{"flip", flip}, {"delete", drop}, {"swap", swap}, {"truncate", shorten}, {"append", extend}}
-	Fields = []string{"seq", "prev", "at", "kind", "step", "node", "command", "actor", "reason", "data"}
+	Fields = []string{"seq", "prev", "at", "kind", "step", "node", "command", "actor", "reason", "sealed", "data"}
 )
 
 // Attacks are all changes of the matrix to a run's records: every field, and whole records, as they are and with all

@@ -4,6 +4,7 @@ package ledgertest
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/bidetest"
 	"github.com/bide-dev/bide/internal/pgtest"
+	"github.com/bide-dev/bide/seal"
 	"github.com/bide-dev/bide/store/file"
 	"github.com/bide-dev/bide/store/mem"
 	"github.com/bide-dev/bide/store/postgres"
@@ -23,12 +25,27 @@ type Store interface {
 	bide.Store
 	bide.Claims
 	bide.Documents
+	bide.Counter
 }
 
 // Kinds are the kinds of stores.
 var Kinds = []string{"mem", "file", "sqlite", "postgres"}
 
-// Open makes an empty store of a kind, which is closed when the test ends.
+// Seal encrypts a store. All are encrypted with the same key.
+func Seal(t testing.TB, s Store) *seal.Store {
+	t.Helper()
+	keys, err := seal.ParseKeyring([]byte("test " + base64.StdEncoding.EncodeToString([]byte("a key for tests, 32 bytes of it!"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := seal.New(context.Background(), s, keys, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Open makes an empty store of a kind, or one in memory that is "sealed"; it is closed when the test ends.
 func Open(t testing.TB, kind string) Store {
 	t.Helper()
 	ctx := context.Background()
@@ -37,6 +54,8 @@ func Open(t testing.TB, kind string) Store {
 	switch kind {
 	case "mem":
 		s = mem.New()
+	case "sealed":
+		s = Seal(t, mem.New())
 	case "file":
 		s, err = file.Open(ctx, filepath.Join(t.TempDir(), "runs"), nil)
 	case "sqlite":

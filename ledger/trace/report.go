@@ -3,6 +3,7 @@ package trace
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -88,7 +89,7 @@ type teller struct {
 
 func (t *teller) record(rec *bide.Record) error {
 	data, err := rec.Decode()
-	if err != nil {
+	if err != nil && !errors.Is(err, bide.ErrSealed) {
 		return err
 	}
 	l := Line{Seq: rec.Seq, Hash: rec.Hash, At: rec.At, Kind: rec.Kind, Step: rec.Step, Node: rec.Node, Who: rec.Actor, Why: rec.Reason}
@@ -110,7 +111,12 @@ func (t *teller) effect(i int) string {
 
 // sentence says what a record records.
 func (t *teller) sentence(rec *bide.Record, data any) (string, bide.JSON) {
+	if rec.IsSealed() {
+		return "The content of this record is encrypted, or was destroyed.", nil
+	}
 	switch d := data.(type) {
+	case *bide.RunShredded:
+		return "The content of all records before was destroyed.", nil
 	case *bide.RunStarted:
 		if d.Continues != "" {
 			return fmt.Sprintf("Run of %s, version %s, started in place of run %s.", d.Workflow, d.Version, d.Continues), d.Input

@@ -24,6 +24,9 @@ type RunEntry struct {
 	bide.RunInfo
 	// Proof shows what of the run was signed; nil when nothing was.
 	Proof *ledger.RunProof `json:"proof,omitempty"`
+	// DataKey is the data key of an encrypted run, wrapped: the file is of use only to who has the
+	// wrapping key. Records and mail are then as they were stored.
+	DataKey bide.JSON `json:"data_key,omitempty"`
 }
 
 // RunEnd ends a run.

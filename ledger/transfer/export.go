@@ -76,13 +76,20 @@ func newExporter(store bide.Store, w io.Writer, o ExportOptions) *exporter {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &exporter{Writer: newWriter(w), store: store, opts: o, out: &Written{},
+	raw := store
+	keys, ok := store.(sealing)
+	if ok {
+		raw = keys.Stored()
+	}
+	return &exporter{Writer: newWriter(w), store: store, raw: raw, keys: keys, opts: o, out: &Written{},
 		seen: map[string]bool{}, blobs: map[string]bool{}, rt: bide.Must(bide.New(store, &bide.Options{CacheRuns: 1}))}
 }
 
 type exporter struct {
 	*Writer
 	store bide.Store
+	raw   bide.Store // as it is stored
+	keys  sealing    // nil when the store is not encrypted
 	opts  ExportOptions
 	out   *Written
 	log   *ledger.Evidence
@@ -196,7 +203,13 @@ func (e *exporter) run(ctx context.Context, id string) (*bide.RunInfo, error) {
 	if err != nil && !errors.Is(err, bide.ErrNotFound) {
 		return nil, err
 	}
-	if err := e.line(line{Run: &RunEntry{run.RunInfo, proof}}); err != nil {
+	begin := &RunEntry{RunInfo: run.RunInfo, Proof: proof}
+	if e.keys != nil {
+		if begin.DataKey, err = e.keys.ExportKey(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.line(line{Run: begin}); err != nil {
 		return nil, err
 	}
 	if err := e.records(ctx, id, run.Seq); err != nil {
@@ -206,6 +219,11 @@ func (e *exporter) run(ctx context.Context, id string) (*bide.RunInfo, error) {
 	for _, m := range stored.Mail {
 		if m.To == id {
 			end.Mail = append(end.Mail, m)
+		}
+	}
+	if e.keys != nil && begin.DataKey != nil {
+		if end.Mail, err = e.keys.SealMail(ctx, begin.DataKey, end.Mail); err != nil {
+			return nil, err
 		}
 	}
 	if err := e.line(line{RunEnd: end}); err != nil {
@@ -243,7 +261,7 @@ func (e *exporter) copy(ctx context.Context, id string, raw []byte) error {
 		return err
 	}
 	if rec.Command != "" {
-		switch c, err := e.store.Command(ctx, id, rec.Command); {
+		switch c, err := e.raw.Command(ctx, id, rec.Command); {
 		case err == nil && c.Seq == rec.Seq:
 			if err := e.line(line{Command: &commandEntry{c.ID, c.Fingerprint}}); err != nil {
 				return err
@@ -259,7 +277,7 @@ func (e *exporter) copy(ctx context.Context, id string, raw []byte) error {
 		}
 	}
 	e.out.Records++
-	return e.record(raw)
+	return e.record(rec.Raw)
 }
 
 // named finds the blobs that a record names.

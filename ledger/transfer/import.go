@@ -82,7 +82,10 @@ func put(ctx context.Context, store Store, r io.Reader, o *ImportOptions) (*Impo
 	if o.From == "" {
 		o.From = "a file"
 	}
-	im := &importer{ctx: ctx, store: store, opts: o, out: &Imported{}, rt: bide.Must(bide.New(store, &bide.Options{CacheRuns: 1}))}
+	im := &importer{ctx: ctx, store: store, raw: store, opts: o, out: &Imported{}, rt: bide.Must(bide.New(store, &bide.Options{CacheRuns: 1}))}
+	if keys, ok := store.(sealing); ok {
+		im.keys, im.raw = keys, keys.Stored()
+	}
 	if _, err := in.walk(im); err != nil {
 		return im.out, fmt.Errorf("import: %w", err)
 	}
@@ -100,6 +103,8 @@ const importReason = "its import is under way"
 type importer struct {
 	ctx   context.Context
 	store Store
+	raw   bide.Store // that takes what is encrypted as it is
+	keys  sealing    // nil when the store is not encrypted
 	opts  *ImportOptions
 	out   *Imported
 	rt    *bide.Runtime
@@ -111,7 +116,10 @@ func (im *importer) run(r *RunEntry, in *reader) error {
 	if !runID.MatchString(r.ID) {
 		return in.corrupt("%.100q is not an id of a run", r.ID)
 	}
-	p := &putting{im: im, id: r.ID, info: r.RunInfo, in: in}
+	p := &putting{im: im, id: r.ID, info: r.RunInfo, in: in, key: r.DataKey}
+	if err := im.dataKey(r); err != nil {
+		return err
+	}
 	if err := p.resume(); err != nil {
 		return err
 	}
@@ -129,6 +137,17 @@ func (im *importer) run(r *RunEntry, in *reader) error {
 	return p.end(run, end)
 }
 
+// dataKey takes in the data key of a run.
+func (im *importer) dataKey(r *RunEntry) error {
+	switch {
+	case r.DataKey == nil:
+		return nil
+	case im.keys == nil:
+		return bide.Errorf(bide.CodeSealed, "run %s is encrypted, and the store that it is imported into has no wrapping keys; give it those of the store that the file comes from", r.ID)
+	}
+	return im.keys.ImportKey(im.ctx, r.DataKey)
+}
+
 // putting is a run that is being imported.
 type putting struct {
 	im      *importer
@@ -141,6 +160,7 @@ type putting struct {
 	batch   []bide.Record
 	bytes   int
 	command *bide.CommandRecord
+	key     bide.JSON // nil when it is not encrypted
 	failed  error
 }
 
@@ -189,6 +209,9 @@ func (p *putting) follow() func(yield func(bide.Record, error) bool) {
 			rec, err := bide.ParseRecord(raw)
 			if err == nil {
 				err = p.add(rec, p.in.command)
+			}
+			if err == nil && p.key != nil {
+				err = p.im.keys.OpenRecord(p.im.ctx, p.id, &rec)
 			}
 			if err != nil {
 				p.failed = err
@@ -242,7 +265,13 @@ func (p *putting) flush() error {
 // commit makes a commit of the batch.
 func (p *putting) commit(c *bide.Commit) error {
 	c.RunID, c.Expect, c.Records, c.Command = p.id, p.at, p.batch, p.command
-	if err := p.im.store.Commit(p.im.ctx, c); err != nil {
+	if p.key != nil {
+		var err error
+		if c.Opened, err = p.im.keys.SealWaits(p.im.ctx, p.key, c.Opened); err != nil {
+			return err
+		}
+	}
+	if err := p.im.raw.Commit(p.im.ctx, c); err != nil {
 		return err
 	}
 	p.im.out.Records += int64(len(p.batch))

@@ -17,6 +17,7 @@ type Content struct {
 	Records   int64 `json:"records"`
 	Artifacts int64 `json:"artifacts"`
 	Documents int64 `json:"documents"`
+	Sealed    int64 `json:"sealed,omitempty"`  // runs that are encrypted: what their records hold was not looked at
 	Missing   int64 `json:"missing,omitempty"` // blobs that records name and that are not in the file
 	Bytes     int64 `json:"bytes"`             // after decryption
 	// Keys have signed the file as a whole.
@@ -35,7 +36,7 @@ func (c *Content) OK() bool { return len(c.Faults) == 0 && c.Broken == nil }
 
 // Inspect reads a whole file without a store and checks all of it: the hash of the file, every run's
 // records as ledger.CheckRun does, its row and its proof, and every blob. each, when not nil, is given every
-// run as its records give it; nil for one that is at fault. It fails with ErrInvalidInput when this is no
+// run as its records give it; nil for one that is at fault or encrypted. It fails with ErrInvalidInput when this is no
 // export, cannot be decrypted or has a line above the limit; any other fault is in the content.
 func Inspect(r io.Reader, opts *ReadOptions, each func(info bide.RunInfo, run *bide.Run)) (*Content, error) {
 	in, err := newReader(r, opts.withDefaults())
@@ -74,7 +75,7 @@ func (i *inspector) run(r *RunEntry, in *reader) error {
 	i.seen[r.ID] = true
 	leaves, faults := i.proof(r)
 	want := r.Position()
-	checked, err := ledger.CheckRun(r.ID, in.records(), &want, leaves)
+	checked, err := ledger.CheckRun(r.ID, in.records(), &want, leaves, nil)
 	if err != nil {
 		return err
 	}
@@ -83,6 +84,9 @@ func (i *inspector) run(r *RunEntry, in *reader) error {
 	}
 	i.out.Runs++
 	i.out.Records += checked.Seq
+	if checked.Sealed {
+		i.out.Sealed++
+	}
 	faults = append(faults, checked.Faults...)
 	if len(in.opts.Keys) > 0 && checked.SignedTo < checked.Seq {
 		i.out.Unsigned = append(i.out.Unsigned, ledger.Span{RunID: r.ID, From: checked.SignedTo + 1, To: checked.Seq})

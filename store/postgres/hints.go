@@ -15,8 +15,9 @@ const (
 	// was sent: the longer, the more there are.
 	firstGap = 2 * time.Millisecond
 	lastGap  = 8 * time.Millisecond
-	// feedGap is how long news for the feed is collected before it is sent.
-	feedGap = 10 * time.Millisecond
+	// firstFeedGap and lastFeedGap are the same for news of the feed, which nobody's progress waits for.
+	firstFeedGap = 10 * time.Millisecond
+	lastFeedGap  = 40 * time.Millisecond
 
 	// What a notification says, after who sent it.
 	hintClaimable = "claimable"
@@ -41,7 +42,7 @@ func newHints() *hints {
 }
 
 // Hints implements bide.Hinter. It returns at once; hints of this process's own
-// commits are given too. What cannot be claimed is told at most every 10 ms.
+// commits are given too. The first after a while is given at once; what cannot be claimed is then told at most every 10 to 40 ms.
 func (s *Store) Hints(ctx context.Context, f func(claimable bool)) error {
 	if s.closed.Load() {
 		return s.errClosed()
@@ -91,7 +92,11 @@ func (s *Store) channel() string { return "bide_" + s.opts.Schema }
 // notify passes hints of one kind on to other processes until the store ends. It
 // is done apart from commits, which would otherwise wait for each other.
 func (s *Store) notify(tokens <-chan struct{}, kind string) {
-	able, gap := true, firstGap
+	first, last := firstGap, lastGap
+	if kind == hintFeed {
+		first, last = firstFeedGap, lastFeedGap
+	}
+	able, gap := true, first
 	for {
 		select {
 		case <-tokens:
@@ -99,9 +104,6 @@ func (s *Store) notify(tokens <-chan struct{}, kind string) {
 			return
 		}
 		if kind == hintFeed {
-			if pause(s.ctx, feedGap, nil) != nil {
-				return
-			}
 			s.hints.tell(false)
 		}
 		if able {
@@ -110,13 +112,11 @@ func (s *Store) notify(tokens <-chan struct{}, kind string) {
 				s.log.Info("the server has no notifications; polling will do", "server", s.server, "err", err)
 			}
 		}
-		if kind == hintClaimable {
-			if pause(s.ctx, gap, nil) != nil {
-				return
-			}
-			if gap = min(2*gap, lastGap); len(tokens) == 0 {
-				gap = firstGap
-			}
+		if pause(s.ctx, gap, nil) != nil {
+			return
+		}
+		if gap = min(2*gap, last); len(tokens) == 0 {
+			gap = first
 		}
 	}
 }

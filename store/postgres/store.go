@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/pack"
 )
 
 // Options refines a store. Nil means the defaults.
@@ -32,7 +33,8 @@ type Options struct {
 	// there. Lower-case letters, digits and underscores. Defaults to "bide".
 	Schema string
 	// Committers is how many connections commit. A run always uses the same one. Fewer make larger
-	// groups, which cost less; more help when flushing the server's disk takes long. Defaults to 2.
+	// groups, which cost less, also the other processes on the server; more help a process that has hundreds of
+	// runs in flight and processors to spare. Defaults to 1.
 	Committers int
 	// Conns is how many connections reads and claims share. Defaults to 4.
 	Conns int
@@ -59,7 +61,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if !validSchema.MatchString(out.Schema) {
 		return out, bide.Errorf(bide.CodeInvalidInput, "%q cannot be a schema: use lower-case letters, digits and underscores, at most 50", out.Schema)
 	}
-	out.Committers = positive(out.Committers, 2)
+	out.Committers = positive(out.Committers, 1)
 	out.Conns = positive(out.Conns, 4)
 	out.Timeout = positive(out.Timeout, 30*time.Second)
 	out.Patience = positive(out.Patience, 30*time.Second)
@@ -83,6 +85,7 @@ type Store struct {
 	server string // host, port and database, for messages
 	log    *slog.Logger
 	pool   *pgxpool.Pool
+	packer *pack.Packer
 	queues []*queue // one per committer
 	seed   maphash.Seed
 	me     uint64 // tells its own notifications from others'
@@ -126,7 +129,11 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: o, server: where(config.ConnConfig), log: o.Logger, seed: maphash.MakeSeed(), me: rand.Uint64(),
+	packer, err := pack.New()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opts: o, server: where(config.ConnConfig), log: o.Logger, packer: packer, seed: maphash.MakeSeed(), me: rand.Uint64(),
 		hints: newHints(), moving: make(chan struct{}, 1)}
 	s.moving <- struct{}{}
 	if err := s.migrate(ctx, config.ConnConfig.Copy()); err != nil {
@@ -155,7 +162,7 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e, err := newEntry(ctx, c, time.Now().Add(s.opts.Patience))
+	e, err := newEntry(ctx, c, time.Now().Add(s.opts.Patience), s.packer)
 	if err != nil {
 		return err
 	}

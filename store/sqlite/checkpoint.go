@@ -34,11 +34,11 @@ func (w *writer) cutLog() (done bool) {
 			done = true
 		}
 	}()
-	err := w.conn.BusyTimeout(0)
+	err := w.conn.BusyHandler(nil)
 	if err == nil {
 		_, _, err = w.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
 	}
-	if again := w.conn.BusyTimeout(w.store.opts.BusyTimeout); again != nil {
+	if again := w.conn.BusyHandler(w.store.patience()); again != nil {
 		w.drop()
 	}
 	return code(err) != sqlite3.BUSY // whatever else there is the next commit will say

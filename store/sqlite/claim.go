@@ -57,6 +57,18 @@ type request interface {
 	apply(s *statements) (outcome, err error)
 }
 
+// passing marks requests that need not survive a loss of power: all that work on the file end with
+// it, so that nobody is left who has a claim or is alive. A commit made under a claim flushes the claim, too.
+type passing struct{}
+
+func (passing) passes() {}
+
+// lasts reports whether what e does must survive a loss of power.
+func (e *entry) lasts() bool {
+	_, passes := e.request.(interface{ passes() })
+	return !passes
+}
+
 // Claim implements bide.Claims. When ctx ends first, runs may have been claimed
 // all the same; Release gives them back.
 func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
@@ -72,6 +84,7 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 }
 
 type claimRequest struct {
+	passing
 	ctx context.Context
 	bide.ClaimQuery
 	out []bide.Claim
@@ -170,10 +183,11 @@ func (r *claimRequest) deadOwners(s *statements) (dead []string, err error) {
 
 // Heartbeat implements bide.Claims.
 func (s *Store) Heartbeat(ctx context.Context, owner string, until time.Time) error {
-	return s.request(ctx, heartbeat{owner, until})
+	return s.request(ctx, heartbeat{owner: owner, until: until})
 }
 
 type heartbeat struct {
+	passing
 	owner string
 	until time.Time
 }
@@ -237,10 +251,11 @@ func (d drain) apply(s *statements) (outcome, err error) {
 
 // Release implements bide.Claims.
 func (s *Store) Release(ctx context.Context, owner string, runIDs []string, quiet bool) error {
-	return s.request(ctx, release{owner, slices.Clone(runIDs), quiet})
+	return s.request(ctx, release{owner: owner, runIDs: slices.Clone(runIDs), quiet: quiet})
 }
 
 type release struct {
+	passing
 	owner  string
 	runIDs []string
 	quiet  bool

@@ -95,18 +95,43 @@ func TestWhatIsRefusedDoesNotDisturbItsGroup(t *testing.T) {
 	wantPosition(t, s, "run", takes.Info.Position())
 }
 
+func TestOnlyWhatMustLastWaitsForTheDisk(t *testing.T) {
+	s, fs, _ := openFaulty(t, sqlite.Options{})
+	c := storetest.NewChain("run")
+	flushes := func(what string, want int64, do func() error) {
+		t.Helper()
+		before := fs.Syncs()
+		if err := do(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if got := fs.Syncs() - before; got != want {
+			t.Errorf("%s flushes %d times, want %d", what, got, want)
+		}
+	}
+	must(t, s, c.Next(1)) // begins the log, which takes a flush more
+	flushes("a commit", 1, func() error { return s.Commit(t.Context(), c.Next(1)) })
+	flushes("a sign of life", 0, func() error { return s.Heartbeat(t.Context(), "w", time.Now().Add(time.Hour)) })
+	flushes("a claim", 0, func() error {
+		_, err := s.Claim(t.Context(), claimQuery("w", 1))
+		return err
+	})
+	under := c.Next(1)
+	under.Fence = 1
+	flushes("a commit under the claim", 1, func() error { return s.Commit(t.Context(), under) })
+	flushes("giving back", 0, func() error { return s.Release(t.Context(), "w", nil, true) })
+	flushes("setting aside", 1, func() error { return s.SetAside(t.Context(), "run", "x") })
+}
+
 func TestAClaimThatFailsClaimsNothing(t *testing.T) {
 	s, fs, path := openFaulty(t, sqlite.Options{})
 	must(t, s, storetest.NewChain("run").Next(1))
-	for _, op := range []faultvfs.Op{faultvfs.OpWrite, faultvfs.OpSync} {
-		fs.Fail(syscall.ENOSPC, op)
-		_, err := s.Claim(t.Context(), claimQuery("w", 1))
-		wantFailure(t, "Claim", err, bide.CodeStoreFull, path)
-		wantFailure(t, "Heartbeat", s.Heartbeat(t.Context(), "w", time.Now()), bide.CodeStoreFull, path)
-		fs.Fail(nil)
-		if stored, err := s.Load(t.Context(), "run", bide.Position{}); err != nil || stored.Fence != 0 {
-			t.Errorf("after a claim that failed the fence is %+v, %v, want 0", stored, err)
-		}
+	fs.Fail(syscall.ENOSPC, faultvfs.OpWrite)
+	_, err := s.Claim(t.Context(), claimQuery("w", 1))
+	wantFailure(t, "Claim", err, bide.CodeStoreFull, path)
+	wantFailure(t, "Heartbeat", s.Heartbeat(t.Context(), "w", time.Now()), bide.CodeStoreFull, path)
+	fs.Fail(nil)
+	if stored, err := s.Load(t.Context(), "run", bide.Position{}); err != nil || stored.Fence != 0 {
+		t.Errorf("after a claim that failed the fence is %+v, %v, want 0", stored, err)
 	}
 	if claims, err := s.Claim(t.Context(), claimQuery("w", 1)); err != nil || len(claims) != 1 {
 		t.Errorf("Claim = %v, %v, want one run", claims, err)

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -55,10 +56,32 @@ func (s *Store) dial(flags sqlite3.OpenFlag) (*sqlite3.Conn, error) {
 	if err != nil {
 		return nil, s.explain("open", err)
 	}
-	if err := conn.BusyTimeout(s.opts.BusyTimeout); err != nil {
+	if err := conn.BusyHandler(s.patience()); err != nil {
 		return nil, cmp.Or(s.explain("open", err), conn.Close())
 	}
 	return conn, nil
+}
+
+// A connection looks again for a lock after a time up to firstNap, and then up to twice as long each
+// time: another process has the lock for as long as a flush takes, which the driver's own pause of up to 2 ms may far exceed.
+const (
+	firstNap = 100 * time.Microsecond
+	lastNap  = 2 * time.Millisecond
+)
+
+// patience waits for another process that holds the file.
+func (s *Store) patience() func(ctx context.Context, count int) bool {
+	var since time.Time
+	return func(_ context.Context, count int) bool {
+		if count == 0 {
+			since = time.Now()
+		}
+		if time.Since(since) >= s.opts.BusyTimeout {
+			return false
+		}
+		time.Sleep(rand.N(min(firstNap<<min(count, 5), lastNap)))
+		return true
+	}
 }
 
 // openFirst opens the store's first connection, the writer's.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -18,7 +19,8 @@ const (
 type writer struct {
 	store       *Store
 	*statements               // nil after the connection was given up
-	flush       time.Duration // how long the last COMMIT took
+	flushes     bool          // COMMIT waits for the disk
+	flush       time.Duration // how long the last COMMIT that did took
 	wrote       bool          // since the log was last seen to be small
 }
 
@@ -29,7 +31,7 @@ const slowFlush = 500 * time.Microsecond
 
 func (w *writer) use(conn *sqlite3.Conn) {
 	s := newStatements(conn)
-	w.statements = &s
+	w.statements, w.flushes = &s, w.store.opts.Durability == DurabilityFull
 }
 
 // work commits what callers push until the queue is closed and empty.
@@ -84,6 +86,10 @@ func (w *writer) transaction(batch []*entry) (err error) {
 	if err := w.connect(); err != nil {
 		return err
 	}
+	lasts := w.store.opts.Durability == DurabilityFull && slices.ContainsFunc(batch, (*entry).lasts)
+	if err := w.flushing(lasts); err != nil {
+		return w.failed(err)
+	}
 	if err := w.query(sqlBegin).exec(); err != nil {
 		return w.failed(err)
 	}
@@ -99,8 +105,26 @@ func (w *writer) transaction(batch []*entry) (err error) {
 	if err := w.query(sqlCommit).exec(); err != nil {
 		return w.failed(err)
 	}
-	w.flush, w.wrote = time.Since(start), true
+	if w.wrote = true; lasts {
+		w.flush = time.Since(start)
+	}
 	return nil
+}
+
+// flushing says whether the transactions to come wait for the disk.
+func (w *writer) flushing(yes bool) error {
+	if yes == w.flushes {
+		return nil
+	}
+	level := DurabilityNormal
+	if yes {
+		level = DurabilityFull
+	}
+	err := w.conn.Exec("PRAGMA synchronous = " + string(level))
+	if err == nil {
+		w.flushes = yes
+	}
+	return err
 }
 
 // failed undoes the transaction. The connection stays: to it, what a failed

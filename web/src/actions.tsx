@@ -2,6 +2,7 @@
 
 import { useRef, useState } from "preact/hooks";
 import { call, curl, newKey, shell, type Request } from "./api/client";
+import { denied, type Right } from "./me";
 import { Copy, Dialog, Refusal } from "./ui/basics";
 
 /** An action that a button offers. */
@@ -16,6 +17,8 @@ export interface Action {
   reason?: boolean;
   danger?: boolean;
   primary?: boolean;
+  /** what it needs; without it the button is off and says so. Defaults to operate. */
+  right?: Right;
 }
 
 /** CopyAs offers an action's command and its request. */
@@ -54,10 +57,11 @@ export function Act({ of: a, done }: { of: Action; done?: (answer: unknown) => v
       setBusy(false);
     }
   };
+  const why = denied(a.right ?? "operate");
   const begin = () => (a.consequence || a.reason ? ask(true) : run());
   return (
     <span class="act">
-      <button type="button" class={a.danger ? "danger" : a.primary ? "primary" : ""} disabled={busy} onClick={begin}>{a.label}</button>
+      <button type="button" class={a.danger ? "danger" : a.primary ? "primary" : ""} disabled={busy || !!why} title={why} aria-description={why} onClick={begin}>{a.label}</button>
       <CopyAs command={a.command} request={request} />
       {asking && (
         <Dialog title={a.label} close={() => ask(false)}>
@@ -76,6 +80,12 @@ export function Act({ of: a, done }: { of: Action; done?: (answer: unknown) => v
 
 type Verb = "pause" | "unpause" | "cancel" | "retry" | "delete" | "release";
 
+/** Denied says why what follows is off. */
+export function Denied({ right }: { right: Right }) {
+  const why = denied(right);
+  return why ? <p class="denied" role="note">{why}</p> : null;
+}
+
 /** verb is a change of a run. */
 export function verb(name: Verb, runID: string): Action {
   const path = `v1/runs/${encodeURIComponent(runID)}`;
@@ -85,7 +95,7 @@ export function verb(name: Verb, runID: string): Action {
     case "unpause": return post("Unpause", { primary: true, reason: false });
     case "cancel": return post("Cancel", { danger: true, consequence: "The run ends for good. Its open waits are closed, and the runs below it that it waits for are cancelled too. What has happened stays in the ledger." });
     case "retry": return post("Retry", { primary: true, consequence: "It goes on from the step that failed. Effects that failed are made again, those that completed are not." });
-    case "release": return post("Let workers take it", { primary: true, reason: false, command: undefined });
+    case "release": return post("Let workers take it", { primary: true, reason: false, command: undefined, right: "admin" });
     case "delete": return { label: "Delete", request: { method: "DELETE", path }, command: ["delete", runID], danger: true, consequence: "The run and all runs below it are removed with their ledgers. This cannot be undone." };
   }
 }

@@ -3,7 +3,10 @@
 import { effect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { connection, lostSince } from "./api/stream";
+import { root } from "./api/client";
 import { more, open } from "./inbox";
+import { me } from "./me";
+import { login } from "./ui/basics";
 import { go, href, segments } from "./router";
 import { now, span } from "./time";
 import { theme, type Theme } from "./theme";
@@ -14,12 +17,14 @@ import { RunPage } from "./pages/run";
 import { Workflows, WorkflowPage } from "./pages/workflows";
 import { Schedules } from "./pages/schedules";
 import { Events } from "./pages/events";
+import { Tools } from "./pages/tools";
+import { Charts } from "./pages/charts";
 import { Workers } from "./pages/workers";
 import { Settings } from "./pages/settings";
 
 const places = [
   ["", "Home", "⌂"], ["inbox", "Inbox", "✉"], ["runs", "Runs", "▶"], ["workflows", "Workflows", "◇"],
-  ["schedules", "Schedules", "◷"], ["events", "Events", "↯"], ["workers", "Workers", "⚙"], ["settings", "Settings", "☰"],
+  ["schedules", "Schedules", "◷"], ["events", "Events", "↯"], ["tools", "Tools", "⚒"], ["charts", "Charts", "▥"], ["workers", "Workers", "⚙"], ["settings", "Settings", "☰"],
 ] as const;
 
 const count = () => (open.value ? `${open.value.size}${more.value ? "+" : ""}` : "");
@@ -61,6 +66,7 @@ export function App() {
         </nav>
         <div class="foot">
           <Connection />
+          <Who />
           <label class="theme"><span class="unseen">Theme</span>
             <select value={theme.value} onChange={(e) => (theme.value = e.currentTarget.value as Theme)}>{themes.map((t) => <option key={t}>{t}</option>)}</select>
           </label>
@@ -69,6 +75,18 @@ export function App() {
       <main id="main" tabIndex={-1}><Page /></main>
     </>
   );
+}
+
+/** Who says who one is; a login of the browser can be ended. */
+function Who() {
+  const who = me.value;
+  if (who === undefined) return null;
+  if (who === null) return <a class="button primary" href={login()}>Sign in</a>;
+  const out = async () => {
+    await fetch(new URL("auth/logout", root), { method: "POST" });
+    location.assign(login());
+  };
+  return <span class="who"><span title={who.roles.join(", ")}>{who.actor}</span> {who.session && <button type="button" class="quiet" onClick={out}>Sign out</button>}</span>;
 }
 
 function Connection() {
@@ -86,6 +104,8 @@ function Page() {
     case "workflows": return id ? <WorkflowPage key={id} id={id} version={rest[0]} /> : <Workflows />;
     case "schedules": return <Schedules />;
     case "events": return <Events />;
+    case "tools": return <Tools />;
+    case "charts": return <Charts />;
     case "workers": return <Workers />;
     case "settings": return <Settings />;
   }

@@ -3,8 +3,10 @@ import { render } from "preact";
 import { startStream } from "./api/stream";
 import { startInbox } from "./inbox";
 import { App } from "./app";
+import { loadMe } from "./me";
 import "./theme";
 
+loadMe();
 startStream();
 startInbox();
 render(<App />, document.getElementById("app")!);

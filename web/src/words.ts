@@ -47,9 +47,15 @@ export function waiting(w: RunWait): string {
   return `an answer${by}`;
 }
 
-/** doing says what a run is doing, since when. */
-export function doing(r: RunInfo & Partial<Run>): string {
-  const since = given(r.updated_at) ? `, for ${span(now.value - Date.parse(r.updated_at))}` : "";
+/** gone says who destroyed a run's content, when and why. */
+function gone(r: Partial<Run>): string {
+  const by = r.shredded;
+  return by ? ` Its content was destroyed${by.actor ? ` by ${by.actor}` : ""}${by.at ? ` ${relative(by.at)}` : ""}${by.reason ? `: ${one(by.reason)}` : ""}.` : "";
+}
+
+/** doing says what a run is doing, since when, as seen from a time. */
+export function doing(r: RunInfo & Partial<Run>, at = now.value): string {
+  const since = given(r.updated_at) && at > Date.parse(r.updated_at) ? `, for ${span(at - Date.parse(r.updated_at))}` : "";
   const took = given(r.ended_at) ? ` after ${span(Date.parse(r.ended_at) - Date.parse(r.created_at))}, ${relative(r.ended_at)}` : "";
   switch (r.status) {
     case "running": return r.node ? `It is at work in ${r.node}${since}.` : "It is about to begin.";
@@ -59,9 +65,9 @@ export function doing(r: RunInfo & Partial<Run>): string {
       return `It waits for ${waiting(w[0])}${w.length > 1 ? `, and for ${w.length - 1} more` : ""}.`;
     }
     case "paused": return `It was paused${r.paused?.actor ? ` by ${r.paused.actor}` : ""}${r.paused?.at ? ` ${relative(r.paused.at)}` : ""}${r.paused?.reason ? `: ${one(r.paused.reason)}` : ""}. Nothing executes until it is unpaused.`;
-    case "completed": return `It completed${took}.`;
-    case "failed": return `It failed${took}: ${one(r.error?.message ?? "the reason is not known", 240)}`;
-    case "cancelled": return `It was cancelled${took}.`;
+    case "completed": return `It completed${took}.${gone(r)}`;
+    case "failed": return `It failed${took}: ${one(r.error?.message ?? "the reason is not known", 240)}${gone(r)}`;
+    case "cancelled": return `It was cancelled${took}.${gone(r)}`;
   }
   return "";
 }
@@ -140,6 +146,8 @@ export function told(r: Rec): string {
     case "wait.resolved": return `by ${r.actor || r.data.by}${r.data.answer === undefined ? "" : `: ${saying(r.data.answer)}`}`;
     case "run.completed": return tell("output", r.data.output);
     case "run.forked": return `from ${r.data.origin.run_id} at ${r.data.origin.seq}`;
+    case "run.shredded": return "the content of all records before was destroyed";
+    case "sealed": return `${r.data.kind}: its content is encrypted, or was destroyed`;
     case "run.migrated": return `to version ${r.data.version}`;
   }
   return r.reason ?? "";

@@ -38,4 +38,11 @@ export type Rec =
   | Of<"run.failed", { error: Failure }>
   | Of<"run.forked", { run_id: string; origin: { run_id: string; seq: number } }>
   | Of<"run.migrated", { version: string }>
+  | Of<"run.shredded", { state: Json }>
+  | Of<"sealed", { kind: string }>
   | Of<"run.cancelled" | "run.paused" | "run.unpaused" | "run.retried" | "grant.revoked", undefined>;
+
+/** opened is a record as it came; one whose data is encrypted and could not be opened is of kind sealed. */
+export function opened(r: Rec & { sealed?: string }): Rec {
+  return r.sealed && r.data === undefined ? { ...(r as unknown as Base), kind: "sealed", data: { kind: r.kind } } : r;
+}

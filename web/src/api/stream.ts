@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals";
 import { parse } from "./json";
 import { root } from "./client";
-import type { Rec } from "./record";
+import { opened, type Rec } from "./record";
 
 export type Connection = "connecting" | "live" | "lost";
 
@@ -59,7 +59,7 @@ function open() {
   source.addEventListener("record", (e) => {
     place = e.lastEventId || place;
     const { run_id, record } = parse(e.data) as unknown as { run_id: string; record: Rec };
-    for (const f of listeners) f(run_id, record);
+    for (const f of listeners) f(run_id, opened(record));
   });
 }
 

@@ -419,6 +419,18 @@ export type MadeWebhook = {
   workflows?: string[] | null;
 };
 
+export type Me = {
+  /** as it stands in the ledger */
+  actor: string;
+  groups?: string[] | null;
+  namespace?: string;
+  /** such as view, operate, decide, author, admin */
+  rights: string[];
+  roles: string[];
+  /** it is a session of a browser, which POST /auth/logout ends */
+  session?: boolean;
+};
+
 export type Migrate = {
   /** why, for the ledger */
   reason?: string;
@@ -594,6 +606,7 @@ export type Record = {
   node?: string;
   prev: string;
   reason?: string;
+  sealed?: string;
   seq: number;
   step?: number;
 };
@@ -734,6 +747,7 @@ export type Run = {
   seq: number;
   session?: string;
   set_aside?: string;
+  shredded?: Cause;
   status: string;
   step: number;
   updated_at: string;
@@ -811,6 +825,7 @@ export type RunWait = {
   priority?: number;
   repeatable?: boolean;
   response_schema?: Json;
+  sealed?: string;
   since?: string;
   state?: Json;
   step: number;
@@ -877,6 +892,12 @@ export type ScheduleSpec = {
   time_zone?: string;
   version?: string;
   workflow: string;
+};
+
+export type ScheduleTimes = {
+  time_zone: string;
+  /** with the offset of the time zone, without jitter; none when the schedule has ended */
+  times: string[];
 };
 
 export type SharedGrant = {
@@ -1183,6 +1204,7 @@ export type Wait = {
   repeatable?: boolean;
   response_schema?: Json;
   run_id: string;
+  sealed?: string;
   since?: string;
   state?: Json;
   status: "open" | "answered" | "expired" | "closed";
@@ -1203,19 +1225,36 @@ export type WebhookList = {
 };
 
 export type Worker = {
+  alive: boolean;
+  /** when it counts as dead, unless it says again that it is alive */
+  alive_until?: string;
+  /** it was asked to take on no more runs */
+  drained: boolean;
+  /** what the worker of the server that answers has done */
+  here?: WorkerCounts;
+  host?: string;
+  id: string;
+  /** its number on the host */
+  process?: number;
+  /** that it drives at the moment */
+  runs: number;
+  /** when it was started; like host and process absent when its id does not tell */
+  since?: string;
+};
+
+export type WorkerCounts = {
   /** runs taken on so far, each time counted */
   claimed: number;
-  /** runs at the moment */
-  driving: number;
   /** failed calls of the store so far */
   errors: number;
-  id: string;
+  /** the next timer of all runs */
   next_wake?: string;
   /** runs set aside so far */
   set_aside: number;
 };
 
 export type WorkerList = {
+  /** by id */
   workers: Worker[];
 };
 

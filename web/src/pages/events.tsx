@@ -4,11 +4,13 @@ import { useState } from "preact/hooks";
 import { call, newKey, read, type Request } from "../api/client";
 import { print, type Json } from "../api/json";
 import type { Event as Sent, WaitPage } from "../api/types";
-import { CopyAs } from "../actions";
+import { CopyAs, Denied } from "../actions";
+import { denied } from "../me";
 import { useLoaded } from "../load";
 import { eventName } from "../words";
 import { Empty, Refusal, RunLink, Time } from "../ui/basics";
 import { JsonInput } from "../ui/form";
+import { Webhooks } from "./webhooks";
 
 const scopes = [["run", "a run"], ["session", "a session"], ["workflow", "all runs of a workflow"], ["global", "all runs"]] as const;
 
@@ -36,7 +38,7 @@ export function Events() {
   const words = () => ["send", name, ...(payload !== undefined ? [print(payload)] : []), ...(scope === "global" ? ["--global"] : [`--${scope === "workflow" ? "flow" : scope}`, to])];
   return (
     <>
-      <h1>Events</h1>
+      <h1>Events and webhooks</h1>
       <div class="two">
         <section class="card">
           <h2>Send an event</h2>
@@ -47,7 +49,8 @@ export function Events() {
             <label class="field">Payload, as JSON <JsonInput value={payload} change={setPayload} /></label>
             <p class="hint">{scope === "run" || scope === "session" ? "It is kept until a wait takes it." : "It reaches the waits that are open now."}</p>
             <Refusal error={error} />
-            <p class="row"><button class="primary" disabled={!name || (scope !== "global" && !to)}>Send</button><CopyAs command={words()} request={request} /></p>
+            <Denied right="operate" />
+            <p class="row"><button class="primary" disabled={!!denied("operate") || !name || (scope !== "global" && !to)}>Send</button><CopyAs command={words()} request={request} /></p>
           </form>
           {sent.length > 0 && <><h3>Sent</h3><ul class="lines" role="status">{sent.map((s) => <li key={s.event_id}><span>{s.name} to {s.scope} {s.scope_id}</span><code class="clip">{s.event_id}</code></li>)}</ul></>}
         </section>
@@ -61,6 +64,7 @@ export function Events() {
           ))}</ul>
         </section>
       </div>
+      <Webhooks />
     </>
   );
 }

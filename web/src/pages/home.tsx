@@ -7,16 +7,15 @@ import { Act, verb } from "../actions";
 import { listed, more, open } from "../inbox";
 import { useLoaded } from "../load";
 import { go, href } from "../router";
-import { given, now, relative, span } from "../time";
+import { Latency, Throughput } from "../stats";
+import { given, now, relative } from "../time";
 import { asks, titled } from "../words";
 import { Copy, Refusal, RunLink, Time } from "../ui/basics";
-import { Bars } from "../ui/chart";
 import demo from "../demo.yaml";
 
 const ends = (kind: string) => kind.startsWith("run.");
 
 export function Home() {
-  const runs = useLoaded((s) => read<RunPage>("v1/runs", { limit: 500, q: "since:24h" }, s), [], (_, r) => ends(r.kind), 2000);
   const any = useLoaded((s) => read<RunPage>("v1/runs", { limit: 1 }, s), [], (_, r) => r.kind === "run.started", 5000);
   const failed = useLoaded((s) => read<RunPage>("v1/runs", { limit: 5, q: "status:failed" }, s), [], (_, r) => ends(r.kind), 1000);
   const aside = useLoaded((s) => read<RunPage>("v1/runs", { limit: 5, q: "is:set-aside" }, s), [], (_, r) => ends(r.kind), 5000);
@@ -28,7 +27,7 @@ export function Home() {
   return (
     <>
       <h1>{greeting(open.value?.size ?? 0)}</h1>
-      <Refusal error={runs.error} />
+      <Refusal error={any.error} />
       {quiet && <p class="lead">Nothing needs you: no open question, no failed run, nothing set aside.</p>}
       <div class="cards">
         {waits.length > 0 && (
@@ -55,7 +54,7 @@ export function Home() {
           </section>
         )}
       </div>
-      {runs.value && <Going runs={runs.value.runs} partial={!!runs.value.next} />}
+      <div class="cards"><Throughput over="24h" /><Latency over="24h" /></div>
     </>
   );
 }
@@ -76,38 +75,6 @@ function RunList({ title, query, runs, act, again }: { title: string; query: str
         ))}
       </ul>
     </section>
-  );
-}
-
-/** Going shows the last day: how many runs ended and how long they took. */
-function Going({ runs, partial }: { runs: RunInfo[]; partial: boolean }) {
-  const hour = 3_600_000;
-  const first = Math.floor(now.value / hour) - 23;
-  const slots = Array.from({ length: 24 }, (_, i) => ({ at: (first + i) * hour, completed: 0, failed: 0, open: 0, took: [] as number[] }));
-  for (const r of runs) {
-    const slot = slots[Math.floor(Date.parse(r.created_at) / hour) - first];
-    if (!slot) continue;
-    if (r.status === "completed") slot.completed++;
-    else if (r.status === "failed") slot.failed++;
-    else slot.open++;
-    if (given(r.ended_at)) slot.took.push(Date.parse(r.ended_at) - Date.parse(r.created_at));
-  }
-  const middle = (v: number[]) => v.sort((a, b) => a - b)[Math.floor(v.length / 2)] ?? 0;
-  const name = (s: { at: number }) => new Date(s.at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
-  const total = (k: "completed" | "failed" | "open") => slots.reduce((n, s) => n + s[k], 0);
-  return (
-    <div class="cards">
-      <section class="card">
-        <h2>Runs started in the last day</h2>
-        <p class="faint">{total("completed")} completed, {total("failed")} failed, {total("open")} under way or cancelled{partial && "; the newest 500 only"}</p>
-        <Bars label="Runs started per hour" slots={slots.map((s) => ({ name: name(s), parts: [["completed", s.completed], ["failed", s.failed], ["open", s.open]] }))} />
-      </section>
-      <section class="card">
-        <h2>How long they took</h2>
-        <p class="faint">the middle one of each hour</p>
-        <Bars label="Median time from start to end per hour" format={span} slots={slots.map((s) => ({ name: name(s), parts: [["open", middle(s.took)]] }))} />
-      </section>
-    </div>
   );
 }
 

@@ -49,7 +49,7 @@ export function RunPage({ id }: { id: string }) {
         <p class="mono faint">{id} <Copy text={id} /></p>
       </header>
       <section class={`sentence card ${past ? "past" : ""}`} aria-live="polite">
-        <p class="lead"><Status of={now.set_aside ? "set_aside" : (run ?? now).status} /> {past ? <>After record {seq}: {run && doing(run)}</> : doing(now)}</p>
+        <p class="lead"><Status of={now.set_aside ? "set_aside" : (run ?? now).status} /> {past ? <>After record {seq}: {run && doing(run, Date.parse(records[seq - 1]?.at))}</> : doing(now)}</p>
         {past ? <p><button type="button" class="primary" onClick={() => put({ seq: undefined })}>Back to now</button> You look at an earlier state.</p> : <Now run={now} done={live.again} />}
       </section>
       <Refusal error={live.error ?? error ?? then.error} />
@@ -85,9 +85,9 @@ function Now({ run, done }: { run: Run; done: () => void }) {
       {run.status === "failed" && run.error && (
         <details><summary>The failure</summary><dl class="facts">
           <dt>Code</dt><dd>{run.error.code}</dd>{run.error.node && <><dt>Node</dt><dd>{run.error.node}</dd></>}{run.error.effect && <><dt>Effect</dt><dd>{run.error.effect}, {run.error.attempts} attempts</dd></>}
-          <dt>Message</dt><dd class="wrap">{run.error.message}</dd></dl>{run.error.stack && <pre class="scroll">{run.error.stack}</pre>}</details>
+          <dt>Message</dt><dd class="wrap">{run.error.message}</dd></dl>{run.error.stack && <pre class="scroll" tabIndex={0}>{run.error.stack}</pre>}</details>
       )}
-      {run.status === "completed" && <><Tree value={run.output} label="Output" /><Artifacts of={artifactsIn(run.output)} /></>}
+      {run.status === "completed" && <><Tree value={run.output} label="Output" /><Artifacts run={run.run_id} of={artifactsIn(run.output)} /></>}
       {speaking(run) && <Live id={run.run_id} />}
       {kept.slice(-12).map((w) => (
         <article key={w.wait_id} class="inline-wait" aria-label={asks(w)}>
@@ -157,7 +157,7 @@ function Commands({ records, select }: { records: Rec[]; select: (seq: number) =
   if (given.length === 0) return null;
   return (
     <details class="card">
-      <summary>{given.length} commands received</summary>
+      <summary>{given.length === 1 ? "One command" : `${given.length} commands`} received</summary>
       <ul class="lines">{given.slice(-200).map((r) => (
         <li key={r.seq}><span><button type="button" class="link" onClick={() => select(r.seq)}>#{r.seq} {r.kind}</button>{r.actor && ` by ${r.actor}`}{r.reason && `: ${r.reason}`}</span><span class="faint"><Time at={r.at} /> <code class="clip" title={r.command}>{r.command}</code></span></li>
       ))}</ul>

@@ -2,9 +2,10 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { call, read } from "../api/client";
-import type { RunInfo, RunPage } from "../api/types";
+import type { RunCounts, RunInfo, RunPage, StatusCounts } from "../api/types";
 import { CopyAs, verb, verbsFor } from "../actions";
 import { useLoaded } from "../load";
+import { denied } from "../me";
 import { href, put, query } from "../router";
 import { Dialog, Empty, Refusal, RunLink, Status, Time } from "../ui/basics";
 
@@ -37,10 +38,13 @@ export function Runs() {
   const live = pages.length === 1;
   const { value, error, again } = useLoaded((s) => find(q, cursor, s), [q, cursor], () => live, 700);
   const others = q.replace(field, " ").trim();
-  const counts = useLoaded((s) => Promise.all(chips.map(async ([c]) => {
-    const page = await read<RunPage>("v1/runs", { q: `${c} ${others}`.trim(), limit: 99 }, s);
-    return page.next ? `${page.runs.length}+` : String(page.runs.length);
-  })), [others], (_, r) => r.kind.startsWith("run."), 3000);
+  const counts = useLoaded((s) => read<RunCounts>("v1/stats/runs", { q: others }, s), [others], (_, r) => r.kind.startsWith("run."), 2000);
+  const aside = useLoaded((s) => read<RunPage>("v1/runs", { q: `is:set-aside ${others}`.trim(), limit: 99 }, s), [others], (_, r) => r.kind.startsWith("run."), 5000);
+  const count = (chip: string): string | undefined => {
+    if (chip === "is:set-aside") return aside.value && `${aside.value.runs.length}${aside.value.next ? "+" : ""}`;
+    const c = counts.value;
+    return c && `${(chip ? c.statuses[chip.slice(7) as keyof StatusCounts] : c.runs).toLocaleString()}${c.partial ? "+" : ""}`;
+  };
   const search = (e: Event) => { e.preventDefault(); put({ q: text.trim() }); };
   const runs = [...(value?.runs ?? [])];
   if (sort) runs.sort((a, b) => (a[sort.by] ?? "").localeCompare(b[sort.by] ?? "") * (sort.down ? -1 : 1));
@@ -54,8 +58,8 @@ export function Runs() {
         <CopyAs command={["ls", ...q.split(/\s+/).filter(Boolean)]} request={request} />
       </form>
       <div class="toolbar" role="group" aria-label="Status">
-        {chips.map(([c, name], i) => (
-          <button key={c} type="button" class="chip" aria-pressed={c ? q.split(/\s+/).includes(c) : !q.match(field)} onClick={() => put({ q: `${c} ${others}`.trim() })}>{name} {counts.value && <b>{counts.value[i]}</b>}</button>
+        {chips.map(([c, name]) => (
+          <button key={c} type="button" class="chip" aria-pressed={c ? q.split(/\s+/).includes(c) : !q.match(field)} onClick={() => put({ q: `${c} ${others}`.trim() })}>{name} {count(c) !== undefined && <b>{count(c)}</b>}</button>
         ))}
       </div>
       <Saved q={q} />
@@ -63,7 +67,7 @@ export function Runs() {
       {picked.size > 0 && <Bulk runs={runs.filter((r) => picked.has(r.run_id))} done={() => { pick(new Set()); again(); }} />}
       {value && runs.length === 0 && <Empty>No runs{q ? <> match <code>{q}</code></> : ""}.</Empty>}
       {runs.length > 0 && (
-        <div class="scroll">
+        <div class="scroll" tabIndex={0} role="region" aria-label="Table">
           <table class="list runs">
             <thead>
               <tr>
@@ -156,7 +160,7 @@ function Bulk({ runs, done }: { runs: RunInfo[]; done: () => void }) {
   return (
     <div class="toolbar bulk">
       <span>{runs.length} chosen</span>
-      {names.map((v) => <button key={v} type="button" class={v === "cancel" || v === "delete" ? "danger" : ""} onClick={() => { say({}); ask(verb(v, "")); }}>{verb(v, "").label}</button>)}
+      {names.map((v) => <button key={v} type="button" disabled={!!denied("operate")} title={denied("operate")} class={v === "cancel" || v === "delete" ? "danger" : ""} onClick={() => { say({}); ask(verb(v, "")); }}>{verb(v, "").label}</button>)}
       {asked && (
         <Dialog title={`${asked.label} ${able.length} of ${runs.length} runs`} close={() => { ask(undefined); if (Object.keys(said).length) done(); }}>
           <p>For each of them: {asked.consequence}</p>

@@ -3,9 +3,10 @@
 import { useState } from "preact/hooks";
 import { call, read, segment, type Request } from "../api/client";
 import type { Json } from "../api/json";
-import type { FlowList, Schedule, ScheduleList } from "../api/types";
+import type { FlowList, Schedule, ScheduleList, ScheduleTimes } from "../api/types";
 import { Act, CopyAs, type Action } from "../actions";
 import { useLoaded } from "../load";
+import { denied } from "../me";
 import { href } from "../router";
 import { given, moment, now } from "../time";
 import { Dialog, Empty, Refusal, RunLink, Status, Time } from "../ui/basics";
@@ -15,10 +16,10 @@ const change = (name: "pause" | "unpause" | "trigger" | "delete", s: Schedule): 
   const path = `v1/schedules/${segment(s.spec.name)}`;
   const command = name === "trigger" ? undefined : ["schedule", name === "delete" ? "rm" : name, s.spec.name];
   switch (name) {
-    case "pause": return { label: "Pause", request: { method: "POST", path: `${path}/pause`, body: {} }, command, consequence: "No run is started until it is unpaused. A run at work goes on; times that come meanwhile count as missed." };
-    case "unpause": return { label: "Unpause", request: { method: "POST", path: `${path}/unpause`, body: {} }, command, primary: true };
-    case "trigger": return { label: "Run now", request: { method: "POST", path: `${path}/trigger`, body: {} }, command };
-    case "delete": return { label: "Delete", request: { method: "DELETE", path }, command, danger: true, consequence: "No further run is started, and a run that it waits for is cancelled." };
+    case "pause": return { right: "author", label: "Pause", request: { method: "POST", path: `${path}/pause`, body: {} }, command, consequence: "No run is started until it is unpaused. A run at work goes on; times that come meanwhile count as missed." };
+    case "unpause": return { right: "author", label: "Unpause", request: { method: "POST", path: `${path}/unpause`, body: {} }, command, primary: true };
+    case "trigger": return { right: "author", label: "Run now", request: { method: "POST", path: `${path}/trigger`, body: {} }, command };
+    case "delete": return { right: "author", label: "Delete", request: { method: "DELETE", path }, command, danger: true, consequence: "No further run is started, and a run that it waits for is cancelled." };
   }
 };
 
@@ -28,7 +29,7 @@ export function Schedules() {
   return (
     <>
       <h1>Schedules</h1>
-      <p class="row"><button type="button" onClick={() => make(true)}>Make a schedule…</button></p>
+      <p class="row"><button type="button" disabled={!!denied("author")} title={denied("author")} onClick={() => make(true)}>Make a schedule…</button></p>
       <Refusal error={error} />
       {value?.schedules.length === 0 && <Empty>No schedule yet. One starts runs by a cron expression or at an interval.</Empty>}
       <div class="cards">{value?.schedules.map((s) => <One key={s.run_id} of={s} again={again} />)}</div>
@@ -47,6 +48,7 @@ function One({ of: s, again }: { of: Schedule; again: () => void }) {
       <p>{s.spec.cron ? <><code>{s.spec.cron}</code> in {s.spec.time_zone || "UTC"}</> : <>every {s.spec.interval}</>} starts <a href={href(["workflows", s.spec.workflow])}>{s.spec.workflow}</a>.</p>
       <dl class="facts">
         <dt>Next</dt><dd>{given(s.due) ? <><Time at={s.due} /> <span class="faint">({moment(s.due)})</span>{late && <strong class="bad"> late</strong>}</> : "never"}</dd>
+        {live && <><dt>Then</dt><dd><Times name={s.spec.name} due={s.due} /></dd></>}
         <dt>Last</dt><dd>{s.last ? <><Time at={s.last.time} /> {s.last.run_id && <RunLink id={s.last.run_id} />} <Status of={s.last.status} />{s.last.error && ` ${s.last.error.message}`}</> : "none yet"}</dd>
         <dt>So far</dt><dd>{c.started} started, {c.completed} completed, {c.failed} failed, {c.skipped} skipped, {c.missed} missed</dd>
         {s.refused && <><dt>Refused</dt><dd>{s.refused}</dd></>}
@@ -59,6 +61,20 @@ function One({ of: s, again }: { of: Schedule; again: () => void }) {
         {live && <Act of={change("delete", s)} done={again} />}
       </p>
     </section>
+  );
+}
+
+/** Times are the next ten, as the clock says in the schedule's zone. */
+function Times({ name, due }: { name: string; due?: string }) {
+  const [open, setOpen] = useState(false);
+  const { value, error } = useLoaded((s) => (open ? read<ScheduleTimes>(`v1/schedules/${segment(name)}/times`, {}, s) : Promise.resolve(undefined)), [name, open, due]);
+  return (
+    <details onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary>the next ten</summary>
+      <Refusal error={error} />
+      {value && (value.times.length === 0 ? <p class="faint">None; it has ended.</p>
+        : <ol class="times">{value.times.map((t) => <li key={t}><Time at={t} /> <span class="faint">{new Date(t).toLocaleString(undefined, { timeZone: value.time_zone, weekday: "short", year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" })}</span></li>)}</ol>)}
+    </details>
   );
 }
 

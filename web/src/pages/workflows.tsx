@@ -3,14 +3,16 @@
 import { useState } from "preact/hooks";
 import { call, newKey, Problem, read, segment, type Request } from "../api/client";
 import { isObject, get, print, type Json } from "../api/json";
-import type { Flow, FlowList, Graph, Run, RunPage } from "../api/types";
-import { CopyAs } from "../actions";
+import type { Flow, FlowList, Graph, NodeSums, Run, RunPage } from "../api/types";
+import { CopyAs, Denied } from "../actions";
+import { denied } from "../me";
 import { useLoaded } from "../load";
 import { go, href } from "../router";
 import { given } from "../time";
 import { Copy, Dialog, Empty, Refusal, RunLink, Status, Time } from "../ui/basics";
 import { initial, JsonInput, SchemaForm } from "../ui/form";
-import { RunGraph } from "../run/graph";
+import { merged, RunGraph } from "../run/graph";
+import { spans, type Span } from "../stats";
 
 export function Workflows() {
   const { value, error, again } = useLoaded((s) => read<FlowList>("v1/workflows", {}, s), []);
@@ -18,11 +20,11 @@ export function Workflows() {
   return (
     <>
       <h1>Workflows</h1>
-      <p class="row"><button type="button" onClick={() => add(true)}>Publish a flow…</button></p>
+      <p class="row"><button type="button" disabled={!!denied("author")} title={denied("author")} onClick={() => add(true)}>Publish a flow…</button></p>
       <Refusal error={error} />
       {value?.workflows.length === 0 && <Empty>No workflow can be started yet. Publish a flow document, or run one: <code>bide run examples/refund.yaml</code></Empty>}
       {!!value?.workflows.length && (
-        <div class="scroll"><table class="list">
+        <div class="scroll" tabIndex={0} role="region" aria-label="Table"><table class="list">
           <thead><tr><th>Workflow</th><th>Title</th><th>Version</th><th>Published</th><th></th></tr></thead>
           <tbody>{value.workflows.map((f) => (
             <tr key={f.workflow}>
@@ -90,14 +92,14 @@ export function WorkflowPage({ id, version }: { id: string; version?: string }) 
             </section>
           </div>
           <div>
-            <section class="card"><h2>Graph</h2>{graph.value ? <RunGraph shape={graph.value} records={none} seq={0} select={() => {}} /> : <Refusal error={graph.error} />}</section>
+            <section class="card"><h2>Graph</h2>{graph.value ? <Overview flow={f} shape={graph.value} versions={versions.value?.workflows ?? []} /> : <Refusal error={graph.error} />}</section>
             {!!f.warnings?.length && <section class="card"><h2>Warnings</h2><ul>{f.warnings.map((w, i) => <li key={i}>{w}</li>)}</ul></section>}
             {(versions.value?.workflows.length ?? 0) > 1 && (
               <section class="card"><h2>Versions</h2><ul class="lines">{versions.value!.workflows.map((v) => (
                 <li key={v.version}><a class="mono" aria-current={v.version === f.version ? "page" : undefined} href={href(["workflows", id, v.version])}>{v.label || ""} {v.version.slice(0, 16)}</a><span>{v.newest && "newest "}{given(v.published_at) && <Time at={v.published_at} />}</span></li>
               ))}</ul></section>
             )}
-            {f.source && <details class="card"><summary>Source</summary><Copy text={f.source} /><pre class="scroll">{f.source}</pre></details>}
+            {f.source && <details class="card"><summary>Source</summary><Copy text={f.source} /><pre class="scroll" tabIndex={0}>{f.source}</pre></details>}
           </div>
         </div>
       )}
@@ -106,6 +108,35 @@ export function WorkflowPage({ id, version }: { id: string; version?: string }) 
 }
 
 const none: never[] = [];
+
+/** Overview is the graph with what runs did at each node, or beside another version. */
+function Overview({ flow, shape, versions }: { flow: Flow; shape: Graph; versions: Flow[] }) {
+  const [other, compare] = useState("");
+  const [over, setOver] = useState<Span>("168h");
+  const path = `v1/workflows/${segment(flow.workflow)}/versions`;
+  const sums = useLoaded((s) => read<NodeSums>(`${path}/${segment(flow.version)}/stats`, { from: new Date(Date.now() - spans[over][1]).toISOString() }, s), [flow.version, over], (_, r) => r.kind.startsWith("run."), 5000);
+  const before = useLoaded((s) => (other ? read<Graph>(`${path}/${segment(other)}/graph`, {}, s) : Promise.resolve(undefined)), [other]);
+  const both = other && before.value ? merged(shape, before.value) : undefined;
+  const notes = new Map((sums.value?.nodes ?? []).map((n) => [n.node, { bad: n.failures > 0, text: `${n.visits}×, ${n.failures ? `${((n.failures / n.visits) * 100).toFixed(n.failures / n.visits < 0.1 ? 1 : 0)} % fail` : "none fails"}${n.here ? `, ${n.here} here` : ""}` }]));
+  return (
+    <>
+      <div class="toolbar">
+        <label>Runs of the last <select value={over} onChange={(e) => setOver(e.currentTarget.value as Span)}>{Object.entries(spans).map(([s, [name]]) => <option key={s} value={s}>{name}</option>)}</select></label>
+        {versions.length > 1 && <label>Compare with <select value={other} onChange={(e) => compare(e.currentTarget.value)}><option value="">no version</option>{versions.filter((v) => v.version !== flow.version).map((v) => <option key={v.version} value={v.version}>{v.label || ""} {v.version.slice(0, 12)}</option>)}</select></label>}
+      </div>
+      <Refusal error={sums.error ?? before.error} />
+      {both && <p role="status">{both.differs.size === 0 ? "Both have the same nodes and ways." : <>{count(both.differs, "added")} in this version, {count(both.differs, "removed")} only in the other one.</>}</p>}
+      <RunGraph key={other} shape={both?.shape ?? shape} differs={both?.differs} notes={both ? undefined : notes} records={none} seq={0} select={() => {}} />
+      {!both && sums.value && <p class="faint">{sums.value.runs} runs{sums.value.partial && ", those that changed last"}: visits of each node and how many of them failed.</p>}
+    </>
+  );
+}
+
+const count = (differs: Map<string, string>, kind: string) => {
+  const keys = [...differs].filter(([, k]) => k === kind).map(([key]) => key);
+  const nodes = keys.filter((k) => !k.includes("\n")).length;
+  return <strong>{nodes} nodes and {keys.length - nodes} ways {kind === "added" ? "are new" : "are"}</strong>;
+};
 
 function Start({ flow, past }: { flow: Flow; past?: RunPage }) {
   const schema = flow.input_schema;
@@ -152,7 +183,8 @@ function Start({ flow, past }: { flow: Flow; past?: RunPage }) {
         </div>
         <label class="field">Key <input type="text" value={key} onInput={(e) => setKey(e.currentTarget.value)} /><p class="hint">Optional. The same key gives the same run, however often it is started.</p></label>
         <Refusal error={error} />
-        <p class="row"><button class="primary" disabled={busy}>Start</button><CopyAs command={words()} request={request} /></p>
+        <Denied right="operate" />
+        <p class="row"><button class="primary" disabled={busy || !!denied("operate")}>Start</button><CopyAs command={words()} request={request} /></p>
       </form>
     </section>
   );

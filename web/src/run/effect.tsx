@@ -24,7 +24,7 @@ export function EffectDetails(a: Asked) {
   return (
     <>
       {Known ? <Known {...a} /> : <><Tree value={a.payload} label={`Asked of ${a.type}`} />{a.result !== undefined && <Tree value={a.result} label="Result" />}</>}
-      {a.type !== "tool_call" && <Artifacts of={artifactsIn(a.result)} />}
+      {a.type !== "tool_call" && <Artifacts run={a.run} of={artifactsIn(a.result)} />}
       {known && <p><label class="check"><input type="checkbox" checked={raw} onChange={(e) => setRaw(e.currentTarget.checked)} /> as JSON</label></p>}
     </>
   );
@@ -53,7 +53,7 @@ function Model({ run, planned, payload, result }: Asked) {
       </dl>
       {text(said("system")) && <details><summary>System prompt</summary><p class="wrap">{text(said("system"))}</p></details>}
       <details open={messages.length <= 4}>
-        <summary>{messages.length} messages before</summary>
+        <summary>{messages.length === 1 ? "One message" : `${messages.length} messages`} before</summary>
         {hidden > 0 && <p class="faint">The last 12; {hidden} more are in the vars then.</p>}
         {messages.slice(hidden).map((m, i) => <Message key={i} message={m} vars={base.value} />)}
       </details>
@@ -103,7 +103,7 @@ function Usage({ of }: { of: Json }) {
 const ways: Record<string, string> = { policy: "a rule of the policy", grant: "a grant that was given before", person: "a person" };
 
 /** Tool is a call of a tool: its arguments, who let it pass and why, what came back, and the evidence. */
-function Tool({ payload, result }: Asked) {
+function Tool({ run, payload, result }: Asked) {
   const leave = get(result, "leave");
   const args = get(leave, "args") ?? get(payload, "args") ?? get(payload, "args_text");
   const proposed = get(leave, "proposed");
@@ -120,21 +120,21 @@ function Tool({ payload, result }: Asked) {
       </dl>
       <Tree value={args} label="Arguments" />
       {proposed !== undefined && <><h4>What a person changed</h4><Changes of={diff(proposed, args)} none="Nothing." /></>}
-      {content !== undefined && (typeof content === "string" ? <><h4>Result</h4><pre class="scroll wrap">{content}</pre></> : <Tree value={content} label="Result" />)}
-      <Evidence result={result} />
+      {content !== undefined && (typeof content === "string" ? <><h4>Result</h4><pre class="scroll wrap" tabIndex={0}>{content}</pre></> : <Tree value={content} label="Result" />)}
+      <Evidence run={run} result={result} />
     </>
   );
 }
 
-function Evidence({ result }: { result: Json | undefined }) {
+function Evidence({ run, result }: { run: string; result: Json | undefined }) {
   const found = artifactsIn(result);
-  return found.length > 0 ? <><h4>Evidence</h4><Artifacts of={found} /></> : null;
+  return found.length > 0 ? <><h4>Evidence</h4><Artifacts run={run} of={found} /></> : null;
 }
 
 /** Http is a request and its response. */
 function Http({ payload, result }: Asked) {
   const body = get(payload, "json") ?? get(payload, "form") ?? get(payload, "body");
-  const headers = (v: Json | undefined) => isObject(v) && Object.keys(v).length > 0 && <pre class="scroll wrap">{Object.entries(v).map(([n, x]) => `${n}: ${plain(x)}`).join("\n")}</pre>;
+  const headers = (v: Json | undefined) => isObject(v) && Object.keys(v).length > 0 && <pre class="scroll wrap" tabIndex={0}>{Object.entries(v).map(([n, x]) => `${n}: ${plain(x)}`).join("\n")}</pre>;
   const answer = get(result, "json") ?? get(result, "body");
   return (
     <>
@@ -147,7 +147,7 @@ function Http({ payload, result }: Asked) {
         <>
           <h4>Response <span class={`status ${Number(get(result, "status")) < 400 ? "completed" : "failed"}`}>{text(get(result, "status"))}</span></h4>
           {isObject(get(result, "headers")) && <details><summary>Headers</summary>{headers(get(result, "headers"))}</details>}
-          {answer !== undefined && (typeof answer === "string" ? <pre class="scroll wrap">{answer}</pre> : <Tree value={answer} label="Body" />)}
+          {answer !== undefined && (typeof answer === "string" ? <pre class="scroll wrap" tabIndex={0}>{answer}</pre> : <Tree value={answer} label="Body" />)}
         </>
       )}
     </>

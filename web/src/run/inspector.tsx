@@ -6,6 +6,7 @@ import { diff, get, print, type Json } from "../api/json";
 import type { Rec } from "../api/record";
 import type { ForkPreview, Run } from "../api/types";
 import { CopyAs } from "../actions";
+import { denied } from "../me";
 import { go, href } from "../router";
 import { moment } from "../time";
 import { told } from "../words";
@@ -42,7 +43,7 @@ export function Inspector({ id, records, seq, head, select }: { id: string; reco
     <section class="inspector card" aria-label={`Record ${seq}`}>
       <header>
         <h3><span class="faint">#{seq}</span> {r.kind}</h3>
-        <button type="button" class="quiet" onClick={() => fork(true)}>Fork from here…</button>
+        <button type="button" class="quiet" disabled={!!denied("operate")} title={denied("operate")} onClick={() => fork(true)}>Fork from here…</button>
       </header>
       <p>{told(r)}</p>
       <dl class="facts">
@@ -74,7 +75,7 @@ function Record({ id, records, record, select }: { id: string; records: Rec[]; r
     <>
       {about?.effect && <EffectDetails run={id} planned={about.planned.seq} type={about.effect.type} payload={about.effect.payload} result={result} />}
       {own && <Tree value={record.data as unknown as Json} label="This record" />}
-      {record.kind === "run.completed" && <Artifacts of={artifactsIn(record.data.output)} />}
+      {record.kind === "run.completed" && <Artifacts run={id} of={artifactsIn(record.data.output)} />}
       {child && <p>Run below it: <RunLink id={child} /></p>}
       {same.length > 1 && (
         <>

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { read, segment } from "../api/client";
 import { onRecord, onRejoin } from "../api/stream";
-import type { Rec } from "../api/record";
+import { opened, type Rec } from "../api/record";
 import type { Ledger } from "../api/types";
 
 const page = 1000; // records a request
@@ -30,7 +30,7 @@ export function useRecords(id: string): { records: Rec[]; error?: unknown; compl
         try {
           for (let more = true, wide = 1; more; wide = lanes) {
             const parts = await Promise.all(Array.from({ length: wide }, (_, i) => fetch(records.length + 1 + i * page)));
-            for (const part of parts) for (const r of part.records as unknown as Rec[]) if (r.seq === records.length + 1) records.push(r);
+            for (const part of parts) for (const r of part.records as unknown as Rec[]) if (r.seq === records.length + 1) records.push(opened(r));
             more = parts.at(-1)!.next !== undefined;
             if (!more || wide === 1) show(!more); // a drawing for each of many pages would take longer than they do
           }

@@ -5,7 +5,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { call, newKey, Problem, segment, type Request } from "../api/client";
 import { diff, get, isObject, print, type Json } from "../api/json";
 import type { Accepted, Decision, Fault, RunWait, ToolItem } from "../api/types";
-import { CopyAs } from "../actions";
+import { CopyAs, Denied } from "../actions";
+import { denied } from "../me";
 import { decided, settle } from "../inbox";
 import { given } from "../time";
 import { answered, asks } from "../words";
@@ -63,7 +64,8 @@ export function Answer({ wait, done }: { wait: RunWait; done?: () => void }) {
   };
   return (
     <div class="answer">
-      <Body key={wait.wait_id} wait={wait} {...sending} />
+      <Denied right="decide" />
+      <Body key={wait.wait_id} wait={wait} {...sending} busy={busy || !!denied("decide")} />
       <Refusal error={error} />
     </div>
   );
@@ -204,9 +206,9 @@ function Approval({ wait, send, busy, faults, copy }: Props) {
           )}
           <div class="choices" role="group" aria-label="Decision">
             {may("approve") && <span class="act"><button type="button" class="primary" data-key="a" disabled={busy} onClick={() => send(approve())}>Approve <kbd>a</kbd></button>{copy(approve, () => ["approve", wait.wait_id])}</span>}
-            {may("edit") && <button type="button" data-key="e" onClick={() => setMode("edit")}>Edit <kbd>e</kbd></button>}
-            {may("reject") && <button type="button" class="danger" data-key="r" onClick={() => setMode("reject")}>Reject <kbd>r</kbd></button>}
-            {may("respond") && <button type="button" data-key="x" onClick={() => setMode("respond")}>Respond <kbd>x</kbd></button>}
+            {may("edit") && <button type="button" data-key="e" disabled={busy} onClick={() => setMode("edit")}>Edit <kbd>e</kbd></button>}
+            {may("reject") && <button type="button" class="danger" data-key="r" disabled={busy} onClick={() => setMode("reject")}>Reject <kbd>r</kbd></button>}
+            {may("respond") && <button type="button" data-key="x" disabled={busy} onClick={() => setMode("respond")}>Respond <kbd>x</kbd></button>}
           </div>
         </>
       )}

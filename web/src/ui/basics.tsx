@@ -50,7 +50,7 @@ export function Refusal({ error }: { error: unknown }) {
 }
 
 /** login is where people log in; it comes back to this page. */
-function login(): string {
+export function login(): string {
   const url = new URL("auth/login", root);
   url.searchParams.set("return", location.pathname + location.hash);
   return url.href;

@@ -4,13 +4,14 @@ import { useState } from "preact/hooks";
 import { call, root, segment, type Request } from "../api/client";
 import type { Link } from "../api/types";
 import { CopyAs } from "../actions";
+import { denied } from "../me";
 import { moment } from "../time";
 import { Copy, Dialog, Refusal } from "./basics";
 
 /** SendLink offers to make one. */
 export function SendLink({ wait }: { wait: string }) {
   const [open, setOpen] = useState(false);
-  return <><button type="button" class="quiet" onClick={() => setOpen(true)}>Send a link…</button>{open && <Make wait={wait} close={() => setOpen(false)} />}</>;
+  return <><button type="button" class="quiet" disabled={!!denied("decide")} title={denied("decide")} onClick={() => setOpen(true)}>Send a link…</button>{open && <Make wait={wait} close={() => setOpen(false)} />}</>;
 }
 
 function Make({ wait, close }: { wait: string; close: () => void }) {

@@ -39,7 +39,7 @@ export function Markdown({ text }: { text: string }) {
     if (!l.trim()) i++;
     else if (fence.test(l)) {
       const to = take((x) => !fence.test(x), i + 1);
-      out.push(<pre class="scroll">{lines.slice(i + 1, to).join("\n")}</pre>);
+      out.push(<pre class="scroll" tabIndex={0}>{lines.slice(i + 1, to).join("\n")}</pre>);
       i = to + 1;
     } else if (h) {
       out.push(<p class={`md-h md-h${h[1].length}`} role="heading" aria-level={Math.min(6, h[1].length + 2)}>{spans(h[2])}</p>);

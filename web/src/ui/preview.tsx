@@ -35,16 +35,17 @@ export function artifactsIn(v: Json | undefined, out = new Map<string, Blobbed>(
 /** size is a number of bytes in words. */
 export const size = (n: number) => (n < 1000 ? `${n} bytes` : n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`);
 
-export function Artifacts({ of }: { of: Blobbed[] }) {
+/** Artifacts lists those that a run's effects gave. */
+export function Artifacts({ run, of }: { run: string; of: Blobbed[] }) {
   if (of.length === 0) return null;
-  return <div class="artifacts">{of.map((a) => <Artifact key={a.sha256 + a.name} of={a} />)}</div>;
+  return <div class="artifacts">{of.map((a) => <Artifact key={a.sha256 + a.name} run={run} of={a} />)}</div>;
 }
 
 const most = 4_000_000; // bytes that are looked at here
 
-function Artifact({ of: a }: { of: Blobbed }) {
+function Artifact({ run, of: a }: { run: string; of: Blobbed }) {
   const [open, setOpen] = useState(false);
-  const url = address({ method: "GET", path: `v1/artifacts/${a.sha256}` }).href;
+  const url = address({ method: "GET", path: `v1/artifacts/${a.sha256}`, query: { run } }).href;
   return (
     <details class="artifact" onToggle={(e) => setOpen(e.currentTarget.open)}>
       <summary>{a.name} <span class="faint">{a.bytes !== undefined && size(a.bytes)} <span class="mono">{a.sha256.slice(0, 12)}</span></span></summary>
@@ -124,7 +125,7 @@ export function Text({ text, kind, name }: { text: string; kind: Kind; name: str
   return (
     <>
       <Tabs label={`How to read ${name}`} of={ways as [Kind, string][]} value={as} choose={read} />
-      {as === "json" ? <Tree value={parse(text)} label={name} /> : as === "markdown" ? <Markdown text={text} /> : <pre class="scroll wrap">{text}</pre>}
+      {as === "json" ? <Tree value={parse(text)} label={name} /> : as === "markdown" ? <Markdown text={text} /> : <pre class="scroll wrap" tabIndex={0}>{text}</pre>}
     </>
   );
 }

@@ -2,13 +2,14 @@ package bide
 
 import (
 	"bytes"
+	"encoding/base64"
 	"time"
 )
 
-// unseal reads the text that seal writes, several times faster than a JSON
+// readText reads the text that writeText writes, several times faster than a JSON
 // decoder. It reports false for any other text, which may still be a record. Data is
 // taken as it stands: Decode checks it.
-func (r *Record) unseal(raw []byte) bool {
+func (r *Record) readText(raw []byte) bool {
 	t := text{raw, true}
 	t.skip(`{"seq":`)
 	r.Seq = t.number()
@@ -31,6 +32,12 @@ func (r *Record) unseal(raw []byte) bool {
 	}{{`,"node":"`, &r.Node}, {`,"command":"`, &r.Command}, {`,"actor":"`, &r.Actor}, {`,"reason":"`, &r.Reason}} {
 		if t.has(f.name) {
 			*f.value = string(t.until('"'))
+		}
+	}
+	if t.has(`,"sealed":"`) {
+		var err error
+		if r.Sealed, err = base64.StdEncoding.AppendDecode(nil, t.until('"')); err != nil {
+			return false
 		}
 	}
 	if t.has(`,"data":`) {

@@ -87,7 +87,7 @@ func (s *Server) createBookmark(ctx context.Context, in *createBookmark) (*resul
 
 type deleteBookmark struct {
 	Keyed
-	Name string `path:"name" maxLength:"200"`
+	Name string `path:"name" maxLength:"200" doc:"name of the bookmark"`
 }
 
 func (s *Server) deleteBookmark(ctx context.Context, in *deleteBookmark) (*struct{}, error) {

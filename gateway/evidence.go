@@ -94,7 +94,7 @@ func (s *Server) getProof(ctx context.Context, in *getProof) (*result[api.Proof]
 
 type getReport struct {
 	OneRun
-	Format string `query:"format" enum:"markdown,html" default:"markdown"`
+	Format string `query:"format" enum:"markdown,html" default:"markdown" doc:"what the report is written in"`
 }
 
 // page is an answer that is text.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,36 @@ func TestABudgetIsRaisedOrStopsTheWork(t *testing.T) {
 	}
 	if got, want := answered(t, rt, run, `{"type":"raise","limits":{"calls":200}}`, bide.Command{Actor: "anna"}), `{"type":"raise","limits":{"calls":200},"by":"anna"}`; got != want {
 		t.Errorf("output = %s, want %s", got, want)
+	}
+}
+
+func TestQuestionsAndFormsNameWhoMayAnswer(t *testing.T) {
+	whom := []string{"anna", "group:ops"}
+	for name, c := range map[string]struct {
+		effect bide.Effect
+		answer any
+	}{
+		"question": {bide.Ask("Pay?", &bide.AskOptions{Assignees: whom}), "yes"},
+		"form":     {bide.Form("Pay?", map[string]any{"type": "object"}, &bide.FormOptions{Assignees: whom}), map[string]any{}},
+	} {
+		wf := one(c.effect)
+		rt := newRuntime(t, mem.New(), nil, wf)
+		run := must[*bide.Run](t)(rt.Run(ctx, wf, nil, nil))
+		if got := run.Waits[0].Assignees; !slices.Equal(got, whom) {
+			t.Errorf("%s: assignees = %q, want %q", name, got, whom)
+		}
+		for _, by := range []bide.Command{{}, {Actor: "ben"}, {Actor: "ben", Groups: []string{"group:dev"}}} {
+			if _, err := rt.Resume(ctx, run.ID, run.Waits[0].ID, c.answer, by); !errors.Is(err, bide.ErrForbidden) {
+				t.Errorf("%s: an answer by %+v = %v, want ErrForbidden", name, by, err)
+			}
+		}
+		if run = must[*bide.Run](t)(rt.Resume(ctx, run.ID, run.Waits[0].ID, c.answer, bide.Command{Actor: "ben", Groups: []string{"group:ops"}})); len(run.Waits) != 0 {
+			t.Errorf("%s: the answer of somebody of the group leaves %+v", name, run.Waits)
+		}
+	}
+	wf := one(bide.Ask("Pay?", &bide.AskOptions{Assignees: []string{""}}))
+	if run := must[*bide.Run](t)(newRuntime(t, mem.New(), nil, wf).Run(ctx, wf, nil, nil)); run.Error == nil || !strings.Contains(run.Error.Message, "an assignee is empty") {
+		t.Errorf("with an empty assignee the run is %s with %v", run.Status, run.Error)
 	}
 }
 

@@ -3,6 +3,7 @@ package bide
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func (m *machine) beginBuiltin(i int) error {
 		return m.completeEffect(i, 0, result, nil)
 	}
 	w := &Wait{ID: r.nextWaitID(), Node: r.Node, Step: r.Step, Effect: i, Message: s.Message,
-		Choices: s.Choices, FreeText: s.FreeText, Schema: s.Schema, Details: s.Details, CreatedAt: m.now, Default: s.Default}
+		Choices: s.Choices, FreeText: s.FreeText, Schema: s.Schema, Details: s.Details, Assignees: s.Assignees, CreatedAt: m.now, Default: s.Default}
 	switch e.Type {
 	case TypeAsk:
 		w.Kind = WaitQuestion
@@ -101,6 +102,9 @@ func checkBuiltin(e *Effect, lim *Limits) error {
 	case TypeAsk:
 		if s.Message == "" {
 			return errors.New("the prompt is empty")
+		}
+		if slices.Contains(s.Assignees, "") {
+			return errors.New("an assignee is empty; name an actor, such as ann, or a group, such as group:ops")
 		}
 		kind := WaitQuestion
 		if s.Schema != nil {

@@ -94,6 +94,8 @@ type AskOptions struct {
 	Choices []string `json:"choices,omitempty"`
 	// FreeText allows an answer that is not one of Choices. Without choices it is always allowed.
 	FreeText bool `json:"allow_free_text,omitempty"`
+	// Assignees are the actors and groups who may answer (Wait.Assignees). Without any, everybody may.
+	Assignees []string `json:"assignees,omitempty"`
 	// Timeout is how long the question stays open. Zero means forever.
 	Timeout Duration `json:"timeout,omitempty"`
 	// Default is the answer taken when the time is over; empty means that the
@@ -103,24 +105,26 @@ type AskOptions struct {
 
 // FormOptions refines a form. Nil means no deadline.
 type FormOptions struct {
-	Timeout Duration // as in AskOptions
-	Default any      // as in AskOptions; must fit the schema
+	Assignees []string // as in AskOptions
+	Timeout   Duration // as in AskOptions
+	Default   any      // as in AskOptions; must fit the schema
 }
 
 // waitSpec is the payload of the effects that open a wait.
 type waitSpec struct {
-	Message  string   `json:"message,omitempty"`
-	Choices  []string `json:"choices,omitempty"`
-	FreeText bool     `json:"allow_free_text,omitempty"`
-	Schema   JSON     `json:"response_schema,omitempty"`
-	Until    string   `json:"until,omitempty"`
-	For      Duration `json:"for,omitempty"`
-	Key      string   `json:"key,omitempty"`
-	Scope    Scope    `json:"scope,omitempty"`
-	Past     Duration `json:"past,omitempty"`
-	Details  JSON     `json:"details,omitempty"`
-	Timeout  Duration `json:"timeout,omitempty"`
-	Default  JSON     `json:"default,omitempty"`
+	Message   string   `json:"message,omitempty"`
+	Choices   []string `json:"choices,omitempty"`
+	FreeText  bool     `json:"allow_free_text,omitempty"`
+	Schema    JSON     `json:"response_schema,omitempty"`
+	Until     string   `json:"until,omitempty"`
+	For       Duration `json:"for,omitempty"`
+	Key       string   `json:"key,omitempty"`
+	Scope     Scope    `json:"scope,omitempty"`
+	Past      Duration `json:"past,omitempty"`
+	Details   JSON     `json:"details,omitempty"`
+	Assignees []string `json:"assignees,omitempty"`
+	Timeout   Duration `json:"timeout,omitempty"`
+	Default   JSON     `json:"default,omitempty"`
 }
 
 func (s waitSpec) effect(typ string, err error) Effect {
@@ -136,7 +140,7 @@ func Ask(prompt string, opts *AskOptions) Effect {
 	if opts == nil {
 		opts = &AskOptions{}
 	}
-	spec := waitSpec{Message: prompt, Choices: opts.Choices, FreeText: opts.FreeText || len(opts.Choices) == 0, Timeout: opts.Timeout}
+	spec := waitSpec{Message: prompt, Choices: opts.Choices, FreeText: opts.FreeText || len(opts.Choices) == 0, Assignees: opts.Assignees, Timeout: opts.Timeout}
 	var err error
 	if opts.Default != "" {
 		spec.Default, err = encode(opts.Default)
@@ -150,7 +154,7 @@ func Form(prompt string, schema any, opts *FormOptions) Effect {
 	if opts == nil {
 		opts = &FormOptions{}
 	}
-	spec := waitSpec{Message: prompt, Timeout: opts.Timeout}
+	spec := waitSpec{Message: prompt, Assignees: opts.Assignees, Timeout: opts.Timeout}
 	var err error
 	if spec.Schema, err = encode(schema); err == nil && opts.Default != nil {
 		spec.Default, err = encode(opts.Default)

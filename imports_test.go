@@ -20,7 +20,7 @@ const module = "github.com/bide-dev/bide"
 // it. "." is the kernel. What is not in the table fails the test.
 var layout = map[string][]string{
 	".":                   {},
-	"store/*":             {"."},
+	"store/*":             {".", "internal/pack"},
 	"storetest":           {"."},
 	"seal":                {"."},
 	"redact":              {"."},
@@ -36,7 +36,8 @@ var layout = map[string][]string{
 	"flow":                {".", "agent", "llm", "tool"},
 	"flow/flowtest":       {".", "flow", "bidetest", "store/mem"},
 	"worker":              {".", "artifact", "ledger", "schedule"},
-	"engine":              {".", "ledger", "seal", "store/*", "schedule", "worker"},
+	"engine":              {".", "ledger", "schedule", "seal", "store/*", "worker"},
+	"internal/pack":       {},
 	"internal/pgtest":     {},
 	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/tally", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
 	"gateway/api":         {".", "schedule"},

@@ -2,9 +2,13 @@ package agent_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +18,7 @@ import (
 	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/store/mem"
+	"github.com/bide-dev/bide/store/sqlite"
 	"github.com/bide-dev/bide/tool"
 )
 
@@ -63,6 +68,47 @@ func TestAConversationIsStoredOnce(t *testing.T) {
 		t.Errorf("ten turns took %d bytes at the begin and %d at the end", first, last)
 	}
 	d.replays()
+}
+
+// On the disk there are pages and indexes too, and texts do not repeat themselves.
+func TestAConversationTakesLittleOfTheDisk(t *testing.T) {
+	const turns, half = 200, 2 << 10
+	random := rand.NewChaCha8([32]byte{})
+	page := func() string {
+		b := make([]byte, half)
+		_, _ = random.Read(b) // never fails
+		return base64.StdEncoding.EncodeToString(b)[:half]
+	}
+	path := filepath.Join(t.TempDir(), "bide.db")
+	store, err := sqlite.Open(ctx, path, &sqlite.Options{Durability: sqlite.DurabilityNormal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, desk{store: store}, agent.Config{Tools: auto(tool.Func("lookup", "", tool.ReadOnly, func(context.Context, struct {
+		Word string `json:"word"`
+	}) (string, error) {
+		return page(), nil
+	}))}, func(turn int, _ *llm.Request) (*llm.Response, error) {
+		if turn > turns {
+			return says("done")
+		}
+		r, err := wants("lookup", fmt.Sprintf(`{"word":"w%d"}`, turn))
+		r.Parts = append([]llm.Part{llm.Text(page())}, r.Parts...)
+		return r, err
+	})
+	output(t, d.run(agent.Input{Spec: agent.Spec{Limits: &agent.Limits{Iterations: 1000}}}))
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ratio := float64(file.Size()) / (turns * 2 * half); ratio > 1.5 {
+		t.Errorf("%d bytes of disk, %.2f times the text, want at most 1.5", file.Size(), ratio)
+	} else {
+		t.Logf("%d bytes of disk, %.2f times the text", file.Size(), ratio)
+	}
 }
 
 func TestALongConversationIsCutOnRecord(t *testing.T) {

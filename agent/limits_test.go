@@ -295,3 +295,41 @@ func TestChildrenDrawOnTheirParentsLimitsAndAPersonRaisesThem(t *testing.T) {
 		t.Errorf("%d calls were made; the limit was 4, then 7", sum)
 	}
 }
+
+// What runs that have ended took stays counted, in a document that does not grow with their number.
+func TestAPoolSumsUpTheRunsThatHaveEnded(t *testing.T) {
+	const turns, workers = 6, 3
+	store := mem.New()
+	worker := bide.Must(agent.New(agent.Config{ID: "worker", Description: "Answers."}))
+	d := newDesk(t, desk{store: store}, agent.Config{ID: "boss", Agents: []*agent.Agent{worker}, Spec: agent.Spec{Limits: &agent.Limits{TotalTokens: 100_000}}},
+		func(turn int, req *llm.Request) (*llm.Response, error) {
+			if req.Messages[0].Text() != "Do it." || turn > turns {
+				return says("done")
+			}
+			var calls []string
+			for i := range workers {
+				calls = append(calls, "worker", fmt.Sprintf(`{"task":"part %d of turn %d"}`, i, turn))
+			}
+			return wants(calls...)
+		})
+	d.run(agent.Input{})
+	output(t, d.tree())
+	var sum agent.Used
+	for _, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{})).Runs {
+		u := bide.Must(bide.Get[agent.Used](bide.Must(d.rt.Get(ctx, info.ID)).Vars, "used"))
+		sum.Iterations += u.Iterations
+		sum.InputTokens += u.InputTokens
+		sum.OutputTokens += u.OutputTokens
+	}
+	pools, next, err := agent.Pools(ctx, store, "", 0)
+	if err != nil || next != "" || len(pools) != 1 {
+		t.Fatalf("pools = %+v, %q, %v", pools, next, err)
+	}
+	if p := pools[0]; p.ID != "r" || p.Runs != 1+turns*workers || p.Reserved != (agent.Used{}) || p.Used.InputTokens != sum.InputTokens || p.Used.OutputTokens != sum.OutputTokens {
+		t.Errorf("pool = %+v, want %+v of %d runs and nothing reserved", p, sum, 1+turns*workers)
+	}
+	docs := bide.Must(store.Documents(ctx, bide.DocumentQuery{Kind: "agent-pool"})).Documents
+	if n := strings.Count(string(docs[0].Body), `"step"`); n > 1 {
+		t.Errorf("the document has %d entries after the end: %s", n, docs[0].Body)
+	}
+}

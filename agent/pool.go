@@ -37,10 +37,13 @@ type raise struct {
 	Limits Limits `json:"limits"`
 }
 
-// poolState is the document of a pool. It has one entry for each run that has drawn on it.
+// poolState is the document of a pool. It has one entry for each run that draws on it; those that have ended are summed up when
+// the agent of the pool draws the next time.
 type poolState struct {
-	Limits Limits               `json:"limits"`
-	Runs   map[string]poolShare `json:"runs"`
+	Limits  Limits               `json:"limits"`
+	Runs    map[string]poolShare `json:"runs"`
+	Settled Used                 `json:"settled,omitzero"`
+	Ended   int                  `json:"ended,omitempty"`
 }
 
 // poolShare is what one run has of a pool, as of a step.
@@ -109,6 +112,9 @@ func (p *poolState) apply(id string, d *drawing, call *bide.Invocation) (v verdi
 	if d.Raise != nil && d.Raise.Pool == id {
 		p.Limits = d.Raise.Limits.over(p.Limits)
 	}
+	if call.Run == id {
+		p.fold(id)
+	}
 	was := p.Runs[call.Run]
 	if call.Step < was.Step {
 		return v, nil, bide.Permanent(fmt.Errorf("the run has drawn on pool %s again since", id))
@@ -129,7 +135,19 @@ func (p *poolState) apply(id string, d *drawing, call *bide.Invocation) (v verdi
 	return v, warnings, nil
 }
 
+// fold sums up the runs that an agent has called, once it draws itself: it waits for them in a step of its own, so they have ended, and
+// nothing is reserved for them any more.
+func (p *poolState) fold(owner string) {
+	for run, share := range p.Runs {
+		if run != owner {
+			p.Settled, p.Ended = p.Settled.plus(share.Used), p.Ended+1
+			delete(p.Runs, run)
+		}
+	}
+}
+
 func (p *poolState) total() (used, held Used) {
+	used = p.Settled
 	for _, share := range p.Runs {
 		used, held = used.plus(share.Used), held.plus(share.Held)
 	}
@@ -156,7 +174,7 @@ func Pools(ctx context.Context, docs bide.Documents, after string, limit int) (p
 			return nil, "", bide.Errorf(bide.CodeCorrupt, "pool %s: %w", d.ID, err)
 		}
 		used, held := state.total()
-		pools = append(pools, Standing{Pool{d.ID, state.Limits}, used, held, len(state.Runs)})
+		pools = append(pools, Standing{Pool{d.ID, state.Limits}, used, held, len(state.Runs) + state.Ended})
 	}
 	return pools, page.Next, nil
 }

@@ -131,9 +131,18 @@ func (c *Client) blob(ctx context.Context, method, at string, body io.Reader) (*
 	return nil, refusal(resp, raw)
 }
 
-// Workers lists the workers at work in the server.
+// Workers lists the workers of the store.
 func (c *Client) Workers(ctx context.Context) (*api.WorkerList, error) {
 	return get[api.WorkerList](ctx, c, nil, "workers")
+}
+
+// DrainWorker lets a worker take on no more runs, or, when drained is false, take on runs again.
+func (c *Client) DrainWorker(ctx context.Context, id string, drained bool, commandID string) (*api.Worker, error) {
+	verb := "undrain"
+	if drained {
+		verb = "drain"
+	}
+	return change[api.Worker](ctx, c, http.MethodPost, commandID, nil, "workers", id, verb)
 }
 
 // Ready reports how the server is: an error when it cannot be reached or cannot work.

@@ -33,6 +33,7 @@ a.yaml:1:1: a flow needs the member "flow"
 a.yaml:1:1: a flow needs the member "steps"`},
 		{"bide: 2\nflow: a\nsteps: [say: hi]", "a.yaml:1:7: the version of the format is 1, not 2"},
 		{"bide: 1\nflow: my flow\nsteps: [say: hi]", `a.yaml:2:7: "my flow" cannot be used: the name of a flow begins with a letter and has letters, digits, - and _, at most 64`},
+		{"bide: 1\nflow: agent\nsteps: [say: hi]", `a.yaml:2:7: a flow cannot be called "agent": that is the workflow of agent steps; give it another name, such as my_agent`},
 		{"bide: 1\nflow: a\nsteps: []", "a.yaml:3:8: a list of steps is needed here, not a list"},
 		{"bide: 1\nflow: a\nstep: [say: hi]", `a.yaml:1:1: a flow needs the member "steps"
 a.yaml:3:1: a flow has no member "step"; did you mean "steps"?`},
@@ -104,6 +105,8 @@ func TestEveryFaultOfAStepIsReportedWithItsPlace(t *testing.T) {
 		{"- {return: 1, next: end}", `4:23: next does not go with a return step: nothing comes after it`},
 		{"- ask: {choices: [a]}", `4:10: ask needs the member "prompt"`},
 		{"- ask: {prompt: x, choices: [yes!, no!], on_timeout: no}", `4:56: "no" is not one of the choices; did you mean "no!"?`},
+		{"- ask: {prompt: x, assignees: []}", `4:33: assignees is empty: nobody could answer; leave it out if everybody may`},
+		{"- form: {prompt: x, schema: {}, assignees: 7}", `4:46: assignees is a list of actors and groups, not 7; write it like [ann, group:ops]`},
 		{"- form: {prompt: x, schema: {type: 3}}", `4:38: the JSON Schema cannot be used`},
 		{"- wait: 3 days", `4:11: "3 days" is not a duration`},
 		{"- wait: {until: tomorrow}", `4:19: "tomorrow" is not a time with a zone`},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +186,26 @@ func TestRunsFailWithWhatWentWrong(t *testing.T) {
 			failed(t, newHost(t, nil).start(yamlOf(c.steps), nil), c.code, c.message)
 		})
 	}
+}
+
+func TestQuestionsAndFormsAreForTheirAssignees(t *testing.T) {
+	h := newHost(t, nil)
+	run := h.start(yamlOf(`
+- {id: q, ask: {prompt: Pay?, choices: [approve, reject], assignees: [ada, "group:{{ input.team }}"]}}
+- {id: f, form: {prompt: Why?, schema: {type: object}, assignees: "{{ input.bosses }}"}}
+- return: ["{{ q.by }}", "{{ f.by }}"]
+`), map[string]any{"team": "ops", "bosses": []string{"ada"}})
+	if got := run.Waits[0].Assignees; !slices.Equal(got, []string{"ada", "group:ops"}) {
+		t.Errorf("assignees = %q", got)
+	}
+	for _, answer := range []any{"approve", map[string]any{}} {
+		if _, err := h.Resume(t.Context(), run.ID, run.Waits[0].ID, answer, bide.Command{Actor: "ben"}); !errors.Is(err, bide.ErrForbidden) {
+			t.Errorf("an answer by another = %v, want ErrForbidden", err)
+		}
+		run = h.answer(run, answer)
+	}
+	completed(t, run, `["ada","ada"]`)
+	failed(t, h.start(yamlOf(`- ask: {prompt: Pay?, assignees: "{{ input }}"}`), []string{}), "node_error", "assignees is empty: nobody could answer")
 }
 
 func TestWaitsOfEveryKind(t *testing.T) {

@@ -15,10 +15,10 @@ func (p *parser) readAsk(v *value) kind {
 			return bide.Ask(text, nil), err
 		}}
 	}
-	o := p.object(v, "ask", "prompt", "choices", "free_text", "timeout", "on_timeout")
+	o := p.object(v, "ask", "prompt", "choices", "free_text", "assignees", "timeout", "on_timeout")
 	o.required("prompt")
 	prompt, choices, timeout, otherwise := o.textTemplate("prompt"), o.template("choices"), o.duration("timeout"), o.textTemplate("on_timeout")
-	free := o.yes("free_text")
+	free, assignees := o.yes("free_text"), p.assignees(o)
 	if c := o.get("choices"); c != nil && c.kind == '[' {
 		p.checkChoices(c, o, free)
 	}
@@ -29,6 +29,9 @@ func (p *parser) readAsk(v *value) kind {
 		}
 		opts := bide.AskOptions{FreeText: free}
 		if opts.Choices, err = choices.strings(r, "choices"); err != nil {
+			return bide.Effect{}, err
+		}
+		if opts.Assignees, err = assignees.people(r); err != nil {
 			return bide.Effect{}, err
 		}
 		d, err := timeout.get(r)
@@ -65,6 +68,25 @@ func (p *parser) checkChoices(c *value, o *object, free bool) {
 	}
 }
 
+// assignees reads who may answer.
+func (p *parser) assignees(o *object) *template {
+	if a := o.get("assignees"); a != nil && a.kind != '[' && a.kind != '"' {
+		p.add(a.place, "assignees is a list of actors and groups, not %s", a.what()).Suggestion = "write it like [ann, group:ops]"
+	} else if a != nil && a.kind == '[' && len(a.items) == 0 {
+		p.add(a.place, "assignees is empty: nobody could answer").Suggestion = "leave it out if everybody may"
+	}
+	return o.template("assignees")
+}
+
+// people evaluates to a list of actors and groups; nil is none. Nobody is not everybody: an empty list is an error.
+func (t *template) people(r *reading) ([]string, error) {
+	list, err := t.strings(r, "assignees")
+	if t != nil && err == nil && len(list) == 0 {
+		return nil, fmt.Errorf("assignees is empty: nobody could answer")
+	}
+	return list, err
+}
+
 // strings evaluates to a list of texts; nil is none.
 func (t *template) strings(r *reading, what string) ([]string, error) {
 	if t == nil {
@@ -88,10 +110,10 @@ func (t *template) strings(r *reading, what string) ([]string, error) {
 }
 
 func (p *parser) readForm(v *value) kind {
-	o := p.object(v, "form", "prompt", "schema", "timeout", "on_timeout")
+	o := p.object(v, "form", "prompt", "schema", "assignees", "timeout", "on_timeout")
 	o.required("prompt")
 	prompt, timeout, otherwise := o.textTemplate("prompt"), o.duration("timeout"), o.template("on_timeout")
-	schema := o.required("schema")
+	schema, assignees := o.required("schema"), p.assignees(o)
 	if schema == nil {
 		return nil
 	}
@@ -103,6 +125,9 @@ func (p *parser) readForm(v *value) kind {
 			return bide.Effect{}, err
 		}
 		var opts bide.FormOptions
+		if opts.Assignees, err = assignees.people(r); err != nil {
+			return bide.Effect{}, err
+		}
 		d, err := timeout.get(r)
 		if err != nil {
 			return bide.Effect{}, err

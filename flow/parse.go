@@ -165,6 +165,9 @@ func (p *parser) document(root *value) {
 	}
 	if v := o.required("flow"); v != nil {
 		p.doc.id = p.name(v, flowName, "the name of a flow begins with a letter and has letters, digits, - and _, at most 64")
+		if p.doc.id == AgentWorkflow {
+			p.add(v.place, "a flow cannot be called %q: that is the workflow of agent steps", AgentWorkflow).Suggestion = "give it another name, such as my_agent"
+		}
 	}
 	p.doc.title, p.doc.version = o.text("title"), o.text("version")
 	if v := o.get("input"); v != nil {

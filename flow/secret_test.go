@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -20,6 +22,8 @@ import (
 	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/ledger/trace"
+	"github.com/bide-dev/bide/ledger/transfer"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/llm/openai"
 	"github.com/bide-dev/bide/store/file"
@@ -81,7 +85,9 @@ func TestSecretsOfAProviderAToolAndAStepAppearNowhere(t *testing.T) {
 	store := bide.Must(file.Open(ctx, filepath.Join(dir, "store"), nil))
 	rt := bide.Must(bide.New(store, &bide.Options{Logger: logger}))
 	spans := tracetest.NewInMemoryExporter()
-	tel := bide.Must(telemetry.New(rt, &telemetry.Options{Tracers: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)), Payloads: true, Logger: logger}))
+	meters := sdkmetric.NewManualReader()
+	tel := bide.Must(telemetry.New(rt, &telemetry.Options{Tracers: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)),
+		Meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(meters)), Payloads: true, Logger: logger}))
 	watching, stop := context.WithCancel(ctx)
 	ended := make(chan error)
 	go func() { ended <- tel.Run(watching) }()
@@ -131,6 +137,24 @@ func TestSecretsOfAProviderAToolAndAStepAppearNowhere(t *testing.T) {
 		}
 	}
 	places := map[string]string{"the log": logs.String(), "an error": run.Error.Error(), "the spans": fmt.Sprintf("%+v", spans.GetSpans())}
+	var counts metricdata.ResourceMetrics
+	if err := meters.Collect(ctx, &counts); err != nil {
+		t.Fatal(err)
+	}
+	places["the metrics"] = fmt.Sprintf("%+v", counts)
+	var exported, told bytes.Buffer
+	if _, err := transfer.Export(ctx, store, &exported, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := bide.Must(trace.Tell(rt.Ledger(ctx, run.ID, 1))).Markdown(&told); err != nil {
+		t.Fatal(err)
+	}
+	places["the export"], places["the report"] = exported.String(), told.String()
+	for _, want := range []string{"the metrics", "the export", "the report"} {
+		if len(places[want]) < 500 {
+			t.Fatalf("%s has only %d bytes", want, len(places[want]))
+		}
+	}
 	for _, info := range bide.Must(rt.Runs(ctx, bide.RunQuery{})).Runs {
 		places["the state of a run of "+info.Workflow] = fmt.Sprint(bide.Must(rt.Get(ctx, info.ID)).Vars)
 	}

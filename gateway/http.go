@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -42,7 +43,7 @@ func (s *Server) routes() http.Handler {
 	s.registerStreams()
 	s.registerHealth()
 	for pattern, h := range s.opts.Routes {
-		mux.Handle(pattern, h)
+		mux.Handle(pattern, s.bounded(h))
 	}
 	mux.Handle("/", noRoute(mux))
 	open := map[string]bool{}
@@ -65,8 +66,15 @@ func (s *Server) routes() http.Handler {
 // outermost answers for what panics, and sets what every answer carries.
 func (s *Server) outermost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-store")
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'") // pages set their own
+		h.Set("Referrer-Policy", "no-referrer")
+		if r.TLS != nil {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		s.answerWithin(w, r, s.opts.RequestTime+s.opts.WriteTime)
 		defer func() {
 			switch cause := recover(); {
 			case cause == nil:
@@ -77,6 +85,26 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 				problem.Write(w, problem.New(api.CodeInternal, "something went wrong in the server; its log says what"))
 			}
 		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// answerWithin cuts off a client that does not take its answer in time.
+func (s *Server) answerWithin(w http.ResponseWriter, r *http.Request, d time.Duration) {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.opts.Logger.WarnContext(r.Context(), "deadline of a request", "err", err)
+	}
+}
+
+// bounded reads a request's body, of which there may be so much, before it is handled.
+func (s *Server) bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := problem.Body(w, r, s.opts.BodyBytes)
+		if err != nil {
+			problem.Write(w, err)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
 }
@@ -115,18 +143,12 @@ func noRoute(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// account counts and bounds an operation.
+// account counts an operation, and gives one with large bodies its time.
 func (s *Server) account(op operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		_, w := humago.Unwrap(ctx)
-		if !op.stream {
-			longest := s.opts.RequestTime + s.opts.WriteTime
-			if op.large {
-				longest = artifactTime
-			}
-			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longest)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-				s.opts.Logger.WarnContext(ctx.Context(), "deadline of a request", "err", err)
-			}
+		if op.large {
+			r, w := humago.Unwrap(ctx)
+			s.answerWithin(w, r, artifactTime)
 		}
 		start := time.Now()
 		next(ctx)

@@ -21,6 +21,8 @@ import (
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/api"
+	"github.com/bide-dev/bide/internal/pgtest"
+	"github.com/bide-dev/bide/worker"
 )
 
 // serverVariable makes the test binary a server over the store that it names, on the listener that it inherits.
@@ -34,8 +36,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Main(m))
 }
+
+// lease is short, so that what a killed server left is soon taken over by another.
+const lease = 2 * time.Second
 
 // serveInherited serves until SIGTERM.
 func serveInherited(store string) error {
@@ -45,7 +50,7 @@ func serveInherited(store string) error {
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(ctx, store, nil)
+	e, err := engine.Open(ctx, store, &engine.Options{Worker: worker.Options{Lease: lease}})
 	if err != nil {
 		return err
 	}
@@ -71,7 +76,7 @@ type process struct {
 	cmd *exec.Cmd
 }
 
-func newProcess(t *testing.T) *process {
+func newProcess(t *testing.T, store string) *process {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +85,7 @@ func newProcess(t *testing.T) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, store: "sqlite:" + filepath.Join(t.TempDir(), "bide.db"), file: file, url: "http://" + l.Addr().String()}
+	p := &process{t: t, store: store, file: file, url: "http://" + l.Addr().String()}
 	if err := l.Close(); err != nil { // the file stays open: who comes meanwhile waits
 		t.Fatal(err)
 	}
@@ -122,13 +127,33 @@ func (p *process) kill(sig syscall.Signal) {
 // acknowledged is a command that a server said was done.
 type acknowledged struct{ run, command string }
 
+// restart ends a server, by a signal, and starts it again.
+func (p *process) restart(sig syscall.Signal) {
+	p.kill(sig)
+	p.start()
+}
+
 // load starts runs and answers their questions, and remembers what was acknowledged.
 type load struct {
-	c *client.Client
+	// servers are where: a run is started and answered at one, in turn, and followed at the next.
+	servers []*client.Client
 
 	mu   sync.Mutex
 	done []acknowledged
 	grew chan int // how many there are, after each
+}
+
+func newLoad(t *testing.T, runs int, servers ...*process) *load {
+	l := &load{grew: make(chan int, 2*runs)}
+	for _, p := range servers {
+		opts := &client.Options{Token: "admin", Tries: 200, Pause: 5 * time.Millisecond, HTTP: &http.Client{}}
+		c, err := client.New(p.url, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.servers = append(l.servers, c)
+	}
+	return l
 }
 
 func (l *load) acked(run, command string) {
@@ -140,26 +165,27 @@ func (l *load) acked(run, command string) {
 
 // one starts a run, waits for its question on its stream, and answers it.
 func (l *load) one(ctx context.Context, n int) error {
+	at, next := l.servers[n%len(l.servers)], l.servers[(n+1)%len(l.servers)]
 	start := fmt.Sprintf("start-%d", n)
-	run, err := l.c.Start(ctx, api.StartRun{Workflow: "approval", Input: bide.JSON(fmt.Sprintf(`{"amount":%d}`, n))}, start)
+	run, err := at.Start(ctx, api.StartRun{Workflow: "approval", Input: bide.JSON(fmt.Sprintf(`{"amount":%d}`, n))}, start)
 	if err != nil {
 		return err
 	}
 	l.acked(run.ID, start)
-	next := int64(1)
-	for rec, err := range l.c.Watch(ctx, run.ID, 0) {
+	seq := int64(1)
+	for rec, err := range next.Watch(ctx, run.ID, 0) {
 		if err != nil {
 			return fmt.Errorf("stream of run %s: %w", run.ID, err)
 		}
-		if rec.Seq != next {
-			return fmt.Errorf("run %s: record %d came where %d was due", run.ID, rec.Seq, next)
+		if rec.Seq != seq {
+			return fmt.Errorf("run %s: record %d came where %d was due", run.ID, rec.Seq, seq)
 		}
-		next++
+		seq++
 		if rec.Kind != bide.KindWaitOpened {
 			continue
 		}
 		answer := fmt.Sprintf("answer-%d", n)
-		if _, err := l.c.Answer(ctx, run.ID+".1", "approve", answer); err != nil {
+		if _, err := at.Answer(ctx, run.ID+".1", "approve", answer); err != nil {
 			return fmt.Errorf("answer %s: %w", run.ID, err)
 		}
 		l.acked(run.ID, answer)
@@ -167,68 +193,19 @@ func (l *load) one(ctx context.Context, n int) error {
 	return nil
 }
 
-// A server is killed again and again under load, once is told to end, and is started again: every command that was
-// acknowledged is in the ledger once, and every stream goes on without gap or double.
-func TestAServerThatIsKilledLosesNothingAndItsStreamsGoOn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it starts processes")
-	}
-	const runs, drivers = 120, 6
-	p := newProcess(t)
-	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer stop()
-	opts := &client.Options{Token: "admin", Tries: 200, Pause: 5 * time.Millisecond, HTTP: &http.Client{}}
-	c := bide.Must(client.New(p.url, opts))
-	l := &load{c: c, grew: make(chan int, 4*runs)}
-
-	restarts := 0
-	var killer sync.WaitGroup
-	killer.Go(func() {
-		next := 40
+// drive makes runs, so many at once, while each acknowledgement is told to whoever disturbs.
+func (l *load) drive(ctx context.Context, t *testing.T, runs, at int, disturb func(acked int)) {
+	var disturber, driving sync.WaitGroup
+	disturber.Go(func() {
 		for n := range l.grew {
-			if n < next {
-				continue
-			}
-			sig := syscall.SIGKILL
-			if next == 120 {
-				sig = syscall.SIGTERM // as an upgrade does it
-			}
-			p.kill(sig)
-			p.start()
-			next += 40
-			restarts++
+			disturb(n)
 		}
 	})
-	ends := map[string]bide.Position{} // by run, as the stream of everything tells it
-	var watcher sync.WaitGroup
-	watching, unwatch := context.WithCancel(ctx)
-	defer unwatch()
-	watcher.Go(func() {
-		ended := 0
-		for e, err := range c.WatchAll(watching, bide.FeedQuery{}) {
-			if err != nil {
-				t.Errorf("the stream of everything: %v", err)
-				return
-			}
-			at := ends[e.RunID]
-			if e.Record.Seq != at.Seq+1 || e.Record.Prev != at.Head {
-				t.Errorf("run %s: record %d came after %d in the stream of everything", e.RunID, e.Record.Seq, at.Seq)
-			}
-			ends[e.RunID] = bide.Position{Seq: e.Record.Seq, Head: e.Record.Hash}
-			if e.Record.Kind == bide.KindRunCompleted {
-				if ended++; ended == runs {
-					return
-				}
-			}
-		}
-	})
-	var driving sync.WaitGroup
-	for d := range drivers {
+	for d := range at {
 		driving.Go(func() {
-			for n := d; n < runs; n += drivers {
+			for n := d; n < runs; n += at {
 				if err := l.one(ctx, n); err != nil {
 					t.Errorf("run %d: %v", n, err)
-					unwatch()
 					return
 				}
 			}
@@ -236,14 +213,39 @@ func TestAServerThatIsKilledLosesNothingAndItsStreamsGoOn(t *testing.T) {
 	}
 	driving.Wait()
 	close(l.grew)
-	killer.Wait()
-	watcher.Wait()
-	if restarts < 5 {
-		t.Errorf("the server was started again %d times; the test shows too little", restarts)
-	}
+	disturber.Wait()
 	if len(l.done) != 2*runs {
 		t.Errorf("%d commands were acknowledged, want %d", len(l.done), 2*runs)
 	}
+}
+
+// everything follows the stream of everything until so many runs have ended, and returns where each ended. A record
+// that is missing or comes twice fails the test.
+func everything(ctx context.Context, t *testing.T, c *client.Client, runs int) map[string]bide.Position {
+	ends, ended := map[string]bide.Position{}, 0
+	for e, err := range c.WatchAll(ctx, bide.FeedQuery{}) {
+		if err != nil {
+			t.Errorf("the stream of everything, after %d of %d runs: %v", ended, runs, err)
+			return ends
+		}
+		at := ends[e.RunID]
+		if e.Record.Seq != at.Seq+1 || e.Record.Prev != at.Head {
+			t.Errorf("run %s: record %d came after %d in the stream of everything", e.RunID, e.Record.Seq, at.Seq)
+		}
+		ends[e.RunID] = bide.Position{Seq: e.Record.Seq, Head: e.Record.Hash}
+		if e.Record.Kind == bide.KindRunCompleted {
+			if ended++; ended == runs {
+				return ends
+			}
+		}
+	}
+	return ends
+}
+
+// check looks for every command that was acknowledged in the ledgers, and compares these with what streams told.
+func (l *load) check(t *testing.T, streams []map[string]bide.Position) {
+	t.Helper()
+	ctx, c := t.Context(), l.servers[0]
 	for _, a := range l.done {
 		times := 0
 		for rec, err := range c.Ledger(ctx, a.run, 1) {
@@ -258,8 +260,73 @@ func TestAServerThatIsKilledLosesNothingAndItsStreamsGoOn(t *testing.T) {
 			t.Errorf("command %s is %d times in the ledger of run %s", a.command, times, a.run)
 		}
 		v, err := c.Verify(ctx, a.run)
-		if err != nil || ends[a.run] != (bide.Position{Seq: v.Records, Head: v.Head}) {
-			t.Errorf("run %s: the stream of everything ended at %v, the ledger at %+v (%v)", a.run, ends[a.run], v, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, ends := range streams {
+			if ends[a.run] != (bide.Position{Seq: v.Records, Head: v.Head}) {
+				t.Errorf("run %s: stream %d of everything ended at %v, the ledger at %+v", a.run, i, ends[a.run], v)
+			}
 		}
 	}
+}
+
+// A server is killed again and again under load, once is told to end, and is started again: every command that was
+// acknowledged is in the ledger once, and every stream goes on without gap or double.
+func TestAServerThatIsKilledLosesNothingAndItsStreamsGoOn(t *testing.T) {
+	const runs, drivers, readers = 120, 6, 20
+	p := newProcess(t, "sqlite:"+filepath.Join(t.TempDir(), "bide.db"))
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer stop()
+	l := newLoad(t, runs, p)
+	ends := make([]map[string]bide.Position, readers)
+	var reading sync.WaitGroup
+	for i := range ends {
+		reading.Go(func() { ends[i] = everything(ctx, t, l.servers[0], runs) })
+	}
+	restarts := 0
+	l.drive(ctx, t, runs, drivers, func(acked int) {
+		switch {
+		case acked == 120:
+			p.restart(syscall.SIGTERM) // as an upgrade does it
+		case acked%40 == 0:
+			p.restart(syscall.SIGKILL)
+		default:
+			return
+		}
+		restarts++
+	})
+	reading.Wait()
+	if restarts < 5 {
+		t.Errorf("the server was started again %d times; the test shows too little", restarts)
+	}
+	l.check(t, ends)
+}
+
+// Of two servers on one PostgreSQL one is killed again and again under load: what is started and answered at one is
+// followed at the other, wherever it is driven, and nothing is lost or comes twice.
+func TestServersOnOnePostgreSQLStandInForEachOther(t *testing.T) {
+	const runs, drivers = 60, 6
+	store := pgtest.Start(t)
+	a, b := newProcess(t, store), newProcess(t, store)
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer stop()
+	l := newLoad(t, runs, a, b)
+	ends := make([]map[string]bide.Position, 2*len(l.servers))
+	var reading sync.WaitGroup
+	for i := range ends {
+		reading.Go(func() { ends[i] = everything(ctx, t, l.servers[i%2], runs) })
+	}
+	kills := 0
+	l.drive(ctx, t, runs, drivers, func(acked int) {
+		if acked%40 == 20 {
+			[]*process{a, b, a}[kills].restart(syscall.SIGKILL)
+			kills++
+		}
+	})
+	reading.Wait()
+	if kills != 3 {
+		t.Errorf("servers were killed %d times, want 3", kills)
+	}
+	l.check(t, ends)
 }

@@ -286,6 +286,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "fail-call", as: "worker", method: "POST", path: "/v1/work/none/fail", body: `{"token":1}`, status: 422, want: map[string]string{"code": "invalid_input"}},
 
 		{op: "list-workers", as: "admin", method: "GET", path: "/v1/workers", status: 200, want: map[string]string{"workers": "[]"}},
+		{op: "list-workers", as: "viewer", method: "GET", path: "/v1/workers", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "drain-worker", as: "admin", method: "POST", path: "/v1/workers/nobody/drain", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "drain-worker", as: "admin@acme", method: "POST", path: "/v1/workers/nobody/drain", status: 403, want: map[string]string{"code": "forbidden"}},
+		{op: "undrain-worker", as: "admin", method: "POST", path: "/v1/workers/nobody/undrain", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "undrain-worker", as: "operator", method: "POST", path: "/v1/workers/nobody/undrain", status: 403, want: map[string]string{"code": "forbidden"}},
 		{op: "get-metrics", as: "admin", method: "GET", path: "/metrics", status: 200},
 		{op: "get-health", method: "GET", path: "/healthz", status: 200, want: map[string]string{"status": "ok"}},
 		{op: "get-readiness", method: "GET", path: "/readyz", status: 200, want: map[string]string{"status": "ok"}},
@@ -336,11 +341,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 // The permission matrix: every operation by every role.
 func TestEveryOperationNeedsItsRight(t *testing.T) {
 	s := newServer(t, nil)
-	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64)}
+	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64), "worker": "w"}
 	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "worker", "stranger"}
 	rights := map[string][]string{
 		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},
-		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"},
+		"decide": {"approver", "admin"}, "author": {"author", "admin"}, "admin": {"admin"}, "work": {"worker", "admin"}, "installation": {"admin"},
 	}
 	for _, op := range s.Operations() {
 		path := op.Path

@@ -72,7 +72,7 @@ type Options struct {
 	RequestTime time.Duration
 	// IdleTime is how long a connection is kept open for another request. Defaults to 2m.
 	IdleTime time.Duration
-	// Streams is how many streams may be open at once. Defaults to 10,000.
+	// Streams is how many streams may be open at once, half of them by one principal. Defaults to 10,000.
 	Streams int
 	// WriteTime is how long a reader of a stream may take to take what is written, before it
 	// is dropped. Defaults to 10s.

@@ -13,31 +13,36 @@ import (
 
 // streams are those that are open.
 type streams struct {
-	limit   int
+	limit   int // of all; one principal has half of them at most
 	dropped atomic.Int64
 
 	mu    sync.Mutex
 	count int
+	by    map[string]int
 	done  chan struct{} // closed when all are to end
 }
 
-func newStreams(limit int) *streams { return &streams{limit: limit, done: make(chan struct{})} }
-
-// begin counts a stream; it reports false when there are too many.
-func (s *streams) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.count >= s.limit {
-		return false
-	}
-	s.count++
-	return true
+func newStreams(limit int) *streams {
+	return &streams{limit: limit, by: map[string]int{}, done: make(chan struct{})}
 }
 
-func (s *streams) end() {
+// begin counts a stream of somebody, and returns how it ends; it reports false when there are too many.
+func (s *streams) begin(who string) (end func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count--
+	if s.count >= s.limit || s.by[who] >= max(s.limit/2, 1) {
+		return nil, false
+	}
+	s.count++
+	s.by[who]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.count--
+		if s.by[who]--; s.by[who] == 0 {
+			delete(s.by, who)
+		}
+	}, true
 }
 
 func (s *streams) open() int {

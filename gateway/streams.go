@@ -100,16 +100,16 @@ func (s *Server) streamRun(ctx context.Context, in *streamRun) (*huma.StreamResp
 		send(entry{event: "end", data: api.End{RunID: in.Run, Status: ended.Status}})
 		return nil
 	}
-	return s.live(in.Run, records)
+	return s.live(ctx, in.Run, records)
 }
 
 // live adds what models say while they say it, from now on.
-func (s *Server) live(runID string, records source) (*huma.StreamResponse, error) {
+func (s *Server) live(ctx context.Context, runID string, records source) (*huma.StreamResponse, error) {
 	if s.opts.Deltas == nil {
-		return s.stream(records, nil)
+		return s.stream(ctx, records, nil)
 	}
 	sub := s.opts.Deltas.Subscribe(runID)
-	out, err := s.stream(records, func(ctx context.Context, send func(entry) bool) error {
+	out, err := s.stream(ctx, records, func(ctx context.Context, send func(entry) bool) error {
 		defer sub.Close()
 		for e := range sub.Events(ctx) {
 			if !send(entry{event: "delta", data: e}) {
@@ -132,15 +132,15 @@ func (s *Server) streamTree(ctx context.Context, in *streamRun) (*huma.StreamRes
 	if err != nil {
 		return nil, err
 	}
-	return s.stream(s.feed(bide.FeedQuery{After: after, Root: in.Run}), nil)
+	return s.stream(ctx, s.feed(bide.FeedQuery{After: after, Root: in.Run}), nil)
 }
 
-func (s *Server) streamAll(_ context.Context, in *Place) (*huma.StreamResponse, error) {
+func (s *Server) streamAll(ctx context.Context, in *Place) (*huma.StreamResponse, error) {
 	after, err := in.after(bide.FeedEnd)
 	if err != nil {
 		return nil, err
 	}
-	return s.stream(s.feed(bide.FeedQuery{After: after}), nil)
+	return s.stream(ctx, s.feed(bide.FeedQuery{After: after}), nil)
 }
 
 // feed is the source of the records of many runs, those that are seen.
@@ -173,7 +173,7 @@ type streamWaits struct {
 	ForWhom
 }
 
-func (s *Server) streamWaits(_ context.Context, in *streamWaits) (*huma.StreamResponse, error) {
+func (s *Server) streamWaits(ctx context.Context, in *streamWaits) (*huma.StreamResponse, error) {
 	q := (&listWaits{Kinds: in.Kinds, Root: in.Root}).query()
 	waits := func(ctx context.Context, send func(entry) bool) error {
 		if !send(entry{event: "reset", data: struct{}{}}) {
@@ -200,22 +200,24 @@ func (s *Server) streamWaits(_ context.Context, in *streamWaits) (*huma.StreamRe
 		}
 		return nil
 	}
-	return s.stream(waits, nil)
+	return s.stream(ctx, waits, nil)
 }
 
 // batch is how many entries are written at once, at most.
 const batch = 256
 
 // stream answers with the entries of main until that ends, with those of beside among them.
-func (s *Server) stream(main, beside source) (*huma.StreamResponse, error) {
+func (s *Server) stream(ctx context.Context, main, beside source) (*huma.StreamResponse, error) {
 	if s.streams.closing() {
 		return nil, problem.New(api.CodeUnavailable, "the server is closing; come again")
 	}
-	if !s.streams.begin() {
+	p := auth.From(ctx)
+	end, ok := s.streams.begin(p.Namespace + "/" + p.Actor)
+	if !ok {
 		return nil, problem.New(api.CodeTooMany, "as many streams are open as this server allows; close some, or come again")
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		defer s.streams.end()
+		defer end()
 		r, w := humago.Unwrap(hctx)
 		ctx, stop := context.WithCancel(r.Context())
 		var sources sync.WaitGroup

@@ -379,6 +379,19 @@ func TestASlowReaderIsDropped(t *testing.T) {
 	}
 }
 
+// One principal leaves streams for others.
+func TestNobodyTakesAllStreams(t *testing.T) {
+	s := newServer(t, &gateway.Options{Streams: 2})
+	url := s.listen()
+	one := follow(t, url+"/v1/waits/stream", "viewer")
+	one.must()
+	if got := s.ask("viewer", http.MethodGet, "/v1/waits/stream", ""); got.Status != http.StatusTooManyRequests {
+		t.Errorf("a second stream of one principal = %d %s", got.Status, got.Body)
+	}
+	other := follow(t, url+"/v1/waits/stream", "viewer@acme")
+	other.must()
+}
+
 func TestStreamsAreLimited(t *testing.T) {
 	s := newServer(t, &gateway.Options{Streams: 1})
 	url := s.listen()

@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 
+	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 )
@@ -12,7 +14,7 @@ const tagTokens = "tokens"
 
 func (s *Server) registerTokens() {
 	register(s, operation{id: "list-tokens", method: http.MethodGet, path: "/v1/tokens", tag: tagTokens, right: auth.Admin,
-		summary: "List tokens, without what is secret"}, s.listTokens)
+		summary: "List the tokens that the caller could make, without what is secret"}, s.listTokens)
 	register(s, operation{id: "create-token", method: http.MethodPost, path: "/v1/tokens", tag: tagTokens, right: auth.Admin, status: http.StatusCreated,
 		summary: "Make a token", about: "It can do no more than whoever makes it. It is shown this once; the same Idempotency-Key again is a conflict."}, s.createToken)
 	register(s, operation{id: "revoke-token", method: http.MethodDelete, path: "/v1/tokens/{token}", tag: tagTokens, right: auth.Admin,
@@ -20,8 +22,18 @@ func (s *Server) registerTokens() {
 }
 
 func (s *Server) listTokens(ctx context.Context, _ *none) (*result[api.TokenList], error) {
-	all, err := s.tokens.List(ctx, auth.From(ctx).Namespace)
-	return ok(&api.TokenList{Tokens: append([]api.Token{}, all...)}), err
+	p := auth.From(ctx)
+	all, err := s.tokens.List(ctx, p.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.TokenList{Tokens: []api.Token{}}
+	for i := range all {
+		if p.MayGive(&all[i].TokenSpec) == nil {
+			out.Tokens = append(out.Tokens, all[i])
+		}
+	}
+	return ok(out), nil
 }
 
 type createToken struct {
@@ -49,6 +61,13 @@ type revokeToken struct {
 
 func (s *Server) revokeToken(ctx context.Context, in *revokeToken) (*result[api.Token], error) {
 	p := auth.From(ctx)
+	all, err := s.tokens.List(ctx, p.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(all, func(t api.Token) bool { return t.ID == in.Token && p.MayGive(&t.TokenSpec) == nil }) {
+		return nil, bide.Errorf(bide.CodeNotFound, "there is no token %q", in.Token)
+	}
 	revoked, err := s.tokens.Revoke(ctx, p.Namespace, in.Token, p.Actor)
 	return ok(&revoked), err
 }

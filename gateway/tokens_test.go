@@ -45,3 +45,34 @@ func TestATokenCountsUntilItIsRevoked(t *testing.T) {
 		t.Errorf("with the revoked token = %d %s", got.Status, got.Body)
 	}
 }
+
+// An administrator who is limited to workflows has to do with no more than the tokens and webhooks of those.
+func TestALimitedAdministratorSeesWhatItCouldMake(t *testing.T) {
+	store := mem.New()
+	guard := auth.New(store, nil)
+	s := serverOver(t, store, &gateway.Options{Authenticate: guard.Protect})
+	create := func(spec auth.TokenSpec) (string, string) {
+		text, tok, err := guard.Tokens().Create(t.Context(), spec, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text, tok.ID
+	}
+	root, rootID := create(auth.TokenSpec{Name: "root", Roles: []auth.Role{auth.Administrator}})
+	refunds, _ := create(auth.TokenSpec{Name: "refunds", Roles: []auth.Role{auth.Administrator}, Workflows: []string{"approval"}})
+	hook := s.ask(root, "POST", "/v1/webhooks", `{"url":"https://example.com/x"}`).field(t, "subscription_id")
+	if got := s.ask(refunds, "GET", "/v1/tokens", ""); got.field(t, "tokens.0.name") != "refunds" || got.field(t, "tokens.1") != "null" {
+		t.Errorf("tokens = %s", got.Body)
+	}
+	if got := s.ask(refunds, "GET", "/v1/webhooks", ""); got.field(t, "webhooks") != "[]" {
+		t.Errorf("webhooks = %s", got.Body)
+	}
+	for _, path := range []string{"/v1/tokens/" + rootID, "/v1/webhooks/" + hook} {
+		if got := s.ask(refunds, "DELETE", path, ""); got.Status != 404 {
+			t.Errorf("DELETE %s = %d %s", path, got.Status, got.Body)
+		}
+	}
+	if got := s.ask(root, "GET", "/v1/tokens", ""); got.field(t, "tokens.1") == "null" {
+		t.Errorf("tokens of root = %s", got.Body)
+	}
+}

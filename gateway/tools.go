@@ -128,15 +128,7 @@ func (s *Server) revokeBeyond(ctx context.Context, run *bide.Run, id string) err
 	if i < 0 || s.opts.Grants == nil || run.Grants[i].Scope == bide.GrantRun {
 		return nil
 	}
-	of := run.Session
-	if run.Grants[i].Scope == bide.GrantWorkflow {
-		of = auth.GrantsOf(run.Workflow, run.Labels)
-	}
-	// The call that it was given for may not have kept it yet; then it is there already, and revoked.
-	if err := s.opts.Grants.AddGrant(ctx, run.Grants[i].Scope, of, run.Grants[i]); err != nil {
-		return err
-	}
-	return s.opts.Grants.RevokeGrant(ctx, run.Grants[i].Scope, of, id, auth.From(ctx).Actor)
+	return s.opts.Grants.End(ctx, run.Grants[i], auth.GrantOf(run, &run.Grants[i]), auth.From(ctx).Actor)
 }
 
 // BudgetPage is one page of budgets.

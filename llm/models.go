@@ -66,6 +66,7 @@ func New(cfg Config, kinds Kinds, opts *Options) (*Models, error) {
 	for name, p := range m.configs {
 		open := kinds[p.Kind]
 		_, named := cfg.Providers[name]
+		named = named || strings.HasPrefix(cfg.Default, name+"/")
 		switch {
 		case open == nil && named:
 			return nil, fmt.Errorf("provider %q: the kind %q is none of %s", name, p.Kind, strings.Join(m.known, ", "))

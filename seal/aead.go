@@ -47,7 +47,6 @@ func random(n int) []byte {
 	return b
 }
 
-
 // supply hands out nonces, each once. They are read from the system many at a time: a call for each
 // would cost more than the encryption.
 type supply struct {

@@ -19,5 +19,5 @@
 //
 // Payloads and results are in no span unless [Options].Payloads is set. Replay commits nothing, and so gives nothing.
 //
-// The package knows no exporter: what is done with the telemetry is up to the providers.
+// The package knows no exporter: what is done with the telemetry is up to the providers. Package otlp has one, which the binary uses.
 package telemetry

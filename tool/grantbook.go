@@ -120,6 +120,14 @@ func (b *GrantBook) RevokeGrant(ctx context.Context, scope bide.GrantScope, of, 
 	return b.put(ctx, scope, d.Rev, g)
 }
 
+// End ends a grant that an answer gave, also when the call that it was given for has not kept it yet: it cannot be given again.
+func (b *GrantBook) End(ctx context.Context, g bide.Grant, of, actor string) error {
+	if err := b.AddGrant(ctx, g.Scope, of, g); err != nil {
+		return err
+	}
+	return b.RevokeGrant(ctx, g.Scope, of, g.ID, actor)
+}
+
 func (b *GrantBook) put(ctx context.Context, scope bide.GrantScope, rev int64, g grantDoc) error {
 	body, err := json.Marshal(g)
 	if err != nil {

@@ -65,6 +65,7 @@ type Stats struct {
 	Commit   Spread    `json:"commit"`    // the commits of this process so far
 	TimerLag Spread    `json:"timer_lag"` // from when a timer was due until it fired here
 	NextWake time.Time `json:"next_wake,omitzero"`
+	Drained  bool      `json:"drained"` // it has heard that it is to take on no more runs
 }
 
 // Stats returns the worker's counters as they are now.
@@ -72,5 +73,5 @@ func (w *Worker) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return Stats{ID: w.opts.ID, Driving: len(w.active), Claimed: w.counts.claimed.Load(), SetAside: w.counts.setAside.Load(),
-		Errors: w.counts.errors.Load(), Commit: w.counts.commit.stats(), TimerLag: w.counts.timerLag.stats(), NextWake: w.next}
+		Errors: w.counts.errors.Load(), Commit: w.counts.commit.stats(), TimerLag: w.counts.timerLag.stats(), NextWake: w.next, Drained: w.drained}
 }

@@ -12,14 +12,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/bide-dev/bide"
 )
 
 // Options refines a worker. Nil means the defaults.
 type Options struct {
-	// ID names the worker in the store; no two that live may share it. Defaults to a fresh one.
+	// ID names the worker in the store; no two that live may share it. Defaults to a fresh one, as NewID gives it.
 	ID string
 	// Runs is how many runs are driven at once. Defaults to 256.
 	Runs int
@@ -49,7 +47,7 @@ func (o *Options) withDefaults() Options {
 		out = *o
 	}
 	if out.ID == "" {
-		out.ID = uuid.Must(uuid.NewV7()).String()
+		out.ID = NewID()
 	}
 	for _, d := range []struct {
 		p *int
@@ -97,6 +95,7 @@ type Worker struct {
 	mu       sync.Mutex
 	work     context.Context   // of what is driven; nil unless runs are taken on
 	reserved int               // places kept for runs to be handed over
+	drained  bool              // it was asked to take on no more runs
 	active   map[string]*drive // by run
 	mail     map[string]bool   // runs that were sent something by this process
 	look     bool              // there may be something to claim
@@ -147,6 +146,9 @@ func (w *Worker) signal() {
 // work end within the grace, hands its claims back, and returns nil. It returns
 // an error when it cannot tell the store that it is alive, at the beginning or for as long
 // as the lease. Call it once.
+//
+// A worker that was drained in the store (bide.Claims) claims nothing from then on, and within a third of
+// the lease leaves what its own process starts to others, too.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.begin(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -190,7 +192,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	lost := context.Cause(work)
 	stopWork(nil)
 	background.Wait()
-	err := w.store.Release(context.WithoutCancel(ctx), w.opts.ID, nil, false)
+	err := errors.Join(w.store.Release(context.WithoutCancel(ctx), w.opts.ID, nil, false), w.goodbye(context.WithoutCancel(ctx)))
 	if lost != nil && !errors.Is(lost, errShutdown) {
 		err = errors.Join(lost, err)
 	}
@@ -203,6 +205,7 @@ func (w *Worker) begin(ctx context.Context) error {
 	if err := w.heartbeat(ctx); err != nil {
 		return err
 	}
+	w.askDrained(ctx, w.opts.Clock.Now())
 	return w.store.Release(ctx, w.opts.ID, nil, false)
 }
 
@@ -259,7 +262,7 @@ func (w *Worker) begun(c bide.Claim, tick func(context.Context) (*bide.Run, erro
 func (w *Worker) Reserve() (owner string, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.work == nil || w.free() <= 0 {
+	if w.work == nil || w.drained || w.free() <= 0 {
 		return "", false
 	}
 	w.reserved++
@@ -448,6 +451,7 @@ func (w *Worker) keepAlive(ctx context.Context, stopWork context.CancelCauseFunc
 		switch {
 		case err == nil:
 			last = now
+			w.askDrained(ctx, now)
 		case ctx.Err() != nil:
 			return
 		case now.Sub(last) >= w.opts.Lease:
@@ -458,6 +462,29 @@ func (w *Worker) keepAlive(ctx context.Context, stopWork context.CancelCauseFunc
 			w.opts.Logger.Warn("sign of life", "worker", w.opts.ID, "err", err)
 		}
 	}
+}
+
+// askDrained looks whether the worker was asked to take on no more runs, or to do so again.
+func (w *Worker) askDrained(ctx context.Context, now time.Time) {
+	owners, err := w.store.Owners(ctx, now)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.opts.Logger.Warn("ask whether to drain", "worker", w.opts.ID, "err", err)
+		}
+		return
+	}
+	for _, o := range owners {
+		if o.Name == w.opts.ID {
+			w.mu.Lock()
+			w.drained = o.Drained
+			w.mu.Unlock()
+		}
+	}
+}
+
+// goodbye says that the worker is no more, so that nobody lists it as alive until its lease ends.
+func (w *Worker) goodbye(ctx context.Context) error {
+	return w.store.Heartbeat(ctx, w.opts.ID, w.opts.Clock.Now().UTC())
 }
 
 func (w *Worker) heartbeat(ctx context.Context) error {

@@ -350,3 +350,41 @@ func TestManyWorkersNeverDriveARunTwice(t *testing.T) {
 		t.Errorf("%d effects ran, want 400", len(ran))
 	}
 }
+
+func TestADrainedWorkerLeavesRunsToOthers(t *testing.T) {
+	store, ctx := mem.New(), t.Context()
+	if err := store.Heartbeat(ctx, "a", time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Drain(ctx, "a", true); err != nil {
+		t.Fatal(err)
+	}
+	wf := flow(func(*bide.Run) bide.Effect { return bide.Tell("done") })
+	opts := func(id string) *worker.Options {
+		return &worker.Options{ID: id, Poll: 5 * time.Millisecond, Lease: 60 * time.Millisecond}
+	}
+	a, b := newHost(t, store, opts("a"), nil, wf), newHost(t, store, opts("b"), nil, wf)
+	const runs = 20
+	for range runs {
+		if _, err := a.Start(ctx, wf, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.waitEnded(t, runs)
+	if got := a.w.Stats(); got.Claimed != 0 || !got.Drained {
+		t.Errorf("the drained worker: %+v", got)
+	}
+	b.stop()
+	if err := store.Drain(ctx, "a", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Start(ctx, wf, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	a.waitEnded(t, 1)
+	a.stop()
+	owners, err := store.Owners(ctx, time.Now())
+	if err != nil || len(owners) != 0 {
+		t.Errorf("after both have ended, %+v live (%v)", owners, err)
+	}
+}

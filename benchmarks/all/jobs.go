@@ -20,7 +20,7 @@ type effort int
 
 const (
 	whole effort = iota // hours
-	short               // a quarter of an hour: the same questions with less work, fewer samples and no million of runs
+	short               // twenty minutes: the same questions with less work, three samples of each and no million of runs
 	quick               // a minute or two: it shows that everything works, and roughly where things are
 )
 
@@ -35,6 +35,7 @@ func jobs(much effort) (out []job) {
 		"evidence -repeats 3",
 		"encryption -repeats 5",
 		"workers -repeats 5",
+		"gateway -repeats 3",
 		"peers -repeats 3",
 	}
 	slow := []string{
@@ -49,17 +50,21 @@ func jobs(much effort) (out []job) {
 	switch much {
 	case short:
 		lines = []string{
-			"throughput -repeats 3 -n 1000 -inflight 1,64,512",
-			"latency -repeats 3 -n 100 -quiet 5s",
-			"growth -repeats 1 -steps 2000 -stores sqlite,postgres,file",
-			"scale -repeats 1 -n 100000 -stores sqlite",
-			"recovery -repeats 2 -takeover=false",
-			"evidence -repeats 2 -runs 300 -steps 10000",
+			"throughput -repeats 3 -inflight 1,64,512",
+			"latency -repeats 3 -n 100 -quiet 3s",
+			"growth -repeats 3 -steps 2000",
+			"scale -repeats 3 -n 50000 -rest 10s -wakes 300 -span 5s",
+			"recovery -repeats 3 -takeover=false",
+			"evidence -repeats 3 -runs 300 -steps 10000",
 			"encryption -repeats 3",
-			"workers -repeats 3 -n 1000",
+			"workers -repeats 3 -n 5000",
+			"gateway -repeats 1 -time 3s -n 1000 -stores sqlite,postgres",
+			"peers -repeats 3 -n 1000 -alone 20 -only bide|DBOS|tuned",
+		}
+		slow = []string{
+			"throughput -repeats 3 -n 500 -inflight 1,64",
 			"peers -repeats 3 -n 1000 -alone 20 -only bide|DBOS",
 		}
-		slow = []string{"throughput -repeats 2 -n 300 -inflight 1,64"}
 	case quick:
 		lines = []string{
 			"throughput -repeats 1 -n 200 -inflight 1,64",
@@ -70,6 +75,7 @@ func jobs(much effort) (out []job) {
 			"evidence -repeats 1 -runs 100 -steps 2000",
 			"encryption -repeats 1 -runs 100 -steps 300",
 			"workers -repeats 1 -n 300",
+			"gateway -repeats 1 -time 1s -n 300 -streams 200 -connections 1,64 -stores sqlite",
 			"peers -repeats 1 -n 1000 -alone 3 -only bide|DBOS,.FULL|DBOS.*postgres",
 		}
 		slow = []string{"throughput -repeats 1 -n 100 -inflight 1,64"}

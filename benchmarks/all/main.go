@@ -21,7 +21,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	isQuick := flag.Bool("quick", false, "take a minute or two instead of hours: little work, one sample of each, for a first look")
-	isShort := flag.Bool("short", false, "take a quarter of an hour instead of hours: less work, fewer samples")
+	isShort := flag.Bool("short", false, "take twenty minutes instead of hours: less work, three samples")
 	out := flag.String("out", "", "folder for performance.md, performance.svg and performance.jsonl; by default the repository's docs, and with -quick none: the tables are printed")
 	render := flag.Bool("render", false, "measure nothing; make tables and picture from performance.jsonl as it is")
 	flag.Parse()
@@ -49,6 +49,7 @@ func run(ctx context.Context, much effort, render bool, out string) error {
 		out = filepath.Join(root, "..", "docs")
 	}
 	data := filepath.Join(out, "performance.jsonl")
+	var failed error
 	if out == "" || !render {
 		dir, err := os.MkdirTemp("", "bide-all-")
 		if err != nil {
@@ -56,8 +57,8 @@ func run(ctx context.Context, much effort, render bool, out string) error {
 		}
 		defer os.RemoveAll(dir)
 		fresh := filepath.Join(dir, "performance.jsonl")
-		if err := measure(ctx, root, dir, fresh, much); err != nil {
-			return err
+		if failed = measure(ctx, root, dir, fresh, much); ctx.Err() != nil {
+			return failed
 		}
 		if out == "" {
 			data = fresh
@@ -76,9 +77,9 @@ func run(ctx context.Context, much effort, render bool, out string) error {
 	}
 	if out == "" {
 		_, err := os.Stdout.WriteString(markdown(found))
-		return err
+		return errors.Join(failed, err)
 	}
-	return errors.Join(
+	return errors.Join(failed,
 		replaceBetween(filepath.Join(out, "performance.md"), markdown(found)),
 		os.WriteFile(filepath.Join(out, "performance.svg"), []byte(picture(found)), 0o644))
 }
@@ -92,7 +93,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// measure runs the commands one after the other, and gathers what they print in a file.
+// measure runs the commands one after the other, and gathers what they print in a file. One that fails does
+// not take along what the others have found.
 func measure(ctx context.Context, root, dir, path string, much effort) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -106,6 +108,7 @@ func measure(ctx context.Context, root, dir, path string, much effort) error {
 	if err := about.Write(f); err != nil {
 		return err
 	}
+	var failed error
 	for _, j := range jobs(much) {
 		program := filepath.Join(dir, j.command)
 		build := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
@@ -117,10 +120,13 @@ func measure(ctx context.Context, root, dir, path string, much effort) error {
 		cmd.Stdout, cmd.Stderr = f, os.Stderr
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it removes what it made
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("%s %s: %w", j.command, strings.Join(j.args, " "), err)
+			failed = errors.Join(failed, fmt.Errorf("%s %s: %w", j.command, strings.Join(j.args, " "), err))
+			if ctx.Err() != nil {
+				break
+			}
 		}
 	}
-	return f.Close()
+	return errors.Join(failed, f.Close())
 }
 
 func copyFile(from, to string) error {

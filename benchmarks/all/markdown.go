@@ -27,6 +27,9 @@ var tables = []struct {
 	{"Evidence", "evidence", []string{"flush", "store", "runs"}, nil},
 	{"Encryption at rest", "encryption", []string{"flush", "store", "content", "bytes"}, nil},
 	{"Worker processes", "workers", []string{"flush", "store", "workers"}, nil},
+	{"Starts over HTTP", "gateway", []string{"flush", "store", "connections"}, nil},
+	{"Streams of everything", "gateway", []string{"flush", "store", "streams"}, nil},
+	{"A server killed under load", "gateway", []string{"flush", "store", "streams", "killed"}, nil},
 	{"Other libraries, the same work", "peers", []string{"flush", "store", "library", "variant", "version", "durability"}, []string{"runs", "a run, p50", "alone, p50", "processor time", "flushes"}},
 }
 

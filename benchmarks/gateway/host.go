@@ -24,7 +24,7 @@ func wait() bide.Workflow {
 }
 
 // host serves until the parent has no more to say, and answers each line with its resident memory.
-func host(ctx context.Context, store string) error {
+func host(ctx context.Context, store, listen string) error {
 	e, err := engine.Open(ctx, store, nil)
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func host(ctx context.Context, store string) error {
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
 	}

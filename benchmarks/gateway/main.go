@@ -1,6 +1,7 @@
 // Command gateway asks what HTTP costs: starts a second and their latency over 1, 64 and 512
-// connections, and how soon an event reaches a thousand open streams, with the memory of the server. The load
-// comes from this process, the server is another one, both on the loopback of one machine.
+// connections, how soon an event reaches a thousand open streams, with the memory of the server, and what a kill of the server
+// under all that does. Starts are made by vegeta, streams are read by this process; the server is another one, all on the
+// loopback of one machine.
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,13 +23,15 @@ import (
 )
 
 func main() {
-	n := flag.Int("n", 2000, "starts in a sample")
+	took := flag.Duration("time", 5*time.Second, "how long starts are made in a sample")
+	n := flag.Int("n", 2000, "starts around the kill of the server")
 	connections := flag.String("connections", "1,64,512", "how many connections make them at once")
 	streams := flag.Int("streams", 1000, "how many streams of everything are open")
 	serve := flag.String("serve", "", "be the server over the store with this URL")
+	listen := flag.String("listen", "127.0.0.1:0", "where the server listens")
 	bench.Main("gateway", []string{bench.SQLite, bench.Postgres, bench.Memory}, func(ctx context.Context, b *bench.Bench) error {
 		if *serve != "" {
-			return host(ctx, *serve)
+			return host(ctx, *serve, *listen)
 		}
 		stores, err := b.Stores()
 		if err != nil {
@@ -41,12 +45,17 @@ func main() {
 					return fmt.Errorf("-connections: %q is not a number of connections", text)
 				}
 				cases = append(cases, bench.Case{Setting: map[string]string{"store": store, "connections": text}, Sample: func(ctx context.Context, v *bench.Values) error {
-					return at(ctx, b, store, func(s *served) error { return starts(ctx, v, s, *n, c) })
+					return at(ctx, b, store, func(s *served) error { return starts(ctx, v, s, *took, c) })
 				}})
 			}
 			cases = append(cases, bench.Case{Setting: map[string]string{"store": store, "streams": strconv.Itoa(*streams)}, Sample: func(ctx context.Context, v *bench.Values) error {
-				return at(ctx, b, store, func(s *served) error { return listen(ctx, v, s, *streams) })
+				return at(ctx, b, store, func(s *served) error { return hear(ctx, v, s, *streams) })
 			}})
+			if store != bench.Memory {
+				cases = append(cases, bench.Case{Setting: map[string]string{"store": store, "streams": strconv.Itoa(*streams), "killed": "once"}, Sample: func(ctx context.Context, v *bench.Values) error {
+					return at(ctx, b, store, func(s *served) error { return killed(ctx, v, s, *n, *streams) })
+				}})
+			}
 		}
 		return b.Interleave(ctx, cases)
 	})
@@ -54,14 +63,18 @@ func main() {
 
 // served is a server in a process of its own.
 type served struct {
-	child *bench.Child
-	url   string
+	child            *bench.Child
+	store, url, body string // body is the file with that of a start
 }
 
 // at does something with a server over a fresh store.
 func at(ctx context.Context, b *bench.Bench, store string, do func(*served) error) error {
 	return b.At(ctx, store, func(p *bench.Place) (err error) {
-		s := &served{}
+		s := &served{store: p.URL}
+		if s.body, err = bodyFile(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.Remove(s.body)) }()
 		if s.child, err = bench.StartChild("-serve", p.URL); err != nil {
 			return err
 		}
@@ -91,33 +104,8 @@ func (s *served) client(connections int) (*client.Client, error) {
 	return client.New(s.url, &client.Options{HTTP: &http.Client{Transport: &http.Transport{MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections}}})
 }
 
-// starts makes n starts over so many connections.
-func starts(ctx context.Context, v *bench.Values, s *served, n, connections int) error {
-	c, err := s.client(connections)
-	if err != nil {
-		return err
-	}
-	start := func(ctx context.Context, i int) error {
-		_, err := c.Start(ctx, api.StartRun{Workflow: "wait", Input: bide.JSON(`{"n":` + strconv.Itoa(i) + `}`)}, "")
-		return err
-	}
-	if _, _, err := bench.Drive(ctx, connections, connections, start); err != nil { // warm up
-		return err
-	}
-	took, each, err := bench.Drive(ctx, n, connections, start)
-	if err != nil {
-		return err
-	}
-	v.Add("starts", "starts/s", float64(n)/took.Seconds())
-	v.Add("a start, p50", "ms", bench.Milliseconds(bench.Quantile(each, 0.5)))
-	v.Add("a start, p99", "ms", bench.Milliseconds(bench.Quantile(each, 0.99)))
-	m, err := s.memory()
-	v.Add("memory of the server", "MB", m)
-	return err
-}
-
-// listen opens streams of everything, and measures from a start until the last of them has heard of it.
-func listen(ctx context.Context, v *bench.Values, s *served, streams int) error {
+// hear opens streams of everything, and measures from a start until the last of them has heard of it.
+func hear(ctx context.Context, v *bench.Values, s *served, streams int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	var readers sync.WaitGroup
 	defer readers.Wait()

@@ -14,7 +14,7 @@ import (
 )
 
 // postgresConns is how many connections write, as many as the store has by default.
-const postgresConns = 3
+const postgresConns = 2
 
 const sqlTables = `
 	CREATE TABLE runs (run_id text COLLATE "C" PRIMARY KEY, status text NOT NULL, node text NOT NULL,

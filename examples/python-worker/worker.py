@@ -2,8 +2,10 @@
 
     BIDE_URL=http://127.0.0.1:7878 BIDE_TOKEN=bide_... python3 worker.py
 
-It carries out the effect types named in HANDLERS, one call at a time. An effect may be made
-again after a crash, always with the same idempotency key: pass it on to whatever you call.
+It carries out the effect types named in HANDLERS, which the server has in its setting remote.types,
+one call at a time. Where several servers share a store, BIDE_URL lists them all, with commas: each has the
+calls of the runs that it drives. An effect may be made again after a crash, always with the same
+idempotency key: pass it on to whatever you call.
 """
 
 import json
@@ -15,8 +17,8 @@ import urllib.error
 import urllib.request
 import uuid
 
-URL = os.environ["BIDE_URL"].rstrip("/")
-TOKEN = os.environ["BIDE_TOKEN"]
+URLS = [url.rstrip("/") for url in os.environ["BIDE_URL"].split(",")]
+TOKEN = os.environ.get("BIDE_TOKEN", "")  # bide dev lets in without
 NAME = os.environ.get("BIDE_WORKER", "python-%d" % os.getpid())
 
 
@@ -39,17 +41,15 @@ def divide(payload, key):
 HANDLERS = {"shout": shout, "divide": divide}
 
 
-def post(path, body, timeout, key=None):
+def post(url, path, body, timeout, key=None):
     """Sends JSON and returns the status and what came back."""
     request = urllib.request.Request(
-        URL + "/v1/work" + path,
+        url + "/v1/work" + path,
         data=json.dumps(body).encode(),
-        headers={
-            "Content-Type": "application/json",
-            "Authorization": "Bearer " + TOKEN,
-            "Idempotency-Key": key or str(uuid.uuid4()),
-        },
+        headers={"Content-Type": "application/json", "Idempotency-Key": key or str(uuid.uuid4())},
     )
+    if TOKEN:
+        request.add_header("Authorization", "Bearer " + TOKEN)
     try:
         with urllib.request.urlopen(request, timeout=timeout) as reply:
             text = reply.read()
@@ -72,22 +72,22 @@ def seconds(duration):
     return total
 
 
-def keep(call, done):
+def keep(url, call, done):
     """Says that the worker is at work, until done is set or the call is lost."""
     path = "/%s/heartbeat" % call["call_id"]
     while not done.wait(seconds(call["lease"]) / 3):
         try:
-            status, _ = post(path, {"token": call["token"]}, 10)
+            status, _ = post(url, path, {"token": call["token"]}, 10)
             if status == 409:
                 return
         except OSError:
             pass  # the server may be back before the lease ends
 
 
-def carry_out(call):
+def carry_out(url, call):
     """Does the work and says how it went."""
     done = threading.Event()
-    beat = threading.Thread(target=keep, args=(call, done), daemon=True)
+    beat = threading.Thread(target=keep, args=(url, call, done), daemon=True)
     beat.start()
     try:
         result = HANDLERS[call["type"]](call.get("payload"), call["idempotency_key"])
@@ -101,7 +101,7 @@ def carry_out(call):
     body["token"] = call["token"]
     for pause in (1, 2, 4, 8, 0):  # said twice, it counts once
         try:
-            status, reply = post("/%s/%s" % (call["call_id"], verb), body, 30)
+            status, reply = post(url, "/%s/%s" % (call["call_id"], verb), body, 30)
             if status not in (204, 409):
                 print("%s: %s %s" % (verb, status, reply), file=sys.stderr)
             return
@@ -110,21 +110,28 @@ def carry_out(call):
             time.sleep(pause)
 
 
-def main():
-    """Asks for work until the process is ended."""
+def work(url):
+    """Asks a server for work until the process is ended."""
     pause, key = 1, str(uuid.uuid4())
     while True:
         try:  # after a lost answer, the same key gives the same call
-            status, reply = post("", {"worker": NAME, "types": list(HANDLERS)}, 60, key)
+            status, reply = post(url, "", {"worker": NAME, "types": list(HANDLERS)}, 60, key)
             if status == 200:
-                carry_out(reply)
+                carry_out(url, reply)
             elif status != 204:
                 raise OSError("%s %s" % (status, reply.get("detail")))
             pause, key = 1, str(uuid.uuid4())
         except OSError as err:
-            print("the server does not answer: %s; again in %ds" % (err, pause), file=sys.stderr)
+            print("%s does not answer: %s; again in %ds" % (url, err, pause), file=sys.stderr)
             time.sleep(pause)
             pause = min(2 * pause, 30)
+
+
+def main():
+    """Works for every server."""
+    for url in URLS[1:]:
+        threading.Thread(target=work, args=(url,), daemon=True).start()
+    work(URLS[0])
 
 
 if __name__ == "__main__":

@@ -207,19 +207,30 @@ type Artifact struct {
 	Size   int64  `json:"size"`
 }
 
-// Worker is a worker at work in a server.
+// Worker is a worker of the store.
 type Worker struct {
-	ID       string    `json:"id"`
-	Driving  int       `json:"driving" doc:"runs at the moment"`
+	ID      string        `json:"id"`
+	Host    string        `json:"host,omitempty"`
+	Process int           `json:"process,omitempty" doc:"its number on the host"`
+	Since   time.Time     `json:"since,omitzero" doc:"when it was started; like host and process absent when its id does not tell"`
+	Until   time.Time     `json:"alive_until,omitzero" doc:"when it counts as dead, unless it says again that it is alive"`
+	Alive   bool          `json:"alive"`
+	Runs    int64         `json:"runs" doc:"that it drives at the moment"`
+	Drained bool          `json:"drained" doc:"it was asked to take on no more runs"`
+	Here    *WorkerCounts `json:"here,omitempty" doc:"what the worker of the server that answers has done"`
+}
+
+// WorkerCounts is what a worker has done.
+type WorkerCounts struct {
 	Claimed  int64     `json:"claimed" doc:"runs taken on so far, each time counted"`
 	SetAside int64     `json:"set_aside" doc:"runs set aside so far"`
 	Errors   int64     `json:"errors" doc:"failed calls of the store so far"`
-	NextWake time.Time `json:"next_wake,omitzero"`
+	NextWake time.Time `json:"next_wake,omitzero" doc:"the next timer of all runs"`
 }
 
-// WorkerList lists the workers of a server.
+// WorkerList lists the workers of a store.
 type WorkerList struct {
-	Workers []Worker `json:"workers" nullable:"false"`
+	Workers []Worker `json:"workers" nullable:"false" doc:"by id"`
 }
 
 // Verification is a ledger that was checked.

@@ -252,7 +252,7 @@ func local(r *http.Request) bool {
 	return err == nil && at.IsLoopback()
 }
 
-// Headers sets what browsers need to know on every answer: no framing, no guessing of types, no
+// Headers sets what browsers need to know on every page: no framing, no guessing of types, no
 // content but the server's own.
 func Headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -22,8 +22,10 @@ const (
 	Operate Right = "operate" // start, pause, cancel, retry, fork, delete runs; send events
 	Decide  Right = "decide"  // answer waits
 	Author  Right = "author"  // upload flows, change schedules
-	Admin   Right = "admin"   // release runs that were set aside, look at workers and metrics; tokens, webhooks
-	Work    Right = "work"    // carry out effects as a remote worker
+	Admin   Right = "admin"   // release runs that were set aside; tokens, webhooks
+	// Installation is to see to workers and metrics, which are those of all namespaces: only principals of the default one have it.
+	Installation Right = "installation"
+	Work         Right = "work" // carry out effects as a remote worker
 )
 
 // Role is a named set of rights.
@@ -54,7 +56,7 @@ func Rights(r Role) []Right {
 	case FlowAuthor:
 		return []Right{View, Operate, Author}
 	case Administrator:
-		return []Right{View, Operate, Decide, Author, Admin, Work}
+		return []Right{View, Operate, Decide, Author, Admin, Installation, Work}
 	case Worker:
 		return []Right{Work}
 	}
@@ -69,6 +71,17 @@ const NamespaceLabel = ReservedLabels + "namespace"
 // say. It is for tool.Options.
 func GrantsOf(workflow string, labels map[string]string) string {
 	return (&Principal{Namespace: labels[NamespaceLabel]}).Scoped(workflow)
+}
+
+// GrantOf is the session or workflow that a grant of a run counts for, as GrantsOf names it; empty when it counts for the run alone.
+func GrantOf(run *bide.Run, g *bide.Grant) string {
+	switch g.Scope {
+	case bide.GrantSession:
+		return run.Session
+	case bide.GrantWorkflow:
+		return GrantsOf(run.Workflow, run.Labels)
+	}
+	return ""
 }
 
 // ReservedLabels begins the names of labels that clients cannot set.
@@ -88,9 +101,9 @@ type Principal struct {
 
 // May reports whether the principal has a right, and for a run (nil when the operation is about none) whether
 // it sees the run, which is the first of its tree; see Trees.May for any run. A program never may decide,
-// whatever its roles.
+// whatever its roles, and a namespace never sees to the installation.
 func (p *Principal) May(right Right, root *bide.RunInfo) bool {
-	if right == Decide && p.Agent() {
+	if right == Decide && p.Agent() || right == Installation && p.Namespace != "" {
 		return false
 	}
 	has := slices.ContainsFunc(p.Roles, func(r Role) bool { return slices.Contains(Rights(r), right) })

@@ -122,11 +122,16 @@ func (h *Hooks) checkURL(text string) string {
 	return ""
 }
 
-// Subscriptions lists those of a principal's namespace.
+// mine reports whether something of a namespace, limited to workflows and labels, is what a principal could make.
+func mine(p *auth.Principal, namespace string, workflows []string, labels map[string]string) bool {
+	return namespace == p.Namespace && p.MayGive(&auth.TokenSpec{Namespace: namespace, Workflows: workflows, Labels: labels}) == nil
+}
+
+// Subscriptions lists those of a principal's namespace that it could make.
 func (h *Hooks) Subscriptions(ctx context.Context, p *auth.Principal) (out []Subscription, err error) {
 	all, err := h.subscriptions(ctx)
 	for _, d := range all {
-		if d.Namespace == p.Namespace {
+		if mine(p, d.Namespace, d.Workflows, d.Labels) {
 			out = append(out, d.Subscription)
 		}
 	}
@@ -195,7 +200,7 @@ func (h *Hooks) disable(ctx context.Context, id, why string) error {
 
 func (h *Hooks) subscription(ctx context.Context, p *auth.Principal, id string) (*subscriptionDoc, int64, error) {
 	d, rev, err := find[subscriptionDoc](ctx, h.store, subscriptionKind, id)
-	if err == nil && d.Namespace != p.Namespace {
+	if err == nil && !mine(p, d.Namespace, d.Workflows, d.Labels) {
 		err = bide.Errorf(bide.CodeNotFound, "there is no subscription %q", id)
 	}
 	return d, rev, err

@@ -33,13 +33,12 @@ func TestARemoteWorkerServesAFlow(t *testing.T) {
 		t.Fatal("python3 is not installed; scripts/python does it")
 	}
 	dir := project(t)
-	flow := "bide: 1\nflow: loud\ninput: {type: object, required: [text], properties: {text: {type: string}}}\nsteps:\n" +
-		"  - {id: said, effect: {type: shout, payload: {text: '{{ input.text }}'}}}\n  - {id: none, effect: {type: divide, payload: {a: 1, b: 0}}, on_error: [{say: nothing is divided}]}\noutput: '{{ said.text }}'\n"
-	if err := os.WriteFile(filepath.Join(dir, "flows", "loud.yaml"), []byte(flow), 0o600); err != nil {
+	loud, err := filepath.Abs("../../examples/python-worker/loud.yaml")
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("BIDE_REMOTE_TYPES", "shout,divide")
-	wants(t, dir, 2, []string{"run", "loud", "--input", "text=hi"}, "remote workers carry out", "bide dev")
+	wants(t, dir, 2, []string{"run", loud, "--input", "text=hi"}, "remote workers carry out", "bide dev")
 	token := wants(t, dir, 0, []string{"token", "create", "snake", "--role", "worker"})
 	author := wants(t, dir, 0, []string{"token", "create", "ann", "--role", "author"})
 	url, end := serving(t, dir, "serve")
@@ -54,7 +53,7 @@ func TestARemoteWorkerServesAFlow(t *testing.T) {
 		_ = worker.Wait() // it was killed
 	})
 	t.Setenv("BIDE_TOKEN", author)
-	wants(t, dir, 0, []string{"run", "loud", "--input", "text=hi", "--server", url}, `"HI"`, "nothing is divided", "Ledger verified")
+	wants(t, dir, 0, []string{"run", loud, "--input", "text=hi", "--server", url}, `"HI"`, "Nothing can be divided by 0", "Ledger verified")
 	end()
 }
 

@@ -19,6 +19,8 @@ type backend interface {
 	commander
 	auditor
 	scheduler
+	granter
+	overseer
 	tokenKeeper
 	webhookKeeper
 	hookKeeper
@@ -72,6 +74,22 @@ type scheduler interface {
 	AddSchedule(ctx context.Context, docs []*flow.Doc, spec schedule.Spec, cmd bide.Command) (*schedule.Schedule, error)
 	// ChangeSchedule pauses one, lets it go on (unpause), or deletes it.
 	ChangeSchedule(ctx context.Context, name string, v verb, cmd bide.Command) error
+}
+
+type granter interface {
+	// Grants lists the grants of sessions and workflows.
+	Grants(ctx context.Context) ([]api.SharedGrant, error)
+	// RevokeGrant ends a grant of a run, and for what else it counts for.
+	RevokeGrant(ctx context.Context, runID, grantID string, cmd bide.Command) error
+	// RevokeShared ends one of Grants.
+	RevokeShared(ctx context.Context, g *api.SharedGrant, cmd bide.Command) error
+}
+
+type overseer interface {
+	// Workers lists the workers of the store that live, or own runs.
+	Workers(ctx context.Context) ([]api.Worker, error)
+	// Drain lets a worker take on no more runs, or take on runs again.
+	Drain(ctx context.Context, id string, drained bool) (*api.Worker, error)
 }
 
 // verb is a change of a run or a schedule.

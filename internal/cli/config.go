@@ -42,10 +42,13 @@ func settings() []setting {
 		{"flows", "", "folders in which flows are looked for by name", func(p *project) string { return filepath.Join(p.root, "flows") }, nil},
 		{"allow.exec", "", "programs that exec steps may start, * for any", always(""), nil},
 		{"allow.addresses", "", "networks that http steps may reach although they are not public, such as 127.0.0.0/8", always(""), prefixes},
+		{"allow.secrets", "", "secrets that flows may use in bide serve and bide work, * for any; elsewhere they may use all", always(""), nil},
 		{"models", "", "the models of llm and agent steps; in the environment as JSON", always(""), checkModels},
 		{"tools", "", "the tools of tool and agent steps; in the environment as JSON", always(""), checkTools},
 		{"encryption.keys", "", "keyring that encrypts what is kept: file:PATH, env:NAME or command:PROGRAM; without one, what is kept is plain", always(""), checkKeys},
 		{"redact", "", "rules for what is replaced before it is recorded; in the environment as JSON", always(""), checkRedact},
+		{"telemetry.endpoint", "", "collector of OpenTelemetry that traces and metrics are sent to (OTLP over HTTP), such as http://127.0.0.1:4318; none without it and without OTEL_ variables", always(""), nil},
+		{"telemetry.payloads", "", "whether traces hold payloads, results and messages of failures, which may be confidential: true or false", always("false"), oneOf("true", "false")},
 		{"webhooks.private", "", "whether webhooks may go to this machine and private networks, and over plain http: true or false", always("false"), oneOf("true", "false")},
 		{"serve.listen", "listen", "address and port that bide serve and bide dev listen on; port 0 takes any that is free", always("127.0.0.1:7878"), listenAddress},
 		{"serve.tls_cert", "tls-cert", "file with the certificate of bide serve, for https; read again when it changes", always(""), nil},
@@ -207,6 +210,11 @@ type config struct {
 	flowEnv map[string]string
 	// secrets are those of flows: BIDE_SECRET_NAME, with the name in capitals. They are in no file.
 	secrets map[string]string
+	// uploaded says that flows come from others than whoever started the process, as in bide serve: what they may use is then
+	// what the configuration names, and not what happens to be in the environment.
+	uploaded bool
+	// environ is the environment.
+	environ []string
 	// strange are variables of the environment that look like settings and are none.
 	strange []string
 }
@@ -227,6 +235,16 @@ func (c *config) env(name string) (value string, ok bool) {
 }
 
 func (c *config) get(name string) string { return c.values[name].value }
+
+// getenv returns a variable of the environment.
+func (c *config) getenv(name string) (value string) {
+	for _, pair := range c.environ { // the last counts
+		if v, ok := strings.CutPrefix(pair, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
 
 // duration is the value of a setting that was checked to be a duration.
 func (c *config) duration(name string) time.Duration {
@@ -262,7 +280,7 @@ func (c *config) list(name string) []string {
 // loadConfig reads the settings: defaults, then the file, then the environment, then flags, each over the ones before.
 // It fails, listing every fault, when a name is not known or a value cannot be used.
 func loadConfig(p *project, env []string, flags map[string]string) (*config, error) {
-	c := &config{project: p, values: map[string]origin{}, flowEnv: map[string]string{}, secrets: map[string]string{}}
+	c := &config{project: p, values: map[string]origin{}, flowEnv: map[string]string{}, secrets: map[string]string{}, environ: env}
 	var faults []string
 	for _, s := range settings() {
 		c.values[s.name] = origin{s.fallback(p), "default"}

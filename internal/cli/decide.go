@@ -20,14 +20,25 @@ var (
 func newApprove(a *app) *cobra.Command {
 	var command commandFlags
 	var args []string
+	var remember string
+	var anyArgs bool
 	cmd := &cobra.Command{
 		Use:   "approve WAIT",
 		Short: "Say yes: to a question, or to a tool call",
 		Long: fmt.Sprintf(`Say yes to a question that has one of the choices %s; or let a tool call be made, with
---args, with other arguments. WAIT is the id of a wait, or a RUN that waits for one answer.`, strings.Join(yesWords, ", ")),
+--args, with other arguments. WAIT is the id of a wait, or a RUN that waits for one answer.
+
+With --remember, later calls of the tool with the same arguments, or with --any-args with any, are made without
+asking: in the run, in its session, or in all runs of the workflow. bide grant lists and ends such grants.`, strings.Join(yesWords, ", ")),
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, refs []string) error {
 			return a.answer(cmd, refs[0], command, func(w *bide.Wait) (bide.JSON, error) {
+				if anyArgs && remember == "" {
+					return nil, usage("bide approve --help", "--any-args goes with --remember")
+				}
+				if remember != "" {
+					return remembered(w, args, remember, anyArgs)
+				}
 				if len(args) == 0 {
 					return decision(w, bide.VerbApprove, yesWords, nil, "")
 				}
@@ -43,6 +54,8 @@ func newApprove(a *app) *cobra.Command {
 		},
 		ValidArgsFunction: a.completeWait,
 	}
+	cmd.Flags().StringVar(&remember, "remember", "", "make later calls like it without asking: in the run, session or workflow")
+	cmd.Flags().BoolVar(&anyArgs, "any-args", false, "with --remember, whatever the arguments")
 	cmd.Flags().StringArrayVar(&args, "args", nil, "other arguments for a tool call, all of them: NAME=VALUE (again for more), a JSON object, @FILE, or -")
 	command.add(cmd)
 	return cmd
@@ -121,6 +134,23 @@ func decision(w *bide.Wait, v bide.Verb, words []string, edited bide.JSON, messa
 		}
 	}
 	return nil, usage(howTo(w), "wait %s has none of the choices %s; it is for this: %s", w.ID, strings.Join(words, ", "), oneLine(waitText(w)))
+}
+
+// remembered approves a call and later ones like it.
+func remembered(w *bide.Wait, edited []string, scope string, anyArgs bool) (bide.JSON, error) {
+	if w.Kind != bide.WaitToolApproval {
+		return nil, usage(howTo(w), "--remember is for the call of a tool, and this is %s", article(w.Kind))
+	}
+	if len(edited) > 0 {
+		return nil, usage("bide approve --help", "--remember is for a call as it is, and --args changes it")
+	}
+	match := bide.GrantToolArgs
+	if anyArgs {
+		match = bide.GrantTool
+	}
+	item := &w.Items[0]
+	return plainJSON(bide.Approval{Decisions: []bide.ToolDecision{{ToolCallID: item.ToolCallID, ArgsSHA256: item.ArgsSHA256, Type: bide.VerbApprove}},
+		Remember: &bide.Remember{Scope: bide.GrantScope(scope), Match: match}})
 }
 
 // callText says which call a wait is about.

@@ -55,6 +55,7 @@ folder above it that has one:
   allow:
     exec: [git]                  # programs that exec steps may start; BIDE_ALLOW_EXEC
     addresses: [127.0.0.0/8]     # what http steps may reach besides public addresses; BIDE_ALLOW_ADDRESSES
+    secrets: [shop_key]          # secrets that flows may use in bide serve and work; BIDE_ALLOW_SECRETS
   env:
     region: eu                   # what flows read as env.region; BIDE_ENV_REGION
   models:                        # of llm and agent steps; BIDE_MODELS, as JSON
@@ -75,6 +76,9 @@ folder above it that has one:
   redact:                        # what is replaced before it is recorded; BIDE_REDACT, as JSON
     - {name: card, pattern: card}         # or email, iban, a regular expression
     - {name: ssn, path: "**.ssn", workflow: intake}
+  telemetry:
+    endpoint: http://127.0.0.1:4318  # a collector of OpenTelemetry; BIDE_TELEMETRY_ENDPOINT
+    payloads: false              # whether traces hold payloads and results; BIDE_TELEMETRY_PAYLOADS
   webhooks:
     private: false               # true: webhooks may go to this machine and over plain http; BIDE_WEBHOOKS_PRIVATE
   serve:                         # of bide serve; listen also of bide dev
@@ -101,6 +105,14 @@ folder above it that has one:
 Secrets of flows are in no file: BIDE_SECRET_NAME in the environment, with the name in capitals.
 Headers and variables of MCP servers refer to them as ${secret:NAME}. Well-known providers of models need no entry: their
 keys are OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, GROQ_API_KEY and OPENROUTER_API_KEY.
+
+bide serve and bide work carry out flows of others. There, flows may use the providers under models (an empty entry, such as
+openai: {}, will do), the tools, programs and addresses that are named here, and the secrets of allow.secrets: what
+happens to be in the environment is not theirs.
+
+Traces and metrics of what a worker does are sent when telemetry.endpoint or OTEL_EXPORTER_OTLP_ENDPOINT is set, as OTLP over HTTP
+(http/protobuf). The standard variables count: OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER (otlp or none), OTEL_EXPORTER_OTLP_HEADERS,
+_TIMEOUT, _COMPRESSION and _PROTOCOL, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_SDK_DISABLED.
 
 A name that is not known is an error. Paths in the file are relative to the project; those of
 flags and the environment to the working directory.`

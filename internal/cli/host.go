@@ -126,7 +126,7 @@ func (h *host) gateway(protect func(http.Handler) http.Handler, signIn http.Hand
 			mux.Handle("/", protect(next))
 			return mux
 		},
-		Tools: h.b.tools, Models: h.b.models, Grants: h.b.grants(), Deltas: h.b.models.Deltas(),
+		Tools: h.b.tools, Models: h.b.models, Grants: h.b.grants(), Deltas: h.b.models.Deltas(), ToolServers: h.b.servers.states,
 		Artifacts: h.blobs, Webhooks: h.hooks, Remote: h.pool, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
 		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
 	})

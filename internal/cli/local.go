@@ -14,6 +14,8 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/webhook"
 	"github.com/bide-dev/bide/internal/search"
 	"github.com/bide-dev/bide/ledger"
@@ -40,6 +42,7 @@ type local struct {
 	equipped closers        // what was opened for models and tools; nil until they are registered
 	models   *llm.Models    // likewise
 	tools    *tool.Set
+	servers  *toolServers
 }
 
 var _ backend = (*local)(nil)
@@ -56,7 +59,7 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	}
 	url := cfg.get("store")
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, err
 		}
 	}
@@ -90,6 +93,9 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	if opts != nil {
 		if err := l.equip(ctx, cfg); err != nil {
 			return nil, errors.Join(err, l.shut(ctx))
+		}
+		if err := l.tell(ctx, cfg); err != nil {
+			return nil, errors.Join(err, l.Close(ctx))
 		}
 	}
 	if err := schedule.Register(l.rt); err != nil {
@@ -352,4 +358,14 @@ func (l *local) ChangeSchedule(ctx context.Context, name string, v verb, cmd bid
 		err = bide.Errorf(bide.CodeInvalidInput, "a schedule cannot be changed by %q", v)
 	}
 	return err
+}
+
+// Workers implements backend.
+func (l *local) Workers(ctx context.Context) ([]api.Worker, error) {
+	return gateway.Workers(ctx, l.docs, l.now())
+}
+
+// Drain implements backend.
+func (l *local) Drain(ctx context.Context, id string, drained bool) (*api.Worker, error) {
+	return gateway.Drain(ctx, l.docs, id, drained, l.now())
 }

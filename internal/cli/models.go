@@ -5,12 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/artifact"
@@ -32,9 +30,6 @@ type toolbox struct {
 	Policy    []tool.Rule  `json:"policy,omitempty"`
 	MCP       []mcp.Server `json:"mcp,omitempty"`
 }
-
-// listing bounds how long a server of tools may take to say which it has.
-const listing = 30 * time.Second
 
 func parseTools(value string) (box toolbox, err error) {
 	if value == "" {
@@ -90,7 +85,8 @@ func openModels(cfg *config) (*llm.Models, error) {
 		p.File = cfg.path("models", p.File)
 		models.Providers[name] = p
 	}
-	return llm.New(models, llm.Kinds{"openai": openai.Open, "gemini": openai.Open, "anthropic": anthropic.Open, llm.ScriptedName: scripted.Open}, nil)
+	return llm.New(models, llm.Kinds{"openai": openai.Open, "gemini": openai.Open, "anthropic": anthropic.Open, llm.ScriptedName: scripted.Open},
+		&llm.Options{NamedOnly: cfg.uploaded})
 }
 
 // closers end what was opened, the last first.
@@ -134,19 +130,11 @@ func (l *local) openTools(ctx context.Context, cfg *config, open *closers) (*too
 	if box.Fetch {
 		tools = append(tools, tool.Fetch(nil))
 	}
-	for _, server := range box.MCP {
-		server.Dir = cfg.path("tools", server.Dir)
-		listed, err := openServer(ctx, cfg, server, open)
-		if err != nil {
-			return nil, err
-		}
-		tools = append(tools, listed...)
-	}
 	opts := &tool.Options{Grants: l.grants(), GrantsOf: auth.GrantsOf, Logger: l.log}
 	if opts.Policy, err = tool.NewPolicy(box.Policy...); err != nil {
 		return nil, err
 	}
-	if len(tools) > 0 {
+	if len(tools) > 0 || len(box.MCP) > 0 {
 		kept, err := artifact.OpenDir(filepath.Join(cfg.project.state(), "artifacts"))
 		if err != nil {
 			return nil, err
@@ -155,22 +143,23 @@ func (l *local) openTools(ctx context.Context, cfg *config, open *closers) (*too
 		opts.Artifacts = kept
 	}
 	set, err := tool.New(opts, tools...)
-	if err == nil {
-		*open = append(*open, set.Close)
-	}
-	return set, err
-}
-
-// openServer connects to a server of tools.
-func openServer(ctx context.Context, cfg *config, server mcp.Server, open *closers) ([]tool.Tool, error) {
-	c, err := mcp.New(server, &mcp.Options{Secrets: secrets(cfg.secrets).Secret})
 	if err != nil {
 		return nil, err
 	}
-	open.add(c.Close)
-	ctx, stop := context.WithTimeoutCause(ctx, listing, fmt.Errorf("server %s does not say within %s which tools it has", server.Name, listing))
-	defer stop()
-	return c.Tools(ctx)
+	servers, err := openServers(cfg, box.MCP, l.log, open)
+	if err != nil {
+		return nil, err
+	}
+	servers.set, l.servers = set, servers
+	servers.look(ctx)
+	servers.keep(open)
+	*open = append(*open, set.Close)
+	return set, nil
+}
+
+// unusable says that a setting cannot be made use of.
+func unusable(setting string, err error) error {
+	return &problem{code: exitError, what: "the setting " + setting + " cannot be used", why: err.Error(), next: "bide help config", err: err}
 }
 
 // equip registers what llm, tool and agent steps are carried out with, once.
@@ -180,12 +169,12 @@ func (l *local) equip(ctx context.Context, cfg *config) error {
 	}
 	models, err := openModels(cfg)
 	if err != nil {
-		return fmt.Errorf("models: %w", err)
+		return unusable("models", err)
 	}
 	open := closers{}
 	set, err := l.openTools(ctx, cfg, &open)
 	if err != nil {
-		return errors.Join(fmt.Errorf("tools: %w", err), open.close(ctx))
+		return errors.Join(unusable("tools", err), open.close(ctx))
 	}
 	general, err := agent.New(agent.Config{ID: flow.AgentWorkflow, Description: "Works on a task with the tools that it is given.", Tools: set})
 	if err != nil {

@@ -138,6 +138,10 @@ func (a *app) openWith(cmd *cobra.Command, opts *engine.Options) (*local, error)
 		return nil, err
 	}
 	a.local, err = openLocal(cmd.Context(), cfg, opts)
+	var told *problem // it is not about the store
+	if errors.As(err, &told) {
+		return nil, told
+	}
 	if err != nil {
 		p := explain(err)
 		return nil, &problem{code: p.code, what: "cannot open the store " + shownStore(cfg.get("store")), why: p.Error(), next: "bide doctor", err: err}

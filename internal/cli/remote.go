@@ -244,3 +244,17 @@ func (r *remote) ChangeSchedule(ctx context.Context, name string, v verb, cmd bi
 	}
 	return err
 }
+
+// Workers implements backend.
+func (r *remote) Workers(ctx context.Context) ([]api.Worker, error) {
+	l, err := r.c.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.Workers, nil
+}
+
+// Drain implements backend.
+func (r *remote) Drain(ctx context.Context, id string, drained bool) (*api.Worker, error) {
+	return r.c.DrainWorker(ctx, id, drained, "")
+}

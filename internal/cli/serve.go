@@ -17,7 +17,8 @@ func newServe(a *app) *cobra.Command {
 		Short: "Serve the API to whoever has a token, with a worker at work",
 		Long: `Serve the API, with a worker at work. Every request needs a token; bide token create makes one.
 People sign in to the pages with a token, or with OpenID Connect (the setting login). Flows are those that clients
-upload. Several servers may share a store, on several machines with postgres://.
+upload: they may use the providers of models, tools, programs and secrets that the configuration names, and no
+others. Several servers may share a store, on several machines with postgres://.
 
 Without a certificate (--tls-cert), put a reverse proxy in front that speaks https: tokens must not travel in the
 clear. Ctrl-C or SIGTERM lets requests and effects at work end and hands the runs back.`,
@@ -33,6 +34,7 @@ clear. Ctrl-C or SIGTERM lets requests and effects at work end and hands the run
 			if (cfg.get("serve.tls_cert") == "") != (cfg.get("serve.tls_key") == "") {
 				return usage("bide serve --help", "--tls-cert and --tls-key (serve.tls_cert and serve.tls_key) go together")
 			}
+			cfg.uploaded = true
 			on, err := a.newServer(cmd)
 			if err != nil {
 				return err
@@ -45,6 +47,9 @@ clear. Ctrl-C or SIGTERM lets requests and effects at work end and hands the run
 				return errors.Join(err, on.close())
 			}
 			a.say("Serving at %s, on %s. Ctrl-C ends it.", on.url, shownStore(cfg.get("store")))
+			if all, err := on.b.Tokens(cmd.Context(), ""); err == nil && len(all) == 0 && cfg.get("login") == "" {
+				a.say("Nobody can come in yet: bide token create NAME --role ROLE makes a token.")
+			}
 			return on.serve(cmd.Context(), guard.Protect, signIn)
 		},
 	}

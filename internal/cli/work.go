@@ -16,8 +16,9 @@ func newWork(a *app) *cobra.Command {
 		Use:   "work",
 		Short: "Drive runs in the foreground, until Ctrl-C",
 		Long: `Drive the runs of the store: those that are started, answered or due, whatever process
-did that, and send its webhooks. The flows are those that runs were started with, and they come from the store; those
-with effects of remote workers (remote.types) are left to servers. Several workers may share
+did that, and send its webhooks. The flows are those that runs were started with, and they come from the store; they may
+use the providers of models, tools, programs and secrets that the configuration names, and no others. Those with effects of
+remote workers (remote.types) are left to servers. Several workers may share
 a store, on several machines with postgres://.
 
 Ctrl-C lets effects at work end and hands the runs back. With --once, it ends when there is
@@ -27,6 +28,7 @@ nothing to do at the moment.`,
 			if err := a.onStore(cmd); err != nil {
 				return err
 			}
+			a.cfg.uploaded = true
 			b, err := a.drive(cmd)
 			if err != nil {
 				return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -9,53 +10,131 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 )
 
 func newWorkers(a *app) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "workers",
-		Short: "Show what workers have to do, and whether somebody does it",
-		Long: `Show by flow and version how many runs can go on now, have a timer due, or were set
-aside, and for how long nothing has happened to the oldest. Runs that could go on and do not for more than 10 seconds mean that no
-worker is at work that has their flow.`,
+		Short: "List the workers of the store, and say whether somebody does what there is to do",
+		Long: `List the workers of the store: those that live, in whatever process, and those that are dead and whose
+runs nobody has taken over yet. Where something could go on for more than 10 seconds and does not, it says so: then no worker is at work
+that has the flow.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out, b, err := a.look(cmd)
 			if err != nil {
 				return err
 			}
-			var loads []load
-			for _, s := range []string{"status:running", "status:waiting is:due", "is:set-aside"} {
-				for q := (runsQuery{Search: s, Internal: true, Limit: 1000}); ; {
-					page, err := b.Runs(cmd.Context(), q)
-					if err != nil {
-						return err
-					}
-					for i := range page.Runs {
-						loads = addLoad(loads, &page.Runs[i], s == "is:set-aside")
-					}
-					if q.Cursor = page.Next; q.Cursor == "" {
-						break
-					}
-				}
+			workers, err := b.Workers(cmd.Context())
+			if err != nil {
+				return err
 			}
-			slices.SortFunc(loads, func(x, y load) int {
-				return cmp.Or(cmp.Compare(x.Workflow, y.Workflow), cmp.Compare(x.Version, y.Version))
-			})
+			loads, err := loadsOf(cmd.Context(), b)
+			if err != nil {
+				return err
+			}
 			now := time.Now()
 			for _, l := range loads {
 				if !l.Oldest.IsZero() && now.Sub(l.Oldest) > late {
 					a.say("Nobody seems to work on %s version %.12s: something could go on for %s. bide work does it.", l.Workflow, l.Version, span(now.Sub(l.Oldest)))
 				}
 			}
+			if len(workers) == 0 {
+				a.say("No worker is at work.")
+			}
+			return list(out, workers, []string{"WORKER", "STARTED", "RUNS", "STATE"}, func(w api.Worker) []string {
+				return []string{w.ID, ago(w.Since, now), fmt.Sprint(w.Runs), workerState(&w)}
+			})
+		},
+	}
+	cmd.AddCommand(newWorkersLoad(a), newWorkersDrain(a, true), newWorkersDrain(a, false))
+	return cmd
+}
+
+func workerState(w *api.Worker) string {
+	switch {
+	case !w.Alive:
+		return "dead"
+	case w.Drained && w.Runs > 0:
+		return "draining"
+	case w.Drained:
+		return "drained"
+	}
+	return "at work"
+}
+
+func newWorkersDrain(a *app, drained bool) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "drain WORKER",
+		Short: "Let a worker take on no more runs",
+		Long:  "Let a worker take on no more runs; those that it drives go on. Others take the rest.",
+		Args:  args(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := a.open(cmd)
+			if err != nil {
+				return err
+			}
+			w, err := b.Drain(cmd.Context(), args[0], drained)
+			if err == nil {
+				a.say("%s: %s.", w.ID, workerState(w))
+			}
+			return err
+		},
+	}
+	if !drained {
+		cmd.Use, cmd.Short, cmd.Long = "undrain WORKER", "Let a worker take on runs again", "Let a worker take on runs again."
+	}
+	return cmd
+}
+
+func newWorkersLoad(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "load",
+		Short: "Show what there is to do, by flow and version",
+		Long: `Show by flow and version how many runs can go on now, have a timer due, or were set
+aside, and for how long nothing has happened to the oldest.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out, b, err := a.look(cmd)
+			if err != nil {
+				return err
+			}
+			loads, err := loadsOf(cmd.Context(), b)
+			if err != nil {
+				return err
+			}
 			if len(loads) == 0 {
 				a.say("Nothing to do at the moment.")
 			}
+			now := time.Now()
 			return list(out, loads, []string{"FLOW", "VERSION", "RUNNING", "DUE", "SET ASIDE", "OLDEST"}, func(l load) []string {
 				return []string{l.Workflow, fmt.Sprintf("%.12s", l.Version), fmt.Sprint(l.Running), fmt.Sprint(l.Due), fmt.Sprint(l.SetAside), ago(l.Oldest, now)}
 			})
 		},
 	}
+}
+
+// loadsOf adds up what there is to do, by flow and version.
+func loadsOf(ctx context.Context, b backend) (loads []load, err error) {
+	for _, s := range []string{"status:running", "status:waiting is:due", "is:set-aside"} {
+		for q := (runsQuery{Search: s, Internal: true, Limit: 1000}); ; {
+			page, err := b.Runs(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			for i := range page.Runs {
+				loads = addLoad(loads, &page.Runs[i], s == "is:set-aside")
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+	}
+	slices.SortFunc(loads, func(x, y load) int {
+		return cmp.Or(cmp.Compare(x.Workflow, y.Workflow), cmp.Compare(x.Version, y.Version))
+	})
+	return loads, nil
 }
 
 // load is what there is to do for the runs of one version of a flow.

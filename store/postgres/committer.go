@@ -169,7 +169,7 @@ func (c *committer) follow(ctx context.Context, refused []*entry, n news) (err e
 		queueTell(b, n)
 		if len(refused) > 0 {
 			ids, seqs := asked(refused)
-			b.Queue(sqlWhere, ids, seqs).Query(decideAll(refused))
+			b.Queue(sqlWhere, ids, seqs).Query(c.store.decideAll(refused))
 		}
 		if err = c.send(ctx, b); kindOf(err) != failedConflict {
 			return err
@@ -214,16 +214,20 @@ func asked(refused []*entry) (ids []string, seqs []int64) {
 }
 
 // decideAll reads where the runs of refused commits are, and sets their results.
-func decideAll(refused []*entry) func(pgx.Rows) error {
+func (s *Store) decideAll(refused []*entry) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		places := map[string]place{}
 		var id string
-		var head, body []byte
+		var head, body, packed []byte
 		var p place
-		_, err := pgx.ForEachRow(rows, []any{&id, &p.Seq, &head, &p.fence, &p.owner, &p.at, &body}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &p.Seq, &head, &p.fence, &p.owner, &p.at, &body, &packed}, func() error {
 			copy(p.Head[:], head)
 			if p.record = (bide.Hash{}); body != nil {
-				p.record = sha256.Sum256(body)
+				text, err := s.unpacked(body, packed)
+				if err != nil {
+					return err
+				}
+				p.record = sha256.Sum256(text)
 			}
 			places[id] = p
 			return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/pack"
 )
 
 // never stands for a null instant in the parameters of statements.
@@ -65,7 +66,7 @@ type runRow struct {
 	mailSeen int64
 	owner    string // that the commit claims the run for
 	claimed  int64
-	records  []bide.Record // Seq and Raw only
+	records  []bide.Record // Seq and Raw only, which may be packed
 	opened   []waitRow
 	closed   []string
 	command  *bide.CommandRecord
@@ -106,11 +107,11 @@ type messageRow struct {
 	taken     bool // by the same commit
 }
 
-func newEntry(ctx context.Context, c *bide.Commit, until time.Time) (*entry, error) {
+func newEntry(ctx context.Context, c *bide.Commit, until time.Time, packer *pack.Packer) (*entry, error) {
 	e := &entry{expect: c.Expect, fence: c.Fence, delete: c.Delete, ctx: ctx, until: until, done: make(chan error, 1)}
 	var err error
 	if c.RunID != "" {
-		if e.run, err = e.row(c); err != nil {
+		if e.run, err = e.row(c, packer); err != nil {
 			return nil, err
 		}
 	}
@@ -118,7 +119,7 @@ func newEntry(ctx context.Context, c *bide.Commit, until time.Time) (*entry, err
 		if slices.Contains(e.keys, start.RunID) {
 			continue // it starts once
 		}
-		child, err := e.row(start)
+		child, err := e.row(start, packer)
 		if err != nil {
 			return nil, err
 		}
@@ -149,14 +150,17 @@ func (e *entry) takeSent(ids []string) (rest []string) {
 }
 
 // row copies what a commit writes of its run.
-func (e *entry) row(c *bide.Commit) (r runRow, err error) {
+func (e *entry) row(c *bide.Commit, packer *pack.Packer) (r runRow, err error) {
 	r = runRow{id: c.RunID, info: c.Info, mailSeen: c.MailSeen, owner: c.Owner, claimed: c.Claimed,
 		records: slices.Clone(c.Records), closed: slices.Clone(c.Closed), snapshot: c.Snapshot}
 	r.info.Labels = nil
 	e.keys = append(e.keys, c.RunID)
 	e.bytes += len(c.Snapshot) + 256
-	for i := range c.Records {
-		e.bytes += len(c.Records[i].Raw)
+	for i := range r.records {
+		if packed := packer.Pack(r.records[i].Raw); packed != nil {
+			r.records[i].Raw = packed
+		}
+		e.bytes += len(r.records[i].Raw)
 	}
 	for i := range c.Opened {
 		w := &c.Opened[i]

@@ -40,9 +40,9 @@ const (
 				SELECT *, greatest(pos - size, (SELECT after FROM begin)) AS after FROM feed WHERE pos > (SELECT after FROM begin) ORDER BY pos LIMIT $2 + 1
 			) AS rows
 		) AS f WHERE f.upto - f.pos + f.after <= $2
-	) SELECT f.pos, f.after, f.below, coalesce(x.pos, 0), coalesce(x.run_id, ''), x.body FROM looked AS f
+	) SELECT f.pos, f.after, f.below, coalesce(x.pos, 0), coalesce(x.run_id, ''), x.body, x.packed FROM looked AS f
 		LEFT JOIN LATERAL (
-			SELECT i.zero + l.seq AS pos, l.run_id, l.body FROM (
+			SELECT i.zero + l.seq AS pos, l.run_id, l.body, l.packed FROM (
 				SELECT *, (f.pos - f.size - firsts + 1 + sum(lasts - firsts + 1) OVER (ORDER BY n) - (lasts - firsts + 1))::bigint AS zero
 				FROM unnest(f.runs, f.borns, f.firsts, f.lasts) WITH ORDINALITY AS u (run_id, born, firsts, lasts, n)
 			) AS i
@@ -78,7 +78,7 @@ func (s *Store) feed(ctx context.Context, q bide.FeedQuery) (page *bide.FeedPage
 		if q.After == bide.FeedEnd {
 			b.Queue(sqlFeedEnd).QueryRow(func(row pgx.Row) error { return row.Scan(&page.Next) })
 		} else {
-			b.Queue(sqlFeed, q.After, limit, q.Root).Query(func(rows pgx.Rows) error { return readFeed(rows, limit, page) })
+			b.Queue(sqlFeed, q.After, limit, q.Root).Query(func(rows pgx.Rows) error { return s.readFeed(rows, limit, page) })
 		}
 		b.Queue(sqlFeedAny).Query(func(rows pgx.Rows) error {
 			fresh = rows.Next()
@@ -91,15 +91,19 @@ func (s *Store) feed(ctx context.Context, q bide.FeedQuery) (page *bide.FeedPage
 
 // readFeed reads rows of sqlFeed: of each row of the feed its position, that
 // after which it was looked at, how many records were looked at before, and its records.
-func readFeed(rows pgx.Rows, limit int64, page *bide.FeedPage) error {
+func (s *Store) readFeed(rows pgx.Rows, limit int64, page *bide.FeedPage) error {
 	var pos, after, below int64
 	var r bide.FeedRecord
-	_, err := pgx.ForEachRow(rows, []any{&pos, &after, &below, &r.Pos, &r.RunID, &r.Body}, func() error {
+	var body, packed []byte
+	_, err := pgx.ForEachRow(rows, []any{&pos, &after, &below, &r.Pos, &r.RunID, &body, &packed}, func() (err error) {
 		page.More = below+pos-after > limit
 		if below < limit {
 			page.Next = min(pos, after+limit-below)
 		}
 		if r.Pos > 0 {
+			if r.Body, err = s.unpacked(body, packed); err != nil {
+				return err
+			}
 			page.Records = append(page.Records, r)
 		}
 		return nil

@@ -74,7 +74,7 @@ type runColumns struct {
 	labels                              []*string
 	recordRun                           []string
 	recordSeq                           []int64
-	recordBody                          []string
+	recordBody                          [][]byte
 }
 
 type tookColumns struct {
@@ -168,7 +168,7 @@ func (c *runColumns) add(r *runRow) {
 	c.owner, c.claimed = append(c.owner, r.owner), append(c.claimed, r.claimed)
 	for k := range r.records {
 		rec := &r.records[k]
-		c.recordRun, c.recordSeq, c.recordBody = append(c.recordRun, r.id), append(c.recordSeq, rec.Seq), append(c.recordBody, string(rec.Raw))
+		c.recordRun, c.recordSeq, c.recordBody = append(c.recordRun, r.id), append(c.recordSeq, rec.Seq), append(c.recordBody, rec.Raw)
 	}
 }
 

@@ -24,9 +24,9 @@ const (
 	// By primary key.
 	sqlSnapshot = `SELECT seq, body FROM snapshots WHERE run_id = $1`
 	// By primary key.
-	sqlRecords = `SELECT body FROM ledger WHERE run_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3`
+	sqlRecords = `SELECT body, packed FROM ledger WHERE run_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3`
 	// By the primary keys of both tables.
-	sqlRecordsAfterSnapshot = `SELECT body FROM ledger WHERE run_id = $1
+	sqlRecordsAfterSnapshot = `SELECT body, packed FROM ledger WHERE run_id = $1
 		AND seq > coalesce((SELECT s.seq FROM snapshots AS s WHERE s.run_id = $1), 0) ORDER BY seq`
 	// By primary key.
 	sqlCommand = `SELECT fingerprint, seq FROM commands WHERE run_id = $1 AND command_id = $2`
@@ -66,7 +66,7 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bi
 			_, err := pgx.ForEachRow(rows, []any{&out.Seq, &head, &out.MailSeq, &out.Fence}, func() error { return nil })
 			return err
 		})
-		body := func(rows pgx.Rows) (err error) { out.Records, err = pgx.CollectRows(rows, rowToBody); return err }
+		body := func(rows pgx.Rows) (err error) { out.Records, err = pgx.CollectRows(rows, s.rowToBody); return err }
 		if have.Seq == 0 {
 			b.Queue(sqlSnapshot, runID).Query(func(rows pgx.Rows) error {
 				_, err := pgx.ForEachRow(rows, []any{&out.SnapshotSeq, &out.Snapshot}, func() error { return nil })
@@ -113,8 +113,28 @@ func noRun(runID string) error {
 	return &bide.Error{Code: bide.CodeNotFound, Message: "there is no run " + runID, Run: runID}
 }
 
-func rowToBody(row pgx.CollectableRow) (body []byte, err error) {
-	return bytes.Clone(row.RawValues()[0]), nil
+// rowToBody returns the text of a record, given its columns body and packed.
+func (s *Store) rowToBody(row pgx.CollectableRow) ([]byte, error) {
+	if row.RawValues()[1] == nil {
+		return bytes.Clone(row.RawValues()[0]), nil
+	}
+	var body, packed []byte
+	if err := row.Scan(&body, &packed); err != nil {
+		return nil, err
+	}
+	return s.unpacked(body, packed)
+}
+
+// unpacked is the text of a record, which is in one of the columns body and packed.
+func (s *Store) unpacked(body, packed []byte) ([]byte, error) {
+	if packed == nil {
+		return body, nil
+	}
+	text, err := s.packer.Unpack(packed)
+	if err != nil {
+		return nil, bide.Errorf(bide.CodeCorrupt, "a record cannot be read: %w", err)
+	}
+	return text, nil
 }
 
 // mailRow is a message and its place in the order of sending.
@@ -160,7 +180,7 @@ func (s *Store) Records(ctx context.Context, runID string, from int64, limit int
 			return rows.Err()
 		})
 		b.Queue(sqlRecords, runID, from, max(limit, 0)).Query(func(rows pgx.Rows) (err error) {
-			out, err = pgx.CollectRows(rows, rowToBody)
+			out, err = pgx.CollectRows(rows, s.rowToBody)
 			return err
 		})
 	})

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +133,12 @@ func TestStatementsUseTheIndexesTheyName(t *testing.T) {
 		{"runs of a time", sqlRuns, with(listing(), 9, int64(9990)), []string{"runs_created"}},
 		{"runs by change", sqlChanged, listing(), []string{"runs_status", "runs_settled"}},
 		{"runs that changed in a time", sqlChangedByCreated, with(with(listing(), 11, int64(9990)), 12, int64(9995)), []string{"runs_settled"}},
+		{"runs, the oldest first", ascending.Replace(sqlRuns), with(with(listing(), 13, int64(1)), 14, ""), []string{"runs_created"}},
+		{"runs by status, the oldest first", ascending.Replace(sqlRuns), with(with(with(listing(), 0, "failed"), 13, int64(1)), 14, ""), []string{"runs_status"}},
+		{"runs that have not changed for longest", ascending.Replace(sqlChanged), with(with(listing(), 13, int64(1)), 14, ""), []string{"runs_status", "runs_settled"}},
+		{"runs that are counted", fmt.Sprintf(sqlCount, 17, 18, 19, sqlRuns), listing(int64(1000), "team", false), []string{"runs_created", "runs_pkey"}},
+		{"runs that are counted by change", fmt.Sprintf(sqlCount, 17, 18, 19, sqlChanged), with(listing(int64(1000), "team", true), 11, int64(9990)), []string{"runs_settled", "runs_pkey"}},
+		{"draining", sqlDrain, []any{"w-1", true}, []string{"owners_pkey"}},
 		{"runs that are due", sqlRunsDue, listing(int64(9000)), []string{"runs_wake"}},
 		{"waits", sqlWaits, waits, []string{"waits_created"}},
 		{"waits by kind", sqlWaitsByKind, with(waits, 0, []string{"form", "job"}), []string{"waits_kind"}},
@@ -164,7 +171,8 @@ func TestStatementsUseTheIndexesTheyName(t *testing.T) {
 }
 
 // sorts are the listings that sort what an index has selected.
-var sorts = map[string]bool{"runs by kind of wait": true, "runs of a tree": true, "runs of a tree by change": true, "runs by change": true, "runs with a label by change": true, "runs that changed in a time": true}
+var sorts = map[string]bool{"runs by kind of wait": true, "runs of a tree": true, "runs of a tree by change": true, "runs by change": true, "runs with a label by change": true, "runs that changed in a time": true,
+	"runs that have not changed for longest": true, "runs that are counted": true, "runs that are counted by change": true}
 
 // sqlUnset leaves the server to itself.
 const sqlUnset = `SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on`

@@ -18,10 +18,12 @@ const (
 		WHERE CASE WHEN t.sent THEN EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = t.mailbox AND m.id = t.id)
 			ELSE NOT EXISTS (SELECT 1 FROM mail AS m WHERE m.mailbox = t.mailbox AND m.id = t.id AND m.taken IS NOT TRUE) END)) IS NOT TRUE`
 
-	// The records of the runs that were moved or begun. $2 to $4 are all records of the group.
+	// The records of the runs that were moved or begun. $2 to $4 are all records of the group, some of them
+	// packed: a frame begins with the byte 40, and a record's text, which is an object, does not.
 	sqlRecord = ` recorded AS (
-		INSERT INTO ledger (run_id, seq, body)
-		SELECT l.run_id, l.seq, l.body FROM unnest($2::text[], $3::bigint[], $4::text[]) AS l (run_id, seq, body)
+		INSERT INTO ledger (run_id, seq, body, packed)
+		SELECT l.run_id, l.seq, CASE WHEN get_byte(l.body, 0) = 40 THEN '' ELSE convert_from(l.body, 'UTF8') END, CASE WHEN get_byte(l.body, 0) = 40 THEN l.body END
+		FROM unnest($2::text[], $3::bigint[], $4::bytea[]) AS l (run_id, seq, body)
 		WHERE (l.run_id IN (SELECT c.run_id FROM changed AS c)) IS TRUE
 	)`
 
@@ -149,6 +151,6 @@ const (
 	sqlServerTime = `(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint`
 
 	// Where the runs of refused commits are, and a record of theirs. By primary key.
-	sqlWhere = `SELECT r.run_id, r.seq, r.head, r.fence, r.owner, r.fed_at, l.body FROM unnest($1::text[], $2::bigint[]) AS i (run_id, seq)
+	sqlWhere = `SELECT r.run_id, r.seq, r.head, r.fence, r.owner, r.fed_at, l.body, l.packed FROM unnest($1::text[], $2::bigint[]) AS i (run_id, seq)
 		JOIN runs AS r ON r.run_id = i.run_id LEFT JOIN ledger AS l ON l.run_id = i.run_id AND l.seq = i.seq`
 )

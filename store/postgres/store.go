@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/pack"
 )
 
 // Options refines a store. Nil means the defaults.
@@ -84,6 +85,7 @@ type Store struct {
 	server string // host, port and database, for messages
 	log    *slog.Logger
 	pool   *pgxpool.Pool
+	packer *pack.Packer
 	queues []*queue // one per committer
 	seed   maphash.Seed
 	me     uint64 // tells its own notifications from others'
@@ -127,7 +129,11 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: o, server: where(config.ConnConfig), log: o.Logger, seed: maphash.MakeSeed(), me: rand.Uint64(),
+	packer, err := pack.New()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opts: o, server: where(config.ConnConfig), log: o.Logger, packer: packer, seed: maphash.MakeSeed(), me: rand.Uint64(),
 		hints: newHints(), moving: make(chan struct{}, 1)}
 	s.moving <- struct{}{}
 	if err := s.migrate(ctx, config.ConnConfig.Copy()); err != nil {
@@ -156,7 +162,7 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e, err := newEntry(ctx, c, time.Now().Add(s.opts.Patience))
+	e, err := newEntry(ctx, c, time.Now().Add(s.opts.Patience), s.packer)
 	if err != nil {
 		return err
 	}

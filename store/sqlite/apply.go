@@ -196,7 +196,7 @@ func (e *entry) drives(p *place) bool {
 func (s *statements) putParts(e *entry, runNo int64) error {
 	for i := range e.ledger {
 		r := &e.ledger[i]
-		if err := s.query(sqlInsertRecords).int(runNo).int(r.seq).int(r.records).raw(r.body).exec(); err != nil {
+		if err := s.query(sqlInsertRecords).int(runNo).int(r.seq).int(r.records).raw(r.body).blob(r.packed).exec(); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ var sqlDeleteRun = []string{
 	// The newest record of the ledger stays as a grave, of no run, until there is a newer
 	// one: SQLite gives its number plus one to the next, and no position of the feed comes twice.
 	`DELETE FROM ledger WHERE run_no IN (0, ?) AND id < (SELECT max(id) FROM ledger)`,
-	`UPDATE ledger SET run_no = 0, seq = 0, records = 1, body = '' WHERE run_no = ?`,
+	`UPDATE ledger SET run_no = 0, seq = 0, records = 1, body = '', packed = NULL WHERE run_no = ?`,
 }
 
 // By the index messages_box. The ids of what was sent to it go as well.

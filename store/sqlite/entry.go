@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/pack"
 )
 
 // maxCommit bounds the bytes of one commit: a connection has 256 MiB of memory
@@ -84,15 +85,15 @@ func (e *entry) free() {
 }
 
 // newEntry copies a commit.
-func newEntry(c *bide.Commit) (*entry, error) {
+func newEntry(c *bide.Commit, packer *pack.Packer) (*entry, error) {
 	e := entries.Get().(*entry)
 	e.runID, e.expect, e.info, e.snapshot = c.RunID, c.Expect, c.Info, c.Snapshot
 	e.info.Labels = nil
 	e.mailSeen, e.fence, e.owner, e.claimed = c.MailSeen, c.Fence, c.Owner, c.Claimed
 	e.bytes = len(c.Snapshot) + 256
-	e.addRecords(c.Records)
+	e.addRecords(c.Records, packer)
 	for i := range e.ledger {
-		e.bytes += len(e.ledger[i].body)
+		e.bytes += len(e.ledger[i].body) + len(e.ledger[i].packed)
 	}
 	e.closed = append(e.closed, c.Closed...)
 	if c.Command != nil {
@@ -104,7 +105,7 @@ func newEntry(c *bide.Commit) (*entry, error) {
 		e.send = append(e.send, outgoing{Message: m})
 		e.bytes += len(m.Payload) + 256
 	}
-	if err := e.encode(c); err != nil {
+	if err := e.encode(c, packer); err != nil {
 		return nil, err
 	}
 	if e.bytes > maxCommit {
@@ -114,7 +115,7 @@ func newEntry(c *bide.Commit) (*entry, error) {
 }
 
 // encode adds the parts of a commit that have to be encoded.
-func (e *entry) encode(c *bide.Commit) (err error) {
+func (e *entry) encode(c *bide.Commit, packer *pack.Packer) (err error) {
 	for i := range c.Opened {
 		w := &c.Opened[i]
 		body, err := encode(w)
@@ -130,7 +131,7 @@ func (e *entry) encode(c *bide.Commit) (err error) {
 		}
 	}
 	for _, start := range c.Starts {
-		child, err := newEntry(start)
+		child, err := newEntry(start, packer)
 		if err != nil {
 			return err
 		}

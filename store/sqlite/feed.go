@@ -13,7 +13,7 @@ import (
 // the other, whatever process makes them, and each gets numbers above all before it.
 const (
 	// By primary key, and for each row by that of runs. A grave has no run.
-	sqlFeed = `SELECT l.id, r.run_id, CASE WHEN ?2 = '' OR r.root = ?2 THEN l.records END, CASE WHEN ?2 = '' OR r.root = ?2 THEN l.body END
+	sqlFeed = `SELECT l.id, r.run_id, CASE WHEN ?2 = '' OR r.root = ?2 THEN l.records END, CASE WHEN ?2 = '' OR r.root = ?2 THEN l.body END, l.packed
 		FROM ledger l LEFT JOIN runs r ON r.run_no = l.run_no WHERE l.id > ?1 ORDER BY l.id`
 	sqlFeedEnd = `SELECT ifnull(max(id), 0) FROM ledger` // by primary key
 	// By the index of runs.run_id, and that of ledger (run_no, seq).
@@ -54,7 +54,7 @@ func (s *Store) Feed(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, err
 				looked++
 				return nil
 			}
-			all, err := texts(row, 2, 3)
+			all, err := r.texts(row, 2)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 
@@ -68,9 +67,9 @@ func TestCommitsThatWaitShareOneFlush(t *testing.T) {
 
 func TestALargeGroupIsSplit(t *testing.T) {
 	s, fs, _ := openFaulty(t, sqlite.Options{})
-	big := `"` + strings.Repeat("x", 400_000) + `"`
 	var commits []*bide.Commit
 	for i := range 20 {
+		big := `"` + noise(uint64(i), 540_000) + `"` // packed it has three quarters of that
 		commits = append(commits, storetest.NewChain(fmt.Sprintf("big-%d", i)).NextWith(big))
 	}
 	for i := range 600 {

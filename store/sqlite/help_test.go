@@ -2,7 +2,10 @@ package sqlite_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -184,4 +187,13 @@ func held(fs *faultvfs.FS) (entered <-chan struct{}, release func()) {
 		return nil
 	})
 	return in, func() { close(out) }
+}
+
+// noise is text of n characters without repeats, another one for each seed.
+func noise(seed uint64, n int) string {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8(key).Read(b) // never fails
+	return base64.StdEncoding.EncodeToString(b)[:n]
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/pack"
 )
 
 // pool lends read-only connections, a bounded number at a time. They are opened
@@ -90,7 +91,10 @@ func (p *pool) close() error {
 }
 
 // reader is a read-only connection with its prepared statements.
-type reader struct{ statements }
+type reader struct {
+	statements
+	packer *pack.Packer
+}
 
 func (s *Store) openReader() (*reader, error) {
 	conn, err := s.dial(sqlite3.OPEN_READONLY)
@@ -100,7 +104,7 @@ func (s *Store) openReader() (*reader, error) {
 	if err := conn.Exec("PRAGMA query_only = on; PRAGMA cache_size = -8192; PRAGMA temp_store = memory"); err != nil {
 		return nil, cmp.Or(s.explain("open", err), conn.Close())
 	}
-	return &reader{newStatements(conn)}, nil
+	return &reader{newStatements(conn), s.packer}, nil
 }
 
 // read lends f a connection. What f reads while a statement of its own is

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/pack"
 )
 
 // Durability says what an acknowledged commit survives.
@@ -85,6 +86,7 @@ type Store struct {
 	opts    Options
 	queue   *queue
 	readers *pool
+	packer  *pack.Packer
 	done    chan struct{} // closed when the committer has ended
 	closed  error         // what closing the writer gave; set before done is closed
 }
@@ -118,7 +120,11 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, bide.Errorf(bide.CodeInvalidInput, "open %s: %w", path, err)
 	}
-	s := &Store{path: path, disk: disk, opts: o, queue: newQueue(), done: make(chan struct{})}
+	packer, err := pack.New()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, disk: disk, opts: o, queue: newQueue(), packer: packer, done: make(chan struct{})}
 	s.readers = newPool(o.Readers, func() (*reader, error) { return s.openReader() })
 	conn, err := s.openFirst(ctx)
 	if err != nil {
@@ -146,7 +152,7 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if c.Delete {
 		return s.request(ctx, deleteRun{c.RunID, c.Expect})
 	}
-	e, err := newEntry(c)
+	e, err := newEntry(c, s.packer)
 	if err != nil {
 		return err
 	}

@@ -90,15 +90,11 @@ func (b *Bench) run(ctx context.Context, run func(context.Context, *Bench) error
 			return err
 		}
 	}
-	if err := run(ctx, b); err != nil {
-		return err
-	}
+	failed := run(ctx, b)
 	if b.profile != "" {
-		if err := b.profiles.stop(b.profile); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, b.profiles.stop(b.profile))
 	}
-	return b.print(os.Stdout)
+	return errors.Join(failed, b.print(os.Stdout)) // what was found before something failed counts
 }
 
 func (b *Bench) watch(delay time.Duration) error {

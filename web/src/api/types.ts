@@ -1075,19 +1075,36 @@ export type WebhookList = {
 };
 
 export type Worker = {
+  alive: boolean;
+  /** when it counts as dead, unless it says again that it is alive */
+  alive_until?: string;
+  /** it was asked to take on no more runs */
+  drained: boolean;
+  /** what the worker of the server that answers has done */
+  here?: WorkerCounts;
+  host?: string;
+  id: string;
+  /** its number on the host */
+  process?: number;
+  /** that it drives at the moment */
+  runs: number;
+  /** when it was started; like host and process absent when its id does not tell */
+  since?: string;
+};
+
+export type WorkerCounts = {
   /** runs taken on so far, each time counted */
   claimed: number;
-  /** runs at the moment */
-  driving: number;
   /** failed calls of the store so far */
   errors: number;
-  id: string;
+  /** the next timer of all runs */
   next_wake?: string;
   /** runs set aside so far */
   set_aside: number;
 };
 
 export type WorkerList = {
+  /** by id */
   workers: Worker[];
 };
 

@@ -51,6 +51,8 @@ type Options struct {
 	// SnapshotBytes is how many bytes of records are replayed on loading a run
 	// before a snapshot is considered. Defaults to 64 KiB.
 	SnapshotBytes int
+	// Large keeps large results of effects elsewhere. Nil keeps all in the ledger.
+	Large *Large
 	// Clock is the source of time. Defaults to the system's.
 	Clock Clock
 	// NewID makes ids of runs. Defaults to UUIDv7.

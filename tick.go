@@ -207,6 +207,7 @@ func (d *driver) launch(ctx context.Context, r *Run, id attemptID) {
 		defer d.rt.strays.Done()
 		defer cancel(nil)
 		res := callHandler(fctx, d.rt.handler(e.Type), call)
+		d.rt.opts.Large.offload(fctx, res)
 		select {
 		case d.results <- res:
 		case <-f.gone:

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"hash"
 	"io"
-	"os"
 
 	"github.com/google/uuid"
 
@@ -13,7 +12,7 @@ import (
 
 // checked is a blob that is held against its hash at the end.
 type checked struct {
-	f    *os.File
+	f    io.ReadCloser
 	want string
 	hash hash.Hash
 }

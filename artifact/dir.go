@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/bide-dev/bide"
 )
@@ -20,6 +21,8 @@ import (
 // goroutines and processes at once: a blob is written beside its place, made durable and
 // renamed, so that what is there under a hash is whole.
 type Dir struct{ root *os.Root }
+
+var _ Store = (*Dir)(nil)
 
 // OpenDir opens a directory, and creates it when it is missing. Close it after use.
 func OpenDir(path string) (*Dir, error) {
@@ -50,7 +53,7 @@ func (d *Dir) Put(ctx context.Context, r io.Reader) (sum string, size int64, err
 		}
 	}()
 	h := sha256.New()
-	size, err = io.Copy(io.MultiWriter(tmp, h), reader{ctx, r})
+	size, err = io.Copy(io.MultiWriter(tmp, h), Reader(ctx, r))
 	if err == nil {
 		err = tmp.Sync()
 	}
@@ -59,7 +62,12 @@ func (d *Dir) Put(ctx context.Context, r io.Reader) (sum string, size int64, err
 	}
 	sum = hex.EncodeToString(h.Sum(nil))
 	if info, err := d.root.Stat(place(sum)); err == nil && info.Size() == size {
-		return sum, size, d.root.Remove(name)
+		now := time.Now()
+		if err := d.root.Chtimes(place(sum), now, now); err == nil { // it is used again; a sweep sees that
+			return sum, size, d.root.Remove(name)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", 0, err
+		}
 	}
 	if err = d.root.MkdirAll(filepath.Dir(place(sum)), 0o700); err != nil {
 		return "", 0, err
@@ -73,17 +81,23 @@ func (d *Dir) Put(ctx context.Context, r io.Reader) (sum string, size int64, err
 // Open returns a blob, or bide.ErrNotFound. Reading it to the end fails with
 // bide.ErrCorrupt when the content is not that of the hash.
 func (d *Dir) Open(_ context.Context, sum string) (io.ReadCloser, error) {
-	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != sha256.Size {
-		return nil, bide.Errorf(bide.CodeInvalidInput, "%q is not a SHA-256 in hex", sum)
+	if err := CheckSum(sum); err != nil {
+		return nil, err
 	}
 	f, err := d.root.Open(place(sum))
+	if errors.Is(err, fs.ErrNotExist) { // a sweep may have moved it aside, to put it back
+		f, err = d.root.Open(filepath.Join(aside, sum))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = d.root.Open(place(sum))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, bide.Errorf(bide.CodeNotFound, "there is no artifact %s", sum)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open artifact: %w", err)
 	}
-	return &checked{f: f, want: sum, hash: sha256.New()}, nil
+	return Checked(f, sum), nil
 }
 
 // place is where a blob is: blobs/ab/abcd….

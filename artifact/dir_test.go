@@ -11,9 +11,11 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
+	"github.com/bide-dev/bide/artifact/artifacttest"
 )
 
 var ctx = context.Background()
@@ -137,5 +139,47 @@ func TestALinkOutOfTheFolderIsNotFollowed(t *testing.T) {
 	}
 	if got := files(t, outside); len(got) > 0 {
 		t.Errorf("%q was written outside of the folder", got)
+	}
+}
+
+func TestDir(t *testing.T) {
+	artifacttest.Run(t, func(t *testing.T) artifacttest.Subject {
+		dir := t.TempDir()
+		return artifacttest.Subject{Store: open(t, dir), Age: func() {
+			for _, name := range files(t, dir) {
+				old := time.Now().Add(-48 * time.Hour)
+				if err := os.Chtimes(name, old, old); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}}
+	})
+}
+
+// A sweep that died between moving a blob aside and deciding has lost nothing.
+func TestWhatASweepLeftAsideComesBack(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir)
+	sum, _, err := d.Put(ctx, strings.NewReader("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "aside"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(files(t, dir)[0], filepath.Join(dir, "aside", sum)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := d.Open(ctx, sum)
+	if err != nil {
+		t.Fatalf("before the next sweep: %v", err)
+	}
+	r.Close()
+	out, err := d.Sweep(ctx, time.Now().Add(-2*time.Hour), func(context.Context, string) (bool, error) { return false, nil })
+	if err != nil || out.Kept != 1 {
+		t.Errorf("Sweep = %+v, %v; want it kept", out, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "blobs", sum[:2], sum)); err != nil {
+		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/ledger/retention"
 )
 
 func (s *Server) registerChanges() {
@@ -103,7 +104,7 @@ func (s *Server) deleteRun(ctx context.Context, in *deleteRun) (*struct{}, error
 			return nil, err
 		}
 	}
-	return nil, s.rt.Delete(ctx, in.Run)
+	return nil, retention.Delete(ctx, s.rt, s.store, s.opts.Log, in.Run)
 }
 
 type previewFork struct {

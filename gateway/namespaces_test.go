@@ -26,6 +26,8 @@ var bodies = map[string]string{
 	"create-schedule": `{"name":"other-{n}","interval":"1000h","workflow":"approval","input":{"amount":1}}`,
 	"update-schedule": `{"name":"nightly-{n}","interval":"2000h","workflow":"approval","input":{"amount":1}}`,
 	"put-artifact":    `hello`,
+	"create-bookmark": `{"name":"b-{n}","run_id":"{run}"}`,
+	"apply-retention": `{"rules":[{"after":"1ns"}]}`,
 	"upload-flow":     `{"source":"bide: 1\nflow: f{n}\nsteps: [{say: hi}]"}`,
 	"poll-work":       `{"worker":"w","types":["resize"],"wait":"1ms"}`,
 	"heartbeat-call":  `{"token":1}`,
@@ -37,7 +39,10 @@ var bodies = map[string]string{
 var queries = map[string]string{"preview-fork": "?seq=1", "revoke-shared-grant": "?scope=session&of=s"}
 
 // noneOfIt are operations that are about what a run of this test has none of.
-var noneOfIt = map[string]bool{"revoke-grant": true, "revoke-shared-grant": true, "get-command": true, "redeliver-message": true}
+var noneOfIt = map[string]bool{"revoke-grant": true, "revoke-shared-grant": true, "get-command": true, "redeliver-message": true, "get-proof": true}
+
+// wholeStore are operations that no principal of a namespace may do, whatever its roles; the checkpoint, which there is none of, all may see.
+var wholeStore = map[string]bool{"write-checkpoint": true, "apply-retention": true, "list-holds": true}
 
 // made are things that a namespace has besides runs: how each is made, and which field of the answer names it.
 var made = map[string]struct{ path, body, id string }{
@@ -68,7 +73,7 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 			continue
 		}
 		byName[op.ID] = op
-		of := op.ID == "send-event" || op.ID == "revoke-shared-grant" || op.ID == "get-artifact" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
+		of := op.ID == "send-event" || op.ID == "create-bookmark" || op.ID == "revoke-shared-grant" || op.ID == "get-artifact" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
 		for name := range made {
 			of = of || strings.Contains(op.Path, name)
 		}
@@ -88,6 +93,11 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 				t.Fatalf("schedule = %d %s", got.Status, got.Body)
 			}
 		}
+		if op.ID == "delete-bookmark" {
+			if got := s.ask(boss, http.MethodPost, "/v1/bookmarks", fmt.Sprintf(`{"name":"nightly-%d","run_id":%q}`, n, run.ID)); got.Status != http.StatusCreated {
+				t.Fatalf("bookmark = %d %s", got.Status, got.Body)
+			}
+		}
 		if op.ID == "delete-run" {
 			bide.Must(s.rt.Cancel(t.Context(), run.ID))
 		}
@@ -97,11 +107,16 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 				path = strings.ReplaceAll(path, name, s.ask(boss, http.MethodPost, thing.path, thing.body).field(t, thing.id))
 			}
 		}
-		fill := strings.NewReplacer("{run}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{call}", "c", "{grant}", "g",
+		fill := strings.NewReplacer("{run}", run.ID, "{other}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{call}", "c", "{grant}", "g",
 			"{sha256}", blob, "{workflow}", "approval", "{version}", s.doc.Version()).Replace
 		status := s.status(op.Method, fill(path)+queries[op.ID], fill(bodies[op.ID]), token)
 		if noneOfIt[op.ID] && status == http.StatusNotFound && (as == nil || as.Namespace == authtest.Own) {
 			return http.StatusOK
+		}
+		if as != nil && as.May(op.Right, nil) && (wholeStore[op.ID] && status == http.StatusForbidden || op.ID == "get-checkpoint" && status == http.StatusNotFound) {
+			return http.StatusOK
+		} else if wholeStore[op.ID] && status == http.StatusOK {
+			t.Errorf("%s was done for a namespace", op.ID)
 		}
 		return status
 	})

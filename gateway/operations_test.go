@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/ledger/retention"
 )
 
 // broken is a workflow that fails.
@@ -36,6 +38,12 @@ func (s *server) fixtures() map[string]string {
 	blob := s.ask("operator", http.MethodPost, "/v1/artifacts", "hello", "Content-Type", "text/plain")
 	if blob.Status != http.StatusCreated {
 		s.t.Fatalf("artifact = %d %s", blob.Status, blob.Body)
+	}
+	if err := retention.Hold(s.t.Context(), s.store, failed.ID, "a lawsuit", "zoe", time.Now()); err != nil {
+		s.t.Fatal(err)
+	}
+	if got := s.ask("operator", http.MethodPost, "/v1/bookmarks", `{"name":"marked","run_id":"`+done.ID+`","seq":1,"tags":["start"]}`); got.Status != http.StatusCreated {
+		s.t.Fatalf("bookmark = %d %s", got.Status, got.Body)
 	}
 	hooked := s.ask("admin", http.MethodPost, "/v1/webhooks", `{"url":"http://127.0.0.1:1/"}`)
 	hook := s.ask("admin", http.MethodPost, "/v1/hooks", `{"style":"standard","scope":"global","name":"paid"}`)
@@ -146,6 +154,43 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "fork-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/fork", body: `{"seq":3,"writes":[{"op":"set","path":"input.amount","value":99}]}`, status: 201, want: map[string]string{"origin": "{waiting}", "vars.input.amount": "99", "labels.team": "ops"}},
 		{op: "fork-run", as: "operator@acme", method: "POST", path: "/v1/runs/{foreign}/fork", body: `{"seq":3,"labels":{"x":"y"}}`, status: 201, want: map[string]string{"labels": `{"bide.namespace":"acme","x":"y"}`}},
 		{op: "fork-run", as: "operator", method: "POST", path: "/v1/runs/{done}/fork", body: `{"seq":99}`, status: 404},
+		{op: "get-checkpoint", as: "viewer", method: "GET", path: "/v1/checkpoint", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "write-checkpoint", as: "admin", method: "POST", path: "/v1/checkpoint", status: 409, want: map[string]string{"code": "wrong_status"}},
+		{op: "write-checkpoint", as: "admin@acme", method: "POST", path: "/v1/checkpoint", status: 403},
+		{op: "write-checkpoint", as: "operator", method: "POST", path: "/v1/checkpoint", status: 403},
+		{op: "get-proof", as: "viewer", method: "GET", path: "/v1/runs/{done}/proof", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "get-proof", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/proof?seq=1", status: 404},
+		{op: "get-report", as: "viewer", method: "GET", path: "/v1/runs/{done}/report", status: 200},
+		{op: "get-report", as: "viewer", method: "GET", path: "/v1/runs/{done}/report?format=pdf", status: 422},
+		{op: "get-report", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/report?format=html", status: 404},
+		{op: "diff-runs", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/diff/{done}", status: 200, want: map[string]string{"a.run_id": "{waiting}", "b.run_id": "{done}"}},
+		{op: "diff-runs", as: "viewer", method: "GET", path: "/v1/runs/{waiting}/diff/{foreign}", status: 404},
+		{op: "export-run", as: "viewer", method: "GET", path: "/v1/runs/{done}/export", status: 200},
+		{op: "export-run", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/export", status: 404},
+
+		{op: "create-bookmark", as: "operator", method: "POST", path: "/v1/bookmarks", body: `{"name":"before","run_id":"{waiting}","seq":2,"tags":["good"],"note":"n"}`, status: 201, want: map[string]string{"name": "before", "seq": "2", "actor": "operator"}},
+		{op: "create-bookmark", as: "operator", method: "POST", path: "/v1/bookmarks", body: `{"name":"marked","run_id":"{done}","seq":2}`, status: 409, want: map[string]string{"code": "conflict"}},
+		{op: "create-bookmark", as: "operator@acme", method: "POST", path: "/v1/bookmarks", body: `{"name":"marked","run_id":"{foreign}"}`, status: 201, want: map[string]string{"name": "marked"}},
+		{op: "create-bookmark", as: "operator", method: "POST", path: "/v1/bookmarks", body: `{"name":"x","run_id":"{foreign}"}`, status: 404},
+		{op: "create-bookmark", as: "operator", method: "POST", path: "/v1/bookmarks", body: `{"name":"x","run_id":"{done}","seq":99}`, status: 404},
+		{op: "list-bookmarks", as: "viewer", method: "GET", path: "/v1/bookmarks?tag=start", status: 200, want: map[string]string{"bookmarks.0.name": "marked", "bookmarks.1": "null"}},
+		{op: "list-bookmarks", as: "viewer@acme", method: "GET", path: "/v1/bookmarks", status: 200, want: map[string]string{"bookmarks": "[]"}},
+		{op: "delete-bookmark", as: "operator", method: "DELETE", path: "/v1/bookmarks/marked", status: 204},
+		{op: "delete-bookmark", as: "operator@acme", method: "DELETE", path: "/v1/bookmarks/marked", status: 404, want: map[string]string{"code": "not_found"}},
+
+		{op: "apply-retention", as: "admin", method: "POST", path: "/v1/retention", body: `{"rules":[{"status":"completed","after":"1ns"}],"dry_run":true}`, status: 200, want: map[string]string{"removed.0.run_id": "{done}", "removed.0.runs": "1", "removed.1": "null"}},
+		{op: "apply-retention", as: "admin", method: "POST", path: "/v1/retention", body: `{"rules":[{"status":"completed","after":"1ns"}],"archive":true}`, status: 200, want: map[string]string{"removed.0.run_id": "{done}", "more": "false"}},
+		{op: "apply-retention", as: "admin", method: "POST", path: "/v1/retention", body: `{"rules":[{"status":"failed","after":"1ns"}]}`, status: 200, want: map[string]string{"removed": "[]", "held": "1"}},
+		{op: "apply-retention", as: "admin", method: "POST", path: "/v1/retention", body: `{"rules":[{"after":"0s"}]}`, status: 422, want: map[string]string{"code": "invalid_input"}},
+		{op: "apply-retention", as: "admin@acme", method: "POST", path: "/v1/retention", body: `{"rules":[{"after":"1ns"}],"dry_run":true}`, status: 403},
+		{op: "apply-retention", as: "author", method: "POST", path: "/v1/retention", body: `{"rules":[{"after":"1ns"}],"dry_run":true}`, status: 403},
+		{op: "hold-run", as: "admin", method: "POST", path: "/v1/runs/{done}/hold", body: `{"reason":"a lawsuit"}`, status: 200, want: map[string]string{"run_id": "{done}", "reason": "a lawsuit", "actor": "admin"}},
+		{op: "hold-run", as: "admin", method: "POST", path: "/v1/runs/{foreign}/hold", body: `{"reason":"a lawsuit"}`, status: 404},
+		{op: "hold-run", as: "admin", method: "POST", path: "/v1/runs/{failed}/hold", body: `{"reason":"another"}`, status: 409, want: map[string]string{"code": "conflict"}},
+		{op: "list-holds", as: "admin", method: "GET", path: "/v1/holds", status: 200, want: map[string]string{"holds.0.run_id": "{failed}", "holds.1": "null"}},
+		{op: "list-holds", as: "admin@acme", method: "GET", path: "/v1/holds", status: 403},
+		{op: "unhold-run", as: "admin", method: "DELETE", path: "/v1/runs/{failed}/hold", status: 204},
+		{op: "unhold-run", as: "admin", method: "DELETE", path: "/v1/runs/{foreign}/hold", status: 404},
 		{op: "release-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/release", status: 204},
 		{op: "release-run", as: "operator", method: "POST", path: "/v1/runs/{foreign}/release", status: 404},
 		{op: "revoke-grant", as: "approver", method: "DELETE", path: "/v1/runs/{waiting}/grants/g1", status: 404, want: map[string]string{"code": "not_found"}},
@@ -341,7 +386,7 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 // The permission matrix: every operation by every role.
 func TestEveryOperationNeedsItsRight(t *testing.T) {
 	s := newServer(t, nil)
-	nothing := map[string]string{"run": "r", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64), "worker": "w"}
+	nothing := map[string]string{"run": "r", "other": "o", "wait": "r.1", "command": "c", "call": "c", "grant": "g", "webhook": "h", "hook": "h", "token": "t", "name": "n", "workflow": "w", "version": "v", "sha256": strings.Repeat("0", 64), "worker": "w"}
 	roles := []string{"", "viewer", "operator", "approver", "author", "admin", "worker", "stranger"}
 	rights := map[string][]string{
 		"view": {"viewer", "operator", "approver", "author", "admin"}, "operate": {"operator", "author", "admin"},

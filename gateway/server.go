@@ -16,6 +16,7 @@ import (
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/remote"
 	"github.com/bide-dev/bide/gateway/webhook"
+	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/tool"
 	"github.com/bide-dev/bide/worker"
@@ -42,7 +43,10 @@ type Options struct {
 	// Deltas are the answers of models under way, for the streams of runs. Nil streams none.
 	Deltas *llm.Deltas
 	// Artifacts holds blobs. Nil serves none.
-	Artifacts *artifact.Dir
+	Artifacts artifact.Store
+	// Log takes checkpoints and the tombstones of runs that are deleted (engine.Engine.Log). Nil writes none; runs of a
+	// store that has checkpoints cannot be deleted then.
+	Log *ledger.Log
 	// Tools, Models and Grants are those that the runs are carried out with, to show. Grants can be
 	// revoked. Nil shows none.
 	Tools  *tool.Set

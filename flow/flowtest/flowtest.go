@@ -37,8 +37,7 @@ type Result struct {
 // Run runs every case, in order. It fails only when ctx ends.
 func Run(ctx context.Context, doc *flow.Doc, cases *flow.Cases) (out []Result, err error) {
 	for _, c := range cases.List {
-		p := &play{doc: doc, c: c, clock: bidetest.NewClock(Epoch), asked: map[string]time.Time{}, turn: map[string]int{}, opened: map[string]int{}, called: map[string]int{}}
-		r, err := p.run(ctx)
+		r, err := newPlay(doc, c).run(ctx)
 		if ctx.Err() != nil {
 			return out, context.Cause(ctx)
 		}
@@ -63,6 +62,10 @@ type play struct {
 	called map[string]int       // by run, node, step and effect: attempts
 	events int                  // sent
 	alarms []time.Time          // when answers and events are due
+}
+
+func newPlay(doc *flow.Doc, c flow.Case) *play {
+	return &play{doc: doc, c: c, clock: bidetest.NewClock(Epoch), asked: map[string]time.Time{}, turn: map[string]int{}, opened: map[string]int{}, called: map[string]int{}}
 }
 
 func (p *play) run(ctx context.Context) (*Result, error) {

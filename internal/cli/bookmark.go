@@ -20,11 +20,22 @@ func newBookmarkAdd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "add NAME RUN", Short: "Mark a record of a run", Args: args(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if r, _, id, err := a.served(cmd, args[1]); r != nil || err != nil {
+				if err != nil {
+					return err
+				}
+				b.Name, b.RunID = args[0], id
+				mark, err := r.mark(ctx, b)
+				if err == nil {
+					a.say("%s is record %d of run %s.", mark.Name, mark.Seq, mark.RunID)
+				}
+				return err
+			}
 			_, l, err := a.evidence(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
 			b.Name, b.Actor = args[0], a.cfg.get("actor")
 			if b.RunID, err = resolve(ctx, l, args[1]); err != nil {
 				return err
@@ -55,11 +66,16 @@ func newBookmarkLs(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ls [TEXT]", Short: "List bookmarks, or those with a text in name, note or run", Args: args(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, l, err := a.evidence(cmd)
-			if err != nil {
-				return err
+			var found []trace.Bookmark
+			r, out, _, err := a.served(cmd, "")
+			if r != nil && err == nil {
+				found, err = r.bookmarks(cmd.Context(), tag, strings.Join(args, ""))
+			} else if err == nil {
+				var l *local
+				if out, l, err = a.evidence(cmd); err == nil {
+					found, err = trace.Find(cmd.Context(), l.store, tag, strings.Join(args, ""))
+				}
 			}
-			found, err := trace.Find(cmd.Context(), l.store, tag, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
@@ -76,6 +92,11 @@ func newBookmarkRm(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm NAME", Short: "Remove a bookmark; the run stays", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if r, _, _, err := a.served(cmd, ""); err != nil {
+				return err
+			} else if r != nil {
+				return r.c.DeleteBookmark(cmd.Context(), args[0], "")
+			}
 			_, l, err := a.evidence(cmd)
 			if err != nil {
 				return err

@@ -21,6 +21,23 @@ note, to standard output. Kept elsewhere, it shows later whether the store was p
 		Example: "  bide checkpoint --key ops.key > seen.note",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, out, _, err := a.served(cmd, "")
+			if err != nil {
+				return err
+			}
+			if r != nil {
+				if key != "" || follow {
+					return usage("bide checkpoint --help", "a server signs with its own key, and by itself: leave out --key and --follow")
+				}
+				c, err := r.c.WriteCheckpoint(cmd.Context(), "")
+				if err != nil {
+					return err
+				}
+				return out.value(c, func(w io.Writer) error {
+					_, err := fmt.Fprint(w, c.Note)
+					return err
+				})
+			}
 			if key == "" {
 				return usage("bide key NAME --private FILE", "--key names the file with the private keys")
 			}

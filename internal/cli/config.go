@@ -40,6 +40,10 @@ func settings() []setting {
 			oneOf(formatTable, formatJSON, formatJSONL, formatYAML)},
 		{"actor", "actor", "who acts, as it stands in the ledger; by default the user of the system", func(*project) string { return osUser() }, notEmpty},
 		{"flows", "", "folders in which flows are looked for by name", func(p *project) string { return filepath.Join(p.root, "flows") }, nil},
+		{"artifacts", "", "where blobs are kept: a folder, or s3://BUCKET/PREFIX, with ?endpoint=https://HOST for a service that is not AWS", func(p *project) string {
+			return filepath.Join(p.state(), "artifacts")
+		}, notEmpty},
+		{"artifacts.above", "", "the size in bytes above which results of effects are kept as artifacts, and named in the ledger; 0 for never", always("0"), number},
 		{"allow.exec", "", "programs that exec steps may start, * for any", always(""), nil},
 		{"allow.addresses", "", "networks that http steps may reach although they are not public, such as 127.0.0.0/8", always(""), prefixes},
 		{"allow.secrets", "", "secrets that flows may use in bide serve and bide work, * for any; elsewhere they may use all", always(""), nil},
@@ -99,6 +103,13 @@ func notEmpty(value string) error {
 func positive(value string) error {
 	if n, err := strconv.Atoi(value); err != nil || n < 1 {
 		return fmt.Errorf("%q is not a number from 1 on", value)
+	}
+	return nil
+}
+
+func number(value string) error {
+	if n, err := strconv.Atoi(value); err != nil || n < 0 {
+		return fmt.Errorf("%q is not a number from 0 on", value)
 	}
 	return nil
 }
@@ -343,6 +354,9 @@ func (c *config) readFile(name string) (faults []string, err error) {
 		}
 		if e.path == "encryption.keys" {
 			e.value = relativeKeys(e.value, c.project.root)
+		}
+		if e.path == "artifacts" && !strings.HasPrefix(e.value, "s3:") {
+			e.value = relativeTo(e.value, c.project.root)
 		}
 		if slices.Contains([]string{"flows", "checkpoint.key", "serve.tls_cert", "serve.tls_key"}, e.path) {
 			e.value = relativeTo(e.value, c.project.root)

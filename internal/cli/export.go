@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
-	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/ledger/transfer"
 )
@@ -27,6 +26,18 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if file == "" {
 				return usage("bide export --help", "--to names the file; - is standard output")
+			}
+			if r, err := a.remote(cmd); err != nil {
+				return err
+			} else if r != nil {
+				if len(args) != 1 || key != "" || artifacts != "" || len(recipients) > 0 {
+					return usage("bide export --help", "through a server it is one RUN, as it is: neither signed, encrypted nor with artifacts")
+				}
+				id, err := resolve(cmd.Context(), r, args[0])
+				if err != nil {
+					return err
+				}
+				return r.export(cmd, a, id, file)
 			}
 			out, l, err := a.evidence(cmd)
 			if err != nil {
@@ -51,7 +62,7 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 				o.Runs = append(o.Runs, id)
 			}
 			if artifacts != "" {
-				dir, err := artifact.OpenDir(artifacts)
+				dir, err := openArtifacts(cmd.Context(), artifacts)
 				if err != nil {
 					return err
 				}
@@ -76,7 +87,7 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 	f := cmd.Flags()
 	f.StringVar(&file, "to", "", "new file; - is standard output")
 	f.StringVar(&key, "key", "", "file with the private keys that sign the file as a whole (default: none)")
-	f.StringVar(&artifacts, "artifacts", "", "folder of the artifacts that go along (default: none)")
+	f.StringVar(&artifacts, "artifacts", "", "folder or bucket (s3://…) of the artifacts that go along (default: none)")
 	f.StringArrayVar(&recipients, "recipient", nil, "encrypt for this age public key; may be given more than once (default: not encrypted)")
 	f.StringArrayVar(&documents, "documents", []string{flow.KindFlow}, "also the documents of this kind, such as bookmark; may be given more than once")
 	return cmd

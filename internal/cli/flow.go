@@ -204,14 +204,22 @@ type verdict struct {
 }
 
 func newFlowTest(a *app) *cobra.Command {
-	return &cobra.Command{
+	var from string
+	cmd := &cobra.Command{
 		Use:   "test [FLOW…]",
 		Short: "Run the cases of flows, by default of all of the project",
 		Long: `Run the cases of flows, by default of all of the project. Those of refund.yaml are in
 refund.test.yaml beside it. Nothing leaves the process: effects and answers are those of the case, and the
-clock moves when nothing else can happen. The exit code is 5 when a case does not hold.`,
-		Args: args(0, many),
+clock moves when nothing else can happen. The exit code is 5 when a case does not hold.
+
+With --from, write a file with a case that does what a recorded run did: what its effects gave, the answers and events
+that it got, and when. The case is run before, and what it comes to otherwise is an error.`,
+		Example: "  bide flow test --from @last > flows/refund.test.yaml",
+		Args:    args(0, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if from != "" {
+				return a.caseFrom(cmd, args, from)
+			}
 			out, err := a.output(cmd)
 			if err != nil {
 				return err
@@ -247,6 +255,39 @@ clock moves when nothing else can happen. The exit code is 5 when a case does no
 		},
 		ValidArgsFunction: a.completeFlow,
 	}
+	cmd.Flags().StringVar(&from, "from", "", "a RUN that becomes a case, written to standard output")
+	return cmd
+}
+
+// caseFrom writes the case of a recorded run.
+func (a *app) caseFrom(cmd *cobra.Command, args []string, ref string) error {
+	if len(args) > 0 {
+		return usage(cmd.CommandPath()+" --help", "--from takes the flow from the run")
+	}
+	_, l, err := a.evidence(cmd)
+	if err != nil {
+		return err
+	}
+	id, err := resolve(cmd.Context(), l, ref)
+	if err != nil {
+		return err
+	}
+	run, err := l.rt.Get(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	doc, err := flow.ForRun(cmd.Context(), l.rt, &run.RunInfo)
+	if err != nil {
+		return err
+	}
+	file, faults, err := flowtest.FromRun(cmd.Context(), l.rt, doc, id)
+	if err != nil {
+		return err
+	}
+	if _, err := a.stdout.Write(file); err != nil || len(faults) == 0 {
+		return err
+	}
+	return &problem{code: exitRunFailed, what: "the case does not come to what the run did; correct it by hand", why: strings.Join(faults, "\n")}
 }
 
 // test runs the cases of a flow.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -36,7 +35,7 @@ type host struct {
 	lib      *flow.Library
 	hooks    *webhook.Hooks
 	pool     *remotework.Pool // nil when no effects are remote
-	blobs    *artifact.Dir
+	blobs    artifact.Store
 	listener net.Listener
 	url      string
 	beside   []work
@@ -72,7 +71,7 @@ func (a *app) newHost(cmd *cobra.Command, serves bool) (*host, error) {
 		return nil, err
 	}
 	b.engine.Worker().Wake()
-	if out.blobs, err = artifact.OpenDir(filepath.Join(a.cfg.project.state(), "artifacts")); err != nil {
+	if out.blobs, err = openArtifacts(cmd.Context(), a.cfg.get("artifacts")); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -127,7 +126,7 @@ func (h *host) gateway(protect func(http.Handler) http.Handler, signIn http.Hand
 			return mux
 		},
 		Tools: h.b.tools, Models: h.b.models, Grants: h.b.grants(), Deltas: h.b.models.Deltas(), ToolServers: h.b.servers.states,
-		Artifacts: h.blobs, Webhooks: h.hooks, Remote: h.pool, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
+		Artifacts: h.blobs, Log: h.b.engine.Log(), Webhooks: h.hooks, Remote: h.pool, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
 		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
 	})
 	return srv, err

@@ -8,7 +8,6 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
-	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/ledger/abstractruntime"
 	"github.com/bide-dev/bide/ledger/transfer"
@@ -43,7 +42,7 @@ carried is reported.`,
 				return err
 			}
 			if artifacts != "" {
-				dir, err := artifact.OpenDir(artifacts)
+				dir, err := openArtifacts(cmd.Context(), artifacts)
 				if err != nil {
 					return err
 				}
@@ -75,7 +74,7 @@ carried is reported.`,
 	f.BoolVar(&o.Live, "live", false, "let runs that have not ended go on here")
 	f.StringVar(&public, "public", "", "file with the public keys that must have signed what is signed (default: signatures are not looked at)")
 	f.StringVar(&identity, "identity", "", "file with the age identities that decrypt (default: none)")
-	f.StringVar(&artifacts, "artifacts", "", "folder for the artifacts (default: they are left out)")
+	f.StringVar(&artifacts, "artifacts", "", "folder or bucket (s3://…) for the artifacts (default: they are left out)")
 	f.StringArrayVar(&o.Documents, "documents", []string{flow.KindFlow}, "the documents of this kind as well; may be given more than once")
 	f.StringVar(&from, "from", "", "what FILE is: bide or abstractruntime (default: bide)")
 	f.StringVar(&version, "version", "1", "with --from abstractruntime: the version of the workflows under which runs go on")

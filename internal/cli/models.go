@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/bide-dev/bide/agent"
-	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/llm"
@@ -135,7 +134,7 @@ func (l *local) openTools(ctx context.Context, cfg *config, open *closers) (*too
 		return nil, err
 	}
 	if len(tools) > 0 || len(box.MCP) > 0 {
-		kept, err := artifact.OpenDir(filepath.Join(cfg.project.state(), "artifacts"))
+		kept, err := openArtifacts(ctx, cfg.get("artifacts"))
 		if err != nil {
 			return nil, err
 		}

@@ -111,8 +111,20 @@ func (a *app) drive(cmd *cobra.Command) (*local, error) {
 	if checkpoints != nil {
 		checkpoints.Logger = log
 	}
+	above, err := strconv.Atoi(cfg.get("artifacts.above"))
+	if err != nil {
+		return nil, err
+	}
+	var keep *bide.Large
+	if above > 0 {
+		blobs, err := openArtifacts(cmd.Context(), cfg.get("artifacts"))
+		if err != nil {
+			return nil, err
+		}
+		keep = large(blobs, above)
+	}
 	return a.openWith(cmd, &engine.Options{
-		Runtime:     bide.Options{Poll: poll, Logger: log},
+		Runtime:     bide.Options{Poll: poll, Logger: log, Large: keep},
 		Worker:      worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
 		Checkpoints: checkpoints,
 	})

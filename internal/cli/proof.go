@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,11 @@ checkpoint.`,
 		Example: "  bide proof @last 7 > proof.json && bide verify proof.json --public ops.pub",
 		Args:    args(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if r, _, id, err := a.served(cmd, args[0]); err != nil {
+				return err
+			} else if r != nil {
+				return r.proof(cmd.Context(), a.stdout, id, strings.Join(args[1:], ""))
+			}
 			_, l, err := a.evidence(cmd)
 			if err != nil {
 				return err

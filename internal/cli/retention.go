@@ -12,16 +12,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/ledger/retention"
+	"github.com/bide-dev/bide/ledger/trace"
 	"github.com/bide-dev/bide/ledger/transfer"
 )
 
 func newRetention(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "retention", Short: "Remove old runs on purpose, and keep what must stay", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newRetentionApply(a), newRetentionHold(a), newRetentionUnhold(a))
+	cmd.AddCommand(newRetentionApply(a), newRetentionHold(a), newRetentionUnhold(a), newRetentionGC(a))
 	return cmd
 }
 
@@ -40,12 +42,27 @@ checkpoints when --key is given. Those under a hold stay.`,
 		Example: "  bide retention apply --after 2160h --archive old --key ops.key --dry-run",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			rule.After, rule.Status = bide.Duration(after), bide.Status(status)
+			if r, out, _, err := a.served(cmd, ""); err != nil {
+				return err
+			} else if r != nil {
+				if key != "" || archive != "" && archive != "artifacts" {
+					return usage("bide retention apply --help", "a server signs with its own key, and archives into its own artifacts: leave out --key, and say --archive artifacts or nothing")
+				}
+				if err := a.confirm(ctx, yes || o.DryRun, "Runs will be deleted for good. Go on?"); err != nil {
+					return err
+				}
+				done, err := r.retain(ctx, rule, &o, archive != "")
+				if err != nil {
+					return err
+				}
+				return a.removed(out, done)
+			}
 			out, l, err := a.evidence(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			rule.After, rule.Status = bide.Duration(after), bide.Status(status)
 			o.Rules = []retention.Rule{rule}
 			signers, err := privateKeys(key)
 			if err != nil {
@@ -74,22 +91,34 @@ checkpoints when --key is given. Those under a hold stay.`,
 			if err != nil {
 				return err
 			}
-			a.say("%d trees; %d under a hold, %d with runs that have not ended.", len(done.Removed), done.Held, done.Active)
-			return list(out, done.Removed, []string{"RUN", "FLOW", "STATUS", "RUNS", "ENDED"}, func(r retention.Removed) []string {
-				return []string{r.Root.ID, r.Root.Workflow, string(r.Root.Status), itoa(int64(r.Runs)), r.Root.EndedAt.Format(time.RFC3339)}
-			})
+			return a.removed(out, done)
 		},
 	}
 	f := cmd.Flags()
 	f.DurationVar(&after, "after", 0, "how long ago the last run of a tree must have ended, such as 720h")
 	f.StringVar(&rule.Workflow, "flow", "", "only runs of this flow (default: all)")
 	f.StringVar(&status, "status", "", "only those that are completed, failed or cancelled (default: all that have ended)")
-	f.StringVar(&archive, "archive", "", "folder to export to before (default: no archive)")
+	f.StringVar(&archive, "archive", "", "folder to export to before; through a server: artifacts (default: no archive)")
 	f.StringVar(&key, "key", "", "file with the private keys that sign what is deleted (default: none)")
 	f.IntVar(&o.Limit, "limit", 1000, "how many trees at most")
 	f.BoolVar(&o.DryRun, "dry-run", false, "list them, and change nothing")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
+}
+
+// removed tells which trees went, or would.
+func (a *app) removed(out *output, done *retention.Result) error {
+	a.say("%d trees; %d under a hold, %d with runs that have not ended.", len(done.Removed), done.Held, done.Active)
+	return list(out, done.Removed, []string{"RUN", "FLOW", "STATUS", "RUNS", "ENDED", "ARCHIVE"}, func(r retention.Removed) []string {
+		ended, archive := "", ""
+		if !r.Root.EndedAt.IsZero() {
+			ended = r.Root.EndedAt.Format(time.RFC3339)
+		}
+		if r.Archive != (bide.Hash{}) {
+			archive = r.Archive.String()[:12]
+		}
+		return []string{r.Root.ID, r.Root.Workflow, string(r.Root.Status), itoa(int64(r.Runs)), ended, archive}
+	})
 }
 
 // archiveInto writes an archive, whole and durable, or not at all. One that is there from a try that was cut off is replaced.
@@ -120,6 +149,12 @@ func newRetentionHold(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "hold RUN", Short: "Forbid the deletion of a run and all of its tree", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if r, _, id, err := a.served(cmd, args[0]); err != nil {
+				return err
+			} else if r != nil {
+				_, err := r.c.Hold(cmd.Context(), id, reason, "")
+				return err
+			}
 			_, l, err := a.evidence(cmd)
 			if err != nil {
 				return err
@@ -139,6 +174,11 @@ func newRetentionUnhold(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "unhold RUN", Short: "End a hold", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if r, _, id, err := a.served(cmd, args[0]); err != nil {
+				return err
+			} else if r != nil {
+				return r.c.Unhold(cmd.Context(), id, "")
+			}
 			_, l, err := a.evidence(cmd)
 			if err != nil {
 				return err
@@ -163,4 +203,57 @@ func (a *app) rootOf(ctx context.Context, l *local, ref string) (string, error) 
 		return "", err
 	}
 	return run.Root, nil
+}
+
+// namingKinds are the kinds of documents that may name artifacts.
+var namingKinds = []string{flow.KindFlow, ledger.CheckpointKind, trace.BookmarkKind, "agent-memory", "grant", "command"}
+
+func newRetentionGC(a *app) *cobra.Command {
+	var older time.Duration
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "Remove artifacts that no run and no document names any more",
+		Long: `Remove the artifacts that were put at least so long ago and that no record and no document of
+the store names. It may run while others are at work: one that is put again meanwhile stays. All stores that
+share the artifacts must be this one.`,
+		Example: "  bide retention gc --older 720h --dry-run",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out, l, err := a.evidence(cmd)
+			if err != nil {
+				return err
+			}
+			blobs, err := openArtifacts(cmd.Context(), a.cfg.get("artifacts"))
+			if err != nil {
+				return err
+			}
+			defer blobs.Close()
+			refs := retention.NewReferences(l.store, namingKinds)
+			would := artifact.Swept{}
+			keep := refs.Named
+			if dry {
+				keep = func(ctx context.Context, sum string) (bool, error) {
+					named, err := refs.Named(ctx, sum)
+					would.Removed += int64(btoi(err == nil && !named))
+					return true, err
+				}
+			}
+			swept, err := blobs.Sweep(cmd.Context(), time.Now().Add(-older), keep)
+			if err != nil {
+				return err
+			}
+			if dry {
+				swept.Removed, swept.Kept = would.Removed, swept.Kept-would.Removed
+			}
+			return out.value(swept, func(io.Writer) error {
+				a.say("%d artifacts removed, %d kept.", swept.Removed, swept.Kept)
+				return nil
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&older, "older", 7*24*time.Hour, "how long ago an artifact must have been put, at least 1h")
+	f.BoolVar(&dry, "dry-run", false, "count, and remove nothing")
+	return cmd
 }

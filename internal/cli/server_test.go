@@ -89,6 +89,10 @@ func wants(t *testing.T, dir string, code int, args []string, texts ...string) s
 // Every command that acts on runs does so through a server, too.
 func TestEveryCommandActsThroughAServer(t *testing.T) {
 	dir := project(t)
+	wants(t, dir, 0, []string{"key", "ops", "--private", "ops.key"})
+	if err := os.WriteFile(filepath.Join(dir, "bide.yaml"), []byte("checkpoint:\n  key: ops.key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	url, _ := serving(t, dir, "dev")
 	elsewhere := project(t) // where no store is
 	t.Setenv("BIDE_SERVER", url)
@@ -181,8 +185,24 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "schedule next weekly")
 	do(0, "schedule pause weekly")
 	do(0, "schedule resume weekly")
-	for _, line := range []string{"work", "serve", "dev", "backup x.db", "bookmark add a " + id, "bookmark ls", "bookmark rm a", "checkpoint --key x", "copy --to file:x", "export " + id + " --to x",
-		"import x", "proof " + id, "retention apply", "retention hold x", "retention unhold x", "verify --all --public x"} {
+	do(0, "checkpoint", "ops ")
+	do(2, "checkpoint --key x", "its own key")
+	do(0, "proof "+id, `"leaf"`)
+	do(0, "proof "+id+" 2", `"record`)
+	do(2, "proof "+id+" two")
+	do(0, "export "+id+" --to x.bide", "x.bide")
+	do(0, "inspect x.bide", id)
+	do(2, "export --to y.bide", "one RUN")
+	do(0, "bookmark add marked "+id+" --at 2 --tag good", "record 2")
+	do(0, "bookmark ls --tag good", "marked")
+	do(0, "bookmark rm marked")
+	do(3, "bookmark rm marked")
+	do(0, "retention hold "+id+" --reason lawsuit")
+	do(0, "retention apply --after 1ns --status completed --dry-run", "under a hold")
+	do(0, "retention unhold "+id)
+	do(2, "retention apply --after 1ns --archive old --yes", "its own artifacts")
+	do(0, "retention apply --after 1ns --status completed --archive artifacts --yes", id)
+	for _, line := range []string{"work", "serve", "dev", "backup x.db", "compact", "copy --to file:x", "import x", "retention gc", "verify --all --public x", "flow test --from " + id} {
 		do(2, line, "works on the store itself", "--store")
 	}
 	// Those that act on no runs.

@@ -23,12 +23,8 @@ func Delete(ctx context.Context, rt *bide.Runtime, store Store, log *ledger.Log,
 		return err
 	}
 	if log == nil {
-		page, err := store.Documents(ctx, bide.DocumentQuery{Kind: ledger.CheckpointKind, Limit: 1})
-		if err != nil {
+		if err := NeedsLog(ctx, store); err != nil {
 			return err
-		}
-		if len(page.Documents) > 0 {
-			return bide.Errorf(bide.CodeInvalidInput, "the store has checkpoints, which would miss run %s; give the key that signs its tombstone (the setting checkpoint.key)", runID)
 		}
 		return rt.Delete(ctx, runID)
 	}
@@ -45,6 +41,18 @@ func Delete(ctx context.Context, rt *bide.Runtime, store Store, log *ledger.Log,
 		return err
 	}
 	return rt.Delete(ctx, runID)
+}
+
+// NeedsLog fails with ErrInvalidInput when the store has checkpoints: runs must not be deleted from it without tombstones.
+func NeedsLog(ctx context.Context, docs bide.Documents) error {
+	page, err := docs.Documents(ctx, bide.DocumentQuery{Kind: ledger.CheckpointKind, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(page.Documents) > 0 {
+		return bide.Errorf(bide.CodeInvalidInput, "the store has checkpoints, which would miss what is deleted; give the key that signs tombstones (the setting checkpoint.key)")
+	}
+	return nil
 }
 
 // below lists a run and all its descendants.

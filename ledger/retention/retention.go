@@ -77,6 +77,34 @@ func Hold(ctx context.Context, docs bide.Documents, rootID, reason, actor string
 	return err
 }
 
+// Held is a hold on a tree of runs.
+type Held struct {
+	RunID  string    `json:"run_id"` // the first of the tree
+	Reason string    `json:"reason"`
+	Actor  string    `json:"actor"`
+	At     time.Time `json:"at"`
+}
+
+// Holds lists all holds, by run.
+func Holds(ctx context.Context, docs bide.Documents) (out []Held, err error) {
+	for q := (bide.DocumentQuery{Kind: HoldKind, Limit: 1000}); ; {
+		page, err := docs.Documents(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range page.Documents {
+			h := Held{RunID: d.ID, At: d.UpdatedAt}
+			if err := json.Unmarshal(d.Body, &h); err != nil {
+				return nil, bide.Errorf(bide.CodeCorrupt, "hold %s: %w", d.ID, err)
+			}
+			out = append(out, h)
+		}
+		if q.After = page.Next; q.After == "" {
+			return out, nil
+		}
+	}
+}
+
 // Unhold ends a hold. It does nothing when there is none.
 func Unhold(ctx context.Context, docs bide.Documents, rootID string) error {
 	d, err := docs.Document(ctx, HoldKind, rootID)

@@ -50,6 +50,22 @@ export type Artifact = {
   size: number;
 };
 
+export type Bookmark = {
+  actor?: string;
+  at: string;
+  /** hash of the record: what was marked can be told from what is there */
+  head: string;
+  name: string;
+  note?: string;
+  run_id: string;
+  seq: number;
+  tags?: string[] | null;
+};
+
+export type BookmarkList = {
+  bookmarks: Bookmark[];
+};
+
 export type BudgetPage = {
   /** each with the id of the agent's run */
   budgets: AgentStanding[];
@@ -67,6 +83,16 @@ export type Cause = {
 export type Change = {
   /** why, for the ledger */
   reason?: string;
+};
+
+export type Checkpoint = {
+  at: string;
+  /** the signed note; kept elsewhere, it shows later whether the store was put back */
+  note: string;
+  /** the name of the log */
+  origin: string;
+  /** leaves of the log */
+  size: number;
 };
 
 export type CommandStatus = {
@@ -260,6 +286,18 @@ export type Health = {
   status: "ok" | "closing" | "failing";
 };
 
+export type Hold = {
+  actor: string;
+  at: string;
+  reason: string;
+  /** the first run of the tree */
+  run_id: string;
+};
+
+export type HoldList = {
+  holds: Hold[];
+};
+
 export type Hook = {
   created_at: string;
   created_by?: string;
@@ -448,6 +486,15 @@ export type ModelUsage = {
   workflow: string;
 };
 
+export type NewBookmark = {
+  name: string;
+  note?: string;
+  run_id: string;
+  /** number of the record; the last one without */
+  seq?: number;
+  tags?: string[] | null;
+};
+
 export type NewLink = {
   /** how long it lasts, such as 30m or 48h; defaults to 24h, at most 30 days */
   expires_in?: string;
@@ -490,6 +537,12 @@ export type NodeSums = {
   runs: number;
   version: string;
   workflow: string;
+};
+
+export type Origin = {
+  head: string;
+  run_id: string;
+  seq: number;
 };
 
 export type Outcome = {
@@ -537,6 +590,25 @@ export type Problem = {
   title: string;
   type: string;
   wait_id?: string;
+};
+
+export type Proof = {
+  /** what bide verify checks with the public key alone */
+  proof: Json;
+};
+
+export type Record = {
+  actor?: string;
+  at: string;
+  command?: string;
+  data?: Json;
+  kind: string;
+  node?: string;
+  prev: string;
+  reason?: string;
+  sealed?: string;
+  seq: number;
+  step?: number;
 };
 
 export type RemoteCall = {
@@ -593,11 +665,48 @@ export type RemotePollRequest = {
   worker: string;
 };
 
+export type RemovedTree = {
+  /** SHA-256 of its export */
+  archive?: string;
+  /** its first run */
+  run_id: string;
+  runs: number;
+};
+
 export type Replay = {
   /** the first step that it decides otherwise */
   divergence?: Divergence;
   run_id: string;
   same: boolean;
+};
+
+export type Retention = {
+  /** keep the export of each tree as an artifact before; the tombstone names it */
+  archive?: boolean;
+  /** say what would go, and change nothing */
+  dry_run?: boolean;
+  /** trees at most; 100 without */
+  limit?: number;
+  rules: RetentionRule[];
+};
+
+export type RetentionResult = {
+  /** trees in which a run has not ended */
+  active: number;
+  /** trees that a hold kept */
+  held: number;
+  /** the limit was reached */
+  more: boolean;
+  removed: RemovedTree[];
+};
+
+export type RetentionRule = {
+  /** how long ago the last run must have ended */
+  after: string;
+  /** of the first run; any without */
+  status?: "completed" | "failed" | "cancelled";
+  /** of the first run; any without */
+  workflow?: string;
 };
 
 export type RetryPolicy = {
@@ -968,6 +1077,47 @@ export type ToolSource = {
   kind: string;
   server?: string;
   tool_sha256?: string;
+};
+
+export type TraceChange = {
+  a?: Json;
+  b?: Json;
+  path: string;
+};
+
+export type TraceDiff = {
+  a: TraceSide;
+  b: TraceSide;
+  changes?: TraceChange[] | null;
+  common: number;
+  first_a?: Record;
+  first_b?: Record;
+  fork?: Origin;
+};
+
+export type TraceSide = {
+  actor?: string;
+  created_at: string;
+  definition: string;
+  ended_at?: string;
+  head: string;
+  key?: string;
+  labels?: Record<string, string>;
+  node?: string;
+  origin?: string;
+  output?: Json;
+  parent?: string;
+  root: string;
+  run_id: string;
+  seq: number;
+  session?: string;
+  set_aside?: string;
+  status: string;
+  step: number;
+  updated_at: string;
+  version: string;
+  wake_at?: string;
+  workflow: string;
 };
 
 export type Tree = {

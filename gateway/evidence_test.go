@@ -1,0 +1,67 @@
+package gateway_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/ledger/transfer"
+	"github.com/bide-dev/bide/store/mem"
+)
+
+// A server with a key signs, proves, exports, and leaves tombstones; all of it is checked with the public key alone.
+func TestWhatAServerSignsIsCheckedWithThePublicKeyAlone(t *testing.T) {
+	private, public, err := ledger.GenerateKey("ops")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, keys := mem.New(), bide.Must(ledger.Verifiers(public))
+	log := bide.Must(ledger.OpenLog(t.Context(), store, &ledger.LogOptions{Signers: bide.Must(ledger.Signers(private))}))
+	s := serverOver(t, store, &gateway.Options{Log: log, Workflows: []bide.Workflow{broken()}})
+	names := s.fixtures()
+	run := "/v1/runs/" + names["done"]
+	wrote := s.ask("admin", http.MethodPost, "/v1/checkpoint", "")
+	if wrote.Status != http.StatusOK {
+		t.Fatalf("write-checkpoint = %d %s", wrote.Status, wrote.Body)
+	}
+	note := s.ask("viewer", http.MethodGet, "/v1/checkpoint", "").field(t, "note")
+	if _, err := ledger.OpenCheckpoint(note, keys); err != nil || note != wrote.field(t, "note") {
+		t.Errorf("the checkpoint does not count: %v", err)
+	}
+	var proof struct {
+		Proof json.RawMessage `json:"proof"`
+	}
+	if err := json.Unmarshal(s.ask("viewer", http.MethodGet, run+"/proof?seq=2", "").Body, &proof); err != nil {
+		t.Fatal(err)
+	}
+	record, err := ledger.ParseProof(proof.Proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := record.Check(keys); err != nil {
+		t.Errorf("the proof of a record does not count: %v", err)
+	}
+	file := s.ask("viewer", http.MethodGet, run+"/export", "")
+	content, err := transfer.Inspect(bytes.NewReader(file.Body), &transfer.ReadOptions{Keys: keys}, nil)
+	if err != nil || !content.OK() || content.Runs != 1 || content.SignedRuns != 1 {
+		t.Errorf("the export is %+v, %v; want one signed run", content, err)
+	}
+	if page := s.ask("viewer", http.MethodGet, run+"/report?format=html", ""); !strings.HasPrefix(page.Header.Get("Content-Type"), "text/html") || !strings.Contains(string(page.Body), "zoe") {
+		t.Errorf("the report is %s: %.200s", page.Header.Get("Content-Type"), page.Body)
+	}
+	if got := s.ask("operator", http.MethodDelete, run, ""); got.Status != http.StatusNoContent {
+		t.Fatalf("delete-run = %d %s", got.Status, got.Body)
+	}
+	if got := s.ask("operator", http.MethodDelete, "/v1/runs/"+names["failed"], ""); got.Status != http.StatusForbidden {
+		t.Errorf("delete-run under a hold = %d %s, want 403", got.Status, got.Body)
+	}
+	rep, err := ledger.VerifyStore(t.Context(), store, &ledger.VerifyOptions{Keys: keys, Seen: note})
+	if err != nil || !rep.OK() || rep.Deleted != 1 || !rep.Signed {
+		t.Errorf("VerifyStore = %+v, %v; want one run deleted on record", rep, err)
+	}
+}

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { Problem, read } from "./api/client";
 import type { Me } from "./api/types";
 
-export type Right = "view" | "operate" | "decide" | "author" | "admin";
+export type Right = "view" | "operate" | "decide" | "author" | "admin" | "installation";
 
 /** me is who it is; undefined until that is known, null without a login. */
 export const me = signal<Me | null | undefined>(undefined);
@@ -18,7 +18,7 @@ export async function loadMe() {
   }
 }
 
-const needs: Record<Right, string> = { view: "looking", operate: "changing runs", decide: "answering", author: "publishing flows and changing schedules", admin: "administration" };
+const needs: Record<Right, string> = { view: "looking", operate: "changing runs", decide: "answering", author: "publishing flows and changing schedules", admin: "administration", installation: "looking after the installation" };
 
 /** denied says why something is off, or nothing when it is not. */
 export function denied(right: Right | undefined): string | undefined {

@@ -123,8 +123,8 @@ function Doctor() {
     ]);
     const said = (what: string, v: unknown, bad: () => string) => ({ what, bad: v instanceof Error ? v.message : bad() });
     return [
-      said("A worker is at work", workers, () => ((workers as WorkerList).workers.length ? "" : "none is in this server; runs go on where bide work is")),
-      said("The store takes calls", workers, () => ((workers as WorkerList).workers.some((w) => w.errors > 0) ? `${(workers as WorkerList).workers.reduce((n, w) => n + w.errors, 0)} calls of it failed since the start` : "")),
+      said("A worker is at work", workers, () => ((workers as WorkerList).workers.some((w) => w.alive && !w.drained) ? "" : "none is; runs go on where one works: bide work")),
+      said("The store takes calls", workers, () => ((workers as WorkerList).workers.some((w) => (w.here?.errors ?? 0) > 0) ? `${(workers as WorkerList).workers.reduce((n, w) => n + (w.here?.errors ?? 0), 0)} calls of it failed since the start` : "")),
       said("No run is set aside", aside, () => ((aside as RunPage).runs.length ? `${(aside as RunPage).runs.length} are; look at them in Runs` : "")),
       said("No schedule is late", late, () => (late as ScheduleList).schedules.filter((x) => x.status !== "paused" && given(x.due) && Date.parse(x.due) < now.value - 30_000).map((x) => `${x.spec.name} was due ${relative(x.due!)}`).join(", ")),
     ];

@@ -58,21 +58,21 @@ var (
 	errStuck    = errors.New("the run waits for somebody")
 )
 
-// follow draws a run until it ends, and returns it: from its beginning, or what comes from now on. It fails
-// with errStuck when the run waits for somebody who is not here, and with the cause of ctx's end.
-func (f *follower) follow(ctx context.Context, id string, fromNow bool) (*bide.Run, error) {
+// follow draws a run until it ends, and returns it: from its beginning, or what comes after the record that it was read at.
+// It fails with errStuck when the run waits for somebody who is not here, and with the cause of ctx's end.
+func (f *follower) follow(ctx context.Context, run *bide.Run, goOn bool) (*bide.Run, error) {
 	ctx, stop := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
 	defer func() { f.takeBack(context.Canceled) }()
 	defer stop()
-	f.root, f.news, f.watching = id, make(chan news), map[string]bool{}
-	if fromNow {
-		if err := f.goOn(ctx, &watchers, id); err != nil {
+	f.root, f.news, f.watching = run.ID, make(chan news), map[string]bool{}
+	if goOn {
+		if err := f.goOn(ctx, &watchers, run); err != nil {
 			return nil, err
 		}
 	} else {
-		f.watch(ctx, &watchers, id, 1)
+		f.watch(ctx, &watchers, run.ID, 1)
 	}
 	look := time.NewTicker(2 * time.Second)
 	defer look.Stop()
@@ -91,7 +91,7 @@ func (f *follower) follow(ctx context.Context, id string, fromNow bool) (*bide.R
 			}
 			if n.end {
 				if n.run == f.root {
-					return f.b.Run(ctx, id, 0)
+					return f.b.Run(ctx, f.root, 0)
 				}
 				continue
 			}
@@ -109,9 +109,9 @@ func (f *follower) follow(ctx context.Context, id string, fromNow bool) (*bide.R
 				return nil, err
 			}
 		case <-look.C:
-			why, err := setAside(ctx, f.b, id)
+			why, err := setAside(ctx, f.b, f.root)
 			if err == nil && why != "" {
-				err = &problem{code: exitError, what: fmt.Sprintf("run %s was set aside", id), why: why, next: "bide why " + id}
+				err = &problem{code: exitError, what: fmt.Sprintf("run %s was set aside", f.root), why: why, next: "bide why " + f.root}
 			}
 			if err != nil {
 				return nil, err
@@ -146,19 +146,22 @@ func (f *follower) watch(ctx context.Context, watchers *sync.WaitGroup, id strin
 	})
 }
 
-// goOn watches a run, and those that it waits for, from where they are.
-func (f *follower) goOn(ctx context.Context, watchers *sync.WaitGroup, id string) error {
-	run, err := f.b.Run(ctx, id, 0)
-	if err != nil {
-		return err
-	}
-	f.watch(ctx, watchers, id, run.Seq+1)
+// goOn watches a run from the record that it was read at, and those that it waits for from where they are.
+func (f *follower) goOn(ctx context.Context, watchers *sync.WaitGroup, run *bide.Run) error {
+	f.watch(ctx, watchers, run.ID, run.Seq+1)
 	for _, w := range run.Waits {
 		if asks(w.Kind) {
 			f.open = append(f.open, w)
 		}
 		if child, ok := childOf(&w); ok && len(f.watching) < maxWatched {
-			if err := f.goOn(ctx, watchers, child); err != nil && !errors.Is(err, bide.ErrNotFound) {
+			run, err := f.b.Run(ctx, child, 0)
+			if errors.Is(err, bide.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if err := f.goOn(ctx, watchers, run); err != nil {
 				return err
 			}
 		}

@@ -79,7 +79,7 @@ func (a *app) run(cmd *cobra.Command, args []string, start *startFlags, resume b
 		defer stop()
 	}
 	f := &follower{b: b, t: a.terminal(), person: a.person(), cmd: bide.Command{Actor: a.cfg.get("actor")}}
-	ended, err := f.follow(following, run.ID, resume)
+	ended, err := f.follow(following, run, resume)
 	if err != nil {
 		return a.goOnLater(b, run.ID, err)
 	}

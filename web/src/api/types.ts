@@ -1213,6 +1213,7 @@ export type Wait = {
   step: number;
   until?: string;
   wait_id: string;
+  /** for which a grant counts that is given with the answer: of a run of an agent step, the flow */
   workflow: string;
 };
 

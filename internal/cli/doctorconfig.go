@@ -148,7 +148,7 @@ func (x *examiner) proxies() {
 }
 
 func (x *examiner) models() {
-	if _, err := openModels(x.cfg); err != nil {
+	if _, err := openModels(x.cfg, nil); err != nil {
 		x.add("models", verdictBad, "bide help config", "%v", err)
 		return
 	}

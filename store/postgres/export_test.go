@@ -26,3 +26,10 @@ func (s *Store) PruneFeed(ctx context.Context) error {
 	_, err := s.pruneFeed(ctx, 0, pruned)
 	return err
 }
+
+// Wanted reports whether another process is known to listen for a topic.
+func (s *Store) Wanted(topic string) bool {
+	s.relay.mu.Lock()
+	defer s.relay.mu.Unlock()
+	return s.relay.isWanted(digest(topic))
+}

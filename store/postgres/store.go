@@ -91,6 +91,7 @@ type Store struct {
 	seed   maphash.Seed
 	me     uint64 // tells its own notifications from others'
 	hints  *hints
+	relay  *relay
 	lost   lostClaims
 	alive  sync.Map      // by owner: until when it said to be alive
 	fed    atomic.Int64  // a position that the feed has passed
@@ -109,6 +110,7 @@ var (
 	_ bide.Counter   = (*Store)(nil)
 	_ bide.Documents = (*Store)(nil)
 	_ bide.Hinter    = (*Store)(nil)
+	_ bide.Relay     = (*Store)(nil)
 )
 
 // Open opens the store in the database that url names, and creates its tables
@@ -135,7 +137,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: o, server: where(config.ConnConfig), log: o.Logger, packer: packer, seed: maphash.MakeSeed(), me: rand.Uint64(),
-		hints: newHints(), moving: make(chan struct{}, 1)}
+		hints: newHints(), relay: newRelay(), moving: make(chan struct{}, 1)}
 	s.moving <- struct{}{}
 	if err := s.migrate(ctx, config.ConnConfig.Copy()); err != nil {
 		return nil, s.explain("open", err)
@@ -152,6 +154,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	s.aside.Go(s.sweep)
 	s.aside.Go(func() { s.notify(s.hints.claimable, hintClaimable) })
 	s.aside.Go(func() { s.notify(s.hints.committed, hintFeed) })
+	s.aside.Go(s.show)
 	s.aside.Go(func() { s.listen(config.ConnConfig.Copy()) })
 	return s, nil
 }

@@ -22,7 +22,7 @@ var layout = map[string][]string{
 	".":                   {},
 	"store/*":             {".", "internal/pack"},
 	"storetest":           {"."},
-	"seal":                {"."},
+	"seal":                {".", "artifact"},
 	"redact":              {"."},
 	"bidetest":            {".", "store/mem"},
 	"ledger":              {"."},

@@ -25,6 +25,9 @@ func Copy(ctx context.Context, from bide.Store, to Store, opts *CopyOptions) (*I
 	if opts != nil {
 		o = *opts
 	}
+	if (o.FromArtifacts == nil) != (o.ToArtifacts == nil) {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "blobs are copied from somewhere to somewhere: FromArtifacts and ToArtifacts go together")
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r, w := io.Pipe()
@@ -47,6 +50,16 @@ func Copy(ctx context.Context, from bide.Store, to Store, opts *CopyOptions) (*I
 			known++
 		}
 		return done, nil
+	}
+	e.has = func(ctx context.Context, sum string) (bool, error) {
+		r, err := o.ToArtifacts.Open(ctx, sum)
+		if errors.Is(err, bide.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, r.Close()
 	}
 	done := make(chan error, 1)
 	go func() {

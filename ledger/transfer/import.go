@@ -366,17 +366,27 @@ func (p *putting) known(run *bide.Run) error {
 	return nil
 }
 
-func (im *importer) blob(sum string, content io.Reader) error {
+func (im *importer) blob(b *blobEntry, content io.Reader) error {
 	if im.opts.Artifacts == nil {
 		im.out.Left++
 		return nil
+	}
+	if b.DataKey != nil {
+		sealed, ok := im.opts.Artifacts.(sealedArtifacts)
+		if !ok {
+			return bide.Errorf(bide.CodeSealed, "artifact %.64q is encrypted, and the store that it is imported into has no wrapping keys; give it those of the store that the file comes from", b.SHA256)
+		}
+		var err error
+		if content, err = sealed.Unseal(im.ctx, b.DataKey, content); err != nil {
+			return err
+		}
 	}
 	got, _, err := im.opts.Artifacts.Put(im.ctx, content)
 	if err != nil {
 		return err
 	}
-	if got != sum {
-		return bide.Errorf(bide.CodeCorrupt, "artifact %.64q has other content, whose hash is %s", sum, got)
+	if b.DataKey == nil && got != b.SHA256 {
+		return bide.Errorf(bide.CodeCorrupt, "artifact %.64q has other content, whose hash is %s", b.SHA256, got)
 	}
 	im.out.Artifacts++
 	return nil

@@ -13,6 +13,8 @@ import (
 type CopyOptions struct {
 	// Documents are the kinds of documents to copy. Defaults to none.
 	Documents []string
+	// Encrypt is as in ImportOptions.
+	Encrypt bool
 	// FromArtifacts and ToArtifacts are where blobs are taken from and put; both or neither. Defaults to leaving them where they are.
 	FromArtifacts, ToArtifacts Artifacts
 }
@@ -67,7 +69,7 @@ func Copy(ctx context.Context, from bide.Store, to Store, opts *CopyOptions) (*I
 		done <- err
 		w.CloseWithError(err)
 	}()
-	out, err := put(ctx, to, r, &ImportOptions{Live: true, Artifacts: o.ToArtifacts, Documents: o.Documents})
+	out, err := put(ctx, to, r, &ImportOptions{Live: true, Encrypt: o.Encrypt, Artifacts: o.ToArtifacts, Documents: o.Documents})
 	r.CloseWithError(err)
 	cancel()
 	if exported := <-done; exported != nil && !errors.Is(exported, err) && !errors.Is(exported, context.Canceled) {

@@ -201,42 +201,43 @@ func (e *exporter) run(ctx context.Context, id string) (*bide.RunInfo, error) {
 			return &run.RunInfo, e.blobsOf(ctx, id, run.Seq)
 		}
 	}
-	stored, err := e.store.Load(ctx, id, run.Position())
+	mail, err := mailOf(ctx, e.store, &run.RunInfo)
 	if err != nil {
 		return nil, err
 	}
+	return &run.RunInfo, e.write(ctx, run, mail)
+}
+
+// write writes a run at a record, with its mail.
+func (e *exporter) write(ctx context.Context, run *bide.Run, mail []bide.Message) error {
+	id := run.ID
 	proof, err := e.log.Prove(id)
 	if err != nil && !errors.Is(err, bide.ErrNotFound) {
-		return nil, err
+		return err
 	}
 	begin := &RunEntry{RunInfo: run.RunInfo, Proof: proof}
 	if e.keys != nil {
 		if begin.DataKey, err = e.keys.ExportKey(ctx, id); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := e.line(line{Run: begin}); err != nil {
-		return nil, err
+		return err
 	}
 	if err := e.records(ctx, id, run.Seq); err != nil {
-		return nil, err
+		return err
 	}
-	end := &RunEnd{}
-	for _, m := range stored.Mail {
-		if m.To == id {
-			end.Mail = append(end.Mail, m)
-		}
-	}
+	end := &RunEnd{Mail: mail}
 	if e.keys != nil && begin.DataKey != nil {
 		if end.Mail, err = e.keys.SealMail(ctx, begin.DataKey, end.Mail); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := e.line(line{RunEnd: end}); err != nil {
-		return nil, err
+		return err
 	}
 	e.out.Runs++
-	return &run.RunInfo, e.artifacts(ctx)
+	return e.artifacts(ctx)
 }
 
 // records writes the records of a run up to one of them.

@@ -22,7 +22,7 @@ var layout = map[string][]string{
 	".":                   {},
 	"store/*":             {".", "internal/pack", "internal/queue"},
 	"storetest":           {"."},
-	"seal":                {"."},
+	"seal":                {".", "artifact"},
 	"redact":              {"."},
 	"bidetest":            {".", "store/mem"},
 	"ledger":              {"."},

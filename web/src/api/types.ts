@@ -324,6 +324,19 @@ export type HookSpec = {
   style: string;
 };
 
+export type KeptLink = {
+  /** who answers with it, as it will stand in the ledger */
+  actor: string;
+  /** who made it */
+  by: string;
+  created_at: string;
+  expires_at: string;
+  link_id: string;
+  revoked_at?: string;
+  revoked_by?: string;
+  wait_id: string;
+};
+
 export type Latencies = {
   /** by the time of the end, those without runs included */
   buckets: LatencyBucket[];
@@ -368,8 +381,14 @@ export type Link = {
   /** who answers with it, as it will stand in the ledger */
   actor: string;
   expires_at: string;
+  /** to revoke it by; no secret */
+  link_id: string;
   /** below the address of the server; whoever has it may answer, so it is a secret */
   path: string;
+};
+
+export type LinkList = {
+  links: KeptLink[];
 };
 
 export type LlmSpending = {
@@ -668,9 +687,15 @@ export type RemotePollRequest = {
 export type RemovedTree = {
   /** SHA-256 of its export */
   archive?: string;
+  /** when the first run ended */
+  ended_at: string;
   /** its first run */
   run_id: string;
   runs: number;
+  /** of the first run */
+  status: string;
+  /** of the first run */
+  workflow: string;
 };
 
 export type Replay = {
@@ -900,6 +925,26 @@ export type ScheduleTimes = {
   times: string[];
 };
 
+export type Session = {
+  actor: string;
+  created_at: string;
+  /** it is the one that this request comes with */
+  current: boolean;
+  expires_at: string;
+  groups?: string[] | null;
+  labels?: Record<string, string>;
+  namespace?: string;
+  roles: string[];
+  session_id: string;
+  /** the token that it was begun with, and ends with */
+  token_id?: string;
+  workflows?: string[] | null;
+};
+
+export type SessionList = {
+  sessions: Session[];
+};
+
 export type SharedGrant = {
   args_sha256?: string;
   at: string;
@@ -911,6 +956,21 @@ export type SharedGrant = {
   scope: string;
   tool: string;
   tool_sha256?: string;
+};
+
+export type Signed = {
+  /** when the checkpoint was signed */
+  at: string;
+  /** of that record */
+  head: string;
+  /** name and number of those keys of this server that signed it, which was checked */
+  keys: string[];
+  /** the name of the log */
+  origin: string;
+  /** the last record that it speaks for, and so for all before it */
+  seq: number;
+  /** name and number of the others that signed it: bide verify checks them with their public halves */
+  unknown: string[];
 };
 
 export type StartRun = {
@@ -1175,8 +1235,12 @@ export type V2ErrorModel = {
 
 export type Verification = {
   head: string;
+  /** what is wrong with the log of checkpoints; then nothing in it counts */
+  log_faults?: string[] | null;
   records: number;
   run_id: string;
+  /** what the newest signed checkpoint says of it; absent when it says nothing */
+  signed?: Signed;
 };
 
 export type Wait = {

@@ -27,11 +27,11 @@ func TestARecordIsBookmarked(t *testing.T) {
 		p.fill("Name", name)
 		p.fill("Tags", tags)
 		p.fill("Note", note)
-		p.accessible("a bookmark that is made")
 		p.click("dialog", "Keep it")
 		p.says(".marks", name)
 	}
 	mark("before the answer", "review ops", "as it came <b>in</b>")
+	p.accessible("a run with a bookmark")
 	p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+"#/runs/"+other))
 	p.says(".inspector h3", "wait.opened")
 	mark("the other one", "review", "")

@@ -230,7 +230,7 @@ export type FlowList = {
 
 export type Fork = {
   /** defaults to the origin's */
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   /** why, for the ledger */
   reason?: string;
   /** defaults to one made from the Idempotency-Key, or else to a fresh one */
@@ -392,7 +392,7 @@ export type LinkList = {
 };
 
 export type LlmSpending = {
-  by_model?: Record<string, LlmSpending>;
+  by_model?: { [name: string]: LlmSpending };
   cache_read_tokens: number;
   cache_write_tokens: number;
   calls: number;
@@ -411,7 +411,7 @@ export type MadeToken = {
   created_by?: string;
   expires_at?: string;
   groups?: string[] | null;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   last_used_at?: string;
   name: string;
   namespace?: string;
@@ -428,7 +428,7 @@ export type MadeWebhook = {
   created_at: string;
   created_by?: string;
   disabled?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   namespace?: string;
   /** verifies what is sent; shown this once */
   secret: string;
@@ -759,7 +759,7 @@ export type Run = {
   grants?: Grant[] | null;
   head: string;
   key?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   max_steps: number;
   node?: string;
   origin?: string;
@@ -776,7 +776,7 @@ export type Run = {
   status: string;
   step: number;
   updated_at: string;
-  vars: Record<string, Json>;
+  vars: { [name: string]: Json };
   version: string;
   wait_count?: number;
   waits?: RunWait[] | null;
@@ -800,7 +800,7 @@ export type RunInfo = {
   ended_at?: string;
   head: string;
   key?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   node?: string;
   origin?: string;
   parent?: string;
@@ -907,7 +907,7 @@ export type ScheduleSpec = {
   input?: Json;
   interval?: string;
   jitter?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   name: string;
   overlap?: string;
   queue?: number;
@@ -932,7 +932,7 @@ export type Session = {
   current: boolean;
   expires_at: string;
   groups?: string[] | null;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   namespace?: string;
   roles: string[];
   session_id: string;
@@ -978,7 +978,7 @@ export type StartRun = {
   input?: Json;
   /** names the run among those of its workflow: the same key gives the same run */
   key?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   max_steps?: number;
   /** why, for the ledger */
   reason?: string;
@@ -1014,7 +1014,7 @@ export type Subscription = {
   created_at: string;
   created_by?: string;
   disabled?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   namespace?: string;
   subscription_id: string;
   types?: string[] | null;
@@ -1023,7 +1023,7 @@ export type Subscription = {
 };
 
 export type SubscriptionSpec = {
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   types?: string[] | null;
   url: string;
   workflows?: string[] | null;
@@ -1044,7 +1044,7 @@ export type Token = {
   created_by?: string;
   expires_at?: string;
   groups?: string[] | null;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   last_used_at?: string;
   name: string;
   namespace?: string;
@@ -1063,7 +1063,7 @@ export type TokenSpec = {
   actor?: string;
   expires_at?: string;
   groups?: string[] | null;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   name: string;
   namespace?: string;
   roles: string[] | null;
@@ -1162,7 +1162,7 @@ export type TraceSide = {
   ended_at?: string;
   head: string;
   key?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   node?: string;
   origin?: string;
   output?: Json;

@@ -91,7 +91,7 @@ export function Runs() {
                 <th>Run</th>
                 {columns.map((c) => (
                   <th key={c} aria-sort={sorted(c, order)}>
-                    {orders[c] ? <button type="button" class="sort" title="Sort all runs" onClick={() => sort(c)}>{c}<span aria-hidden="true">{{ ascending: " ↑", descending: " ↓" }[sorted(c, order) ?? ""] ?? " ↕"}</span></button> : c}
+                    {orders[c] ? <button type="button" class="sort" title="Sort all runs" onClick={() => sort(c)}>{c}<span aria-hidden="true">{{ ascending: " ↑", descending: " ↓", none: " ↕" }[sorted(c, order) ?? "none"]}</span></button> : c}
                   </th>
                 ))}
                 <th>Labels</th>

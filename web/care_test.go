@@ -102,7 +102,7 @@ func TestOldRunsAreRemovedButForWhatIsHeld(t *testing.T) {
 	p.sees(`!document.querySelector("main [role=status]")`) // what was seen was seen of other rules
 	p.click(".card", "Look what would go")
 	p.says("[role=status]", "2 trees with 2 runs would go")
-	p.says("[role=status]", "one tree would stay for a hold")
+	p.says("[role=status]", "One tree would stay for a hold.")
 	p.accessible("what would be removed")
 	if run, err := s.rt.Get(t.Context(), ids[1]); err != nil {
 		t.Errorf("looking removed run %v: %v", run, err)

@@ -65,7 +65,7 @@ func (s *site) show(t *testing.T) map[string]string {
 	ordered := s.start(t, "ordering", `null`)
 	return map[string]string{
 		"bookmarks": "#/bookmarks", "compare": "#/compare?a=" + done + "&b=" + waiting, "retention": "#/retention", "list": "#/inbox?wait=" + s.awaitWait(t, ordered).ID,
-		"home": "#/", "inbox": "#/inbox?wait=" + wait.ID, "form": "#/inbox?wait=" + filled.ID, "runs": "#/runs", "run": "#/runs/" + waiting, "done": "#/runs/" + done,
+		"home": "#/", "evidence": "#/runs/" + done + "?view=ledger", "inbox": "#/inbox?wait=" + wait.ID, "form": "#/inbox?wait=" + filled.ID, "runs": "#/runs", "run": "#/runs/" + waiting, "done": "#/runs/" + done,
 		"timeline": "#/runs/" + done + "?view=timeline", "ledger": "#/runs/" + done + "?view=ledger&seq=4", "model": "#/runs/" + spoken + "?seq=2", "failed": "#/runs/" + failed,
 		"workflow": "#/workflows/refund", "workflows": "#/workflows", "schedules": "#/schedules", "events": "#/events", "tools": "#/tools", "charts": "#/charts",
 		"workers": "#/workers", "settings": "#/settings", "nowhere": "#/nowhere",
@@ -83,6 +83,17 @@ type look struct {
 func TestScreens(t *testing.T) {
 	s := newSite(t)
 	places := s.show(t)
+	acts := map[string]func(p *page){ // what is done on a screen before it is looked at
+		"evidence": func(p *page) {
+			p.says(".trust", "Signed by site+")
+			p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".trust").scrollIntoView()`))
+		},
+		"retention": func(p *page) {
+			p.run(chromedp.Evaluate[chromedp.Void](`{ const f = document.querySelector("[aria-label='Days ago']"); f.focus(); f.select(); }`), chromedp.KeyEvent("0.000001"))
+			p.click(".card", "Look what would go")
+			p.says("[role=status]", "would go")
+		},
+	}
 	p := s.newPage(t, "")
 	looks := []look{{"light", 1280}, {"dark", 360}}
 	if *screens != "" {
@@ -95,6 +106,9 @@ func TestScreens(t *testing.T) {
 			p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+places[name]))
 			p.says(".connection", "Live")
 			p.sees(`document.querySelectorAll("main h1").length === 1 && document.querySelector("main").innerText.length > 20 && !document.querySelector("main").innerText.includes("Loading")`)
+			if act := acts[name]; act != nil {
+				act(p)
+			}
 			if width := value[int64](p, `document.documentElement.scrollWidth`); width > look.width {
 				t.Errorf("%s: it is %d pixels wide", where, width)
 			}

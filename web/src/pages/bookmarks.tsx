@@ -44,7 +44,7 @@ export function Bookmarks() {
         </div>
       )}
       {marks.length > 0 && (
-        <ul class="lines card" aria-label="Bookmarks">
+        <section class="card"><ul class="lines" aria-label="Bookmarks">
           {marks.map((b) => (
             <li key={b.name}>
               <div>
@@ -59,7 +59,7 @@ export function Bookmarks() {
               </span>
             </li>
           ))}
-        </ul>
+        </ul></section>
       )}
       {forking && <Fork id={forking.run_id} seq={forking.seq} close={() => fork(undefined)} />}
     </>

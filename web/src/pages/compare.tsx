@@ -26,7 +26,7 @@ export function Compare() {
   return (
     <>
       <h1>Compare</h1>
-      <form class="row search" onSubmit={compare}>
+      <form class="row search low" onSubmit={compare}>
         <label class="grow">One run <input type="text" class="mono" value={left} onInput={(e) => setLeft(e.currentTarget.value)} /></label>
         <label class="grow">Another one <input type="text" class="mono" value={right} onInput={(e) => setRight(e.currentTarget.value)} /></label>
         <button class="primary" disabled={!left.trim() || !right.trim()}>Compare</button>
@@ -66,7 +66,7 @@ function Runs({ a, b }: { a: string; b: string }) {
       <section class="card after">
         <h2>What they have otherwise</h2>
         <p>{d.fork && <>One was forked from the other after record {d.fork.seq}. </>}
-          {d.common > 0 ? `They share ${d.common === 1 ? "one record" : `${d.common} records`}${d.fork ? " after that" : ", the first ones"}` : "They share no record"}{d.first_a || d.first_b ? ", and part there." : "; none differs."} Ids and times do not count.</p>
+          {d.common === 0 ? "They share no record." : `They share ${d.common === 1 ? "one record" : `${d.common} records`}${d.fork ? " after that" : ", the first ones"}${d.first_a || d.first_b ? ", and part there." : "; none differs."}`} Ids and times do not count.</p>
         <h3>Vars at the end</h3>
         <Changes of={(d.changes ?? []).map((c) => ({ path: c.path, before: c.a as Json | undefined, after: c.b as Json | undefined }))} none="They are the same." />
         {ends.length > 0 && <><h3>Output</h3><Changes of={ends} none="" /></>}

@@ -30,6 +30,12 @@ export function Inbox() {
     }
   }, [current?.wait_id, live]);
 
+  useEffect(() => { // what is chosen is in sight in the list; the page stays where it is
+    const at = document.querySelector<HTMLElement>(".wait-list [aria-current]");
+    const list = at?.closest("ul");
+    if (at && list && (at.offsetTop < list.scrollTop || at.offsetTop + at.offsetHeight > list.scrollTop + list.clientHeight)) list.scrollTop = at.offsetTop - list.clientHeight / 3;
+  }, [current?.wait_id]);
+
   const next = () => {
     const i = shown.findIndex((w) => w.wait_id === current?.wait_id);
     const to = shown[(i + 1) % Math.max(1, shown.length)];

@@ -6,7 +6,7 @@ import type { FlowList, HoldList, RetentionResult, RetentionRule } from "../api/
 import { Act, CopyAs, unhold } from "../actions";
 import { useLoaded } from "../load";
 import { denied, me } from "../me";
-import { Refusal, RunLink, Status, Time } from "../ui/basics";
+import { Refusal, RunLink, sentence, Status, Time } from "../ui/basics";
 
 interface Rule {
   key: number;
@@ -83,7 +83,7 @@ function Rules({ changed }: { changed: () => void }) {
             <div class="row">
               <label>Workflow <select value={r.workflow} onChange={(e) => change(r.key, { workflow: e.currentTarget.value })}><option value="">any</option>{names.map((n) => <option key={n}>{n}</option>)}</select></label>
               <label>that is <select value={r.status} onChange={(e) => change(r.key, { status: e.currentTarget.value })}><option value="">at its end</option>{["completed", "failed", "cancelled"].map((s) => <option key={s}>{s}</option>)}</select></label>
-              <label>and ended <input type="text" inputMode="decimal" size={4} value={r.days} onInput={(e) => change(r.key, { days: e.currentTarget.value.trim() })} aria-label="Days ago" /> days ago</label>
+              <label>and ended <input type="text" inputMode="decimal" size={8} value={r.days} onInput={(e) => change(r.key, { days: e.currentTarget.value.trim() })} aria-label="Days ago" /> days ago</label>
               {rules.length > 1 && <button type="button" class="quiet" aria-label={`Remove rule ${i + 1}`} onClick={() => setRules(rules.filter((x) => x.key !== r.key))}>✕</button>}
             </div>
           </fieldset>
@@ -97,7 +97,7 @@ function Rules({ changed }: { changed: () => void }) {
       {would && (
         <div role="status">
           <p class="lead">{would.removed.length === 0 ? "Nothing would go." : `${trees(would.removed.length)} with ${runs === 1 ? "one run" : `${runs} runs`} would go${would.more ? ", and there are more" : ""}.`}</p>
-          <p class="faint">{[would.held > 0 && `${trees(would.held)} would stay for a hold`, would.active > 0 && `${trees(would.active)} for a run that has not ended`].filter(Boolean).join(", ")}</p>
+          <p class="faint">{sentence([would.held > 0 && `${trees(would.held)} would stay for a hold`, would.active > 0 && `${trees(would.active)} would stay for a run that has not ended`].filter(Boolean).join(", "))}</p>
           {would.removed.length > 0 && (
             <>
               <div class="scroll tall" tabIndex={0} role="region" aria-label="What would go">

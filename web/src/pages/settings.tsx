@@ -16,7 +16,7 @@ export function Settings() {
   return (
     <>
       <h1>Settings</h1>
-      <div class="cards">
+      <div class="cards stacked">
         <Me />
         <Users />
         <Tokens />

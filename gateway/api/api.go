@@ -92,7 +92,7 @@ const (
 type Wait struct {
 	bide.Wait
 	RunID    string         `json:"run_id"`
-	Workflow string         `json:"workflow"`
+	Workflow string         `json:"workflow" doc:"for which a grant counts that is given with the answer: of a run of an agent step, the flow"`
 	Status   string         `json:"status" enum:"open,answered,expired,closed"`
 	Quorum   int            `json:"quorum" doc:"how many answers resolve it; always 1"`
 	Decision *bide.Decision `json:"decision,omitempty" doc:"how it was resolved; absent while it is open"`

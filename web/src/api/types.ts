@@ -124,6 +124,7 @@ export type Effect = {
   attempt_timeout?: string;
   delivery?: string;
   error_result?: boolean;
+  failed?: string;
   payload?: Json;
   result?: string;
   retry?: RetryPolicy;
@@ -139,6 +140,7 @@ export type EffectState = {
   delivery?: string;
   error?: Failure;
   error_result?: boolean;
+  failed?: string;
   fan_out?: FanOutState;
   idempotency_key: string;
   lost?: number;
@@ -1275,6 +1277,7 @@ export type Wait = {
   step: number;
   until?: string;
   wait_id: string;
+  /** for which a grant counts that is given with the answer: of a run of an agent step, the flow */
   workflow: string;
 };
 

@@ -103,7 +103,7 @@ func TestStatementsUseTheIndexesTheyName(t *testing.T) {
 		{"command", sqlCommand, []any{"run-7", "cmd"}, []string{"commands_pkey"}},
 		{"mail", sqlMail, []any{"run-7", 101}, []string{"waits_pkey", "mail_waiting"}},
 		{"mail of many keys", sqlWideMail, []any{"run-7", 101}, []string{"waits_pkey", "mail_waiting"}},
-		{"claim", sqlClaim, []any{"w-1", int64(9000), 32, false, []string{"wf-1/1", "wf-5/1"}, int64(1), 64}, []string{"runs_ready", "runs_due", "runs_owner", "runs_pkey", "ledger_pkey", "snapshots_pkey"}},
+		{"claim", sqlClaim, []any{"w-1", int64(9000), 32, false, []string{"wf-1/1", "wf-5/1"}, int64(1), 64, int64(2)}, []string{"runs_ready", "runs_due", "runs_owner", "runs_pkey", "ledger_pkey", "snapshots_pkey"}},
 		{"release", sqlReleaseAll, []any{"w-1", false}, []string{"runs_owner"}},
 		{"release some", sqlReleaseSome, []any{"w-1", false, ids}, []string{"runs_pkey"}},
 		{"next wake", sqlNextWake, []any{int64(8000)}, []string{"runs_due"}},

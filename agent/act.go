@@ -59,12 +59,17 @@ func (c *call) refuse(format string, args ...any) {
 	}
 }
 
+// maxCalls is how many calls of one answer are made.
+const maxCalls = 100
+
 // faults refuses the calls that cannot be made. The arguments of those for the set are looked at when they are made.
 func (a *Agent) faults(s *state, t *turn) {
 	offered := a.offered(&s.spec)
 	for i := range t.calls {
 		c := &t.calls[i]
-		if !offered[c.Name] {
+		if i >= maxCalls {
+			c.refuse("The call was not made: only the first %d calls of an answer are.", maxCalls)
+		} else if !offered[c.Name] {
 			c.refuse("The call was not made: there is no tool %q; there are %q.", c.Name, slices.Sorted(maps.Keys(offered)))
 		} else if !c.ofSet {
 			if _, err := a.other(s, &c.Part); err != nil {

@@ -322,3 +322,20 @@ func TestAToolThatGoesInTheMiddleOfATurnIsAnErrorForTheModel(t *testing.T) {
 		t.Errorf("output = %+v", out)
 	}
 }
+
+func TestAnAnswerWithVeryManyCallsDoesNotEndTheRun(t *testing.T) {
+	d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, func(turn int, req *llm.Request) (*llm.Response, error) {
+		if turn > 1 {
+			parts := req.Messages[len(req.Messages)-1].Parts
+			return says(fmt.Sprintf("%d: %s, %s", len(parts), parts[99].ResultText(), parts[100].ResultText()))
+		}
+		var calls []string
+		for i := range 1500 {
+			calls = append(calls, "lookup", fmt.Sprintf(`{"word":"w%d"}`, i))
+		}
+		return wants(calls...)
+	})
+	if out := output(t, d.run(agent.Input{})); out.Answer != "1500: about w99, The call was not made: only the first 100 calls of an answer are." || out.Used.ToolCalls != 100 {
+		t.Errorf("output = %+v", out)
+	}
+}

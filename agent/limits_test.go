@@ -477,3 +477,31 @@ func TestRunsOfAProcessThatDrawOnOnePoolDoNotGetInEachOthersWay(t *testing.T) {
 		t.Errorf("%d runs; %d of %d writes of the pool were refused", len(page.Runs), n, store.writes.Load())
 	}
 }
+
+func TestProcessesThatDrawOnOnePoolLoseNothing(t *testing.T) {
+	const workers = 16
+	store := mem.New()
+	limits := agent.Limits{TotalTokens: 1_000_000, Iterations: 3}
+	d, other := team(t, desk{store: store}, limits, workers), team(t, desk{store: store}, limits, workers)
+	for _, p := range []*desk{d, other} {
+		auto(words()).Register(p.rt)
+	}
+	d.run(agent.Input{})
+	var all sync.WaitGroup
+	for i, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{Parent: "r", Limit: 1000})).Runs {
+		all.Go(func() {
+			if _, err := []*desk{d, other}[i%2].rt.Tick(ctx, info.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	output(t, d.tree())
+	var sum int64
+	for _, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{Limit: 1000})).Runs {
+		sum += bide.Must(bide.Get[agent.Used](bide.Must(d.rt.Get(ctx, info.ID)).Vars, "used")).InputTokens
+	}
+	if pools, _, err := agent.Pools(ctx, store, "", 0); err != nil || pools[0].Used.InputTokens != sum || pools[0].Runs != workers+1 {
+		t.Errorf("pools = %+v, %v; want %d input tokens of %d runs", pools, err, sum, workers+1)
+	}
+}

@@ -330,12 +330,12 @@ func TestAnAnswerWithVeryManyCallsDoesNotEndTheRun(t *testing.T) {
 			return says(fmt.Sprintf("%d: %s, %s", len(parts), parts[99].ResultText(), parts[100].ResultText()))
 		}
 		var calls []string
-		for i := range 1500 {
+		for i := range 1100 {
 			calls = append(calls, "lookup", fmt.Sprintf(`{"word":"w%d"}`, i))
 		}
 		return wants(calls...)
 	})
-	if out := output(t, d.run(agent.Input{})); out.Answer != "1500: about w99, The call was not made: only the first 100 calls of an answer are." || out.Used.ToolCalls != 100 {
+	if out := output(t, d.run(agent.Input{})); out.Answer != "1100: about w99, The call was not made: only the first 100 calls of an answer are." || out.Used.ToolCalls != 100 {
 		t.Errorf("output = %+v", out)
 	}
 }

@@ -459,7 +459,7 @@ func (c *counting) PutDocument(ctx context.Context, d bide.Document) (int64, err
 func TestRunsOfAProcessThatDrawOnOnePoolDoNotGetInEachOthersWay(t *testing.T) {
 	const workers = 40
 	store := &counting{Store: mem.New()}
-	d := team(t, desk{store: store}, agent.Limits{TotalTokens: 1_000_000, Iterations: 3}, workers)
+	d := team(t, desk{store: store}, agent.Limits{ToolCalls: 3 * workers}, workers)
 	auto(words()).Register(d.rt)
 	d.run(agent.Input{})
 	page := bide.Must(d.rt.Runs(ctx, bide.RunQuery{Parent: "r", Limit: 1000}))
@@ -481,7 +481,7 @@ func TestRunsOfAProcessThatDrawOnOnePoolDoNotGetInEachOthersWay(t *testing.T) {
 func TestProcessesThatDrawOnOnePoolLoseNothing(t *testing.T) {
 	const workers = 16
 	store := mem.New()
-	limits := agent.Limits{TotalTokens: 1_000_000, Iterations: 3}
+	limits := agent.Limits{ToolCalls: 3 * workers}
 	d, other := team(t, desk{store: store}, limits, workers), team(t, desk{store: store}, limits, workers)
 	for _, p := range []*desk{d, other} {
 		auto(words()).Register(p.rt)

@@ -12,11 +12,11 @@ import (
 	"github.com/bide-dev/bide/llm"
 )
 
-// wire answers every request with one body, over no network.
-type wire struct{ body io.Reader }
+// replier answers every request with one body, over no network.
+type replier struct{ body io.Reader }
 
 // RoundTrip implements http.RoundTripper.
-func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
+func (w replier) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(w.body), Request: req}, nil
 }
 
@@ -28,7 +28,7 @@ func TestAStreamThatIsCutAtAnyByteIsNoOtherAnswer(t *testing.T) {
 		stream := begun + strings.Join(d.end(d.reasons[llm.FinishToolCalls], "all"), "\n\n") + "\n\n"
 		s := serve(t, nil)
 		generate := func(body io.Reader) (*llm.Response, error) {
-			return modelsAt(t, d.kind, s, &llm.Options{HTTP: wire{body}}).Generate(t.Context(), ask("hi"), nil)
+			return modelsAt(t, d.kind, s, &llm.Options{HTTP: replier{body}}).Generate(t.Context(), ask("hi"), nil)
 		}
 		whole, err := generate(strings.NewReader(stream))
 		if err != nil || whole.Text() != "Grüße, " || len(whole.ToolCalls()) != 2 {

@@ -9,11 +9,16 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/artifact"
+	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
+	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/ledger/retention"
+	"github.com/bide-dev/bide/ledger/trace"
 )
 
 func (s *Server) registerChanges() {
@@ -27,7 +32,7 @@ func (s *Server) registerChanges() {
 		{"cancel", "End a run", "Its waits are closed, and the runs below it that it waits for are cancelled too.", s.rt.Cancel},
 		{"retry", "Open a failed run again", "What failed is made again; what completed stays.", s.rt.Retry},
 		{"shred", "Destroy the content of an ended run and of all runs below it",
-			"The data key is destroyed: inputs, vars, results, answers and outputs can be read by nobody any more. The ledger's chain stays whole, and a record says who did it. The store must be encrypted.", s.rt.Shred},
+			"The data key is destroyed: inputs, vars, results, answers and outputs can be read by nobody any more. The ledger's chain stays whole, and a record says who did it. Artifacts that nothing else names and that were put more than an hour ago go as well, if they are encrypted; later ones with the next sweep. The store must be encrypted.", s.shred},
 	} {
 		register(s, operation{id: c.name + "-run", method: http.MethodPost, path: "/v1/runs/{run}/" + c.name, tag: tagRuns, right: auth.Operate,
 			summary: c.summary, about: c.about}, func(ctx context.Context, in *changeRun) (*answer[bide.Run], error) {
@@ -50,6 +55,17 @@ func (s *Server) registerChanges() {
 	register(s, operation{id: "revoke-grant", method: http.MethodDelete, path: "/v1/runs/{run}/grants/{grant}", tag: tagRuns, right: auth.Decide,
 		summary: "End a grant of a run", about: "Calls of tools that it would have let pass ask again, also those of other runs when it is for a session or a workflow."}, s.revokeGrant)
 }
+
+// shred destroys the content of a run, and the artifacts that only it named.
+func (s *Server) shred(ctx context.Context, runID string, cmd ...bide.Command) (*bide.Run, error) {
+	o := retention.ShredOptions{Documents: NamingKinds, Before: time.Now().Add(-artifact.MinAge - time.Second)}
+	o.Blobs, _ = s.opts.Artifacts.(retention.Blobs)
+	run, _, err := retention.Shred(ctx, s.rt, s.store, runID, o, cmd...)
+	return run, err
+}
+
+// NamingKinds are the kinds of documents that may name artifacts.
+var NamingKinds = []string{flow.KindFlow, ledger.CheckpointKind, trace.BookmarkKind, "agent-memory", "grant", "command"}
 
 type changeRun struct {
 	Keyed

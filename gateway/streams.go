@@ -135,7 +135,7 @@ func (s *Server) streamTree(ctx context.Context, in *streamRun) (*huma.StreamRes
 	if err != nil {
 		return nil, err
 	}
-	return s.stream(ctx, s.feed(bide.FeedQuery{After: after, Root: in.Run}), nil)
+	return s.streamFeed(ctx, bide.FeedQuery{After: after, Root: in.Run})
 }
 
 func (s *Server) streamAll(ctx context.Context, in *Place) (*huma.StreamResponse, error) {
@@ -143,7 +143,20 @@ func (s *Server) streamAll(ctx context.Context, in *Place) (*huma.StreamResponse
 	if err != nil {
 		return nil, err
 	}
-	return s.stream(ctx, s.feed(bide.FeedQuery{After: after}), nil)
+	return s.streamFeed(ctx, bide.FeedQuery{After: after})
+}
+
+// streamFeed streams the records of many runs. Where they end now is read before the answer begins: whoever sees that the
+// stream is open hears of all that comes from then on.
+func (s *Server) streamFeed(ctx context.Context, q bide.FeedQuery) (*huma.StreamResponse, error) {
+	if q.After == bide.FeedEnd {
+		page, err := s.store.Feed(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		q.After = page.Next
+	}
+	return s.stream(ctx, s.feed(q), nil)
 }
 
 // feed is the source of the records of many runs, those that are seen.

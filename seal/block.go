@@ -156,7 +156,7 @@ func (s *Store) dataKeyOf(ctx context.Context, b *block, at place) (*dataKey, er
 		}
 		return nil, bide.Errorf(bide.CodeSealed, "the store has no data key %d of %s; was it left behind when it was copied or restored?", at.slot, id)
 	}
-	opens, err := s.cache.box(id, func() (cipher.AEAD, error) { return s.unwrap(ctx, id, b) })
+	opens, err := s.cache.box(id+string(b.Wrapped), func() (cipher.AEAD, error) { return s.unwrap(ctx, id, b) })
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ const (
 // cache keeps keys at hand. A map that is full begins anew.
 type cache struct {
 	mu     sync.Mutex
-	boxes  map[string]cipher.AEAD // what opens the data keys of a block
+	boxes  map[string]cipher.AEAD // what opens the data keys of a block, by its id and wrapped key
 	blocks map[string]cachedBlock
 	keys   map[place]*dataKey
 	runs   map[string]place // where the data key of a run is

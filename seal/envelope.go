@@ -27,6 +27,17 @@ type place struct {
 
 func (p place) blockID() string { return base64.RawURLEncoding.EncodeToString(p.block[:]) }
 
+// placeIn is the place of a data key in a block.
+func placeIn(blockID string, slot byte) (at place, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(blockID)
+	if err != nil || len(raw) != blockBytes {
+		return at, bide.Errorf(bide.CodeCorrupt, "%.100q names no data keys", blockID)
+	}
+	copy(at.block[:], raw)
+	at.slot = slot
+	return at, nil
+}
+
 // header begins the envelopes of a data key.
 func (p place) header() []byte {
 	return append(append(make([]byte, 0, headerBytes), version1), append(p.block[:], p.slot)...)

@@ -2,6 +2,7 @@ package seal_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"testing"
@@ -85,4 +86,19 @@ func wantErr(t testing.TB, what string, err, want error) {
 	if !errors.Is(err, want) {
 		t.Errorf("%s = %v, want %v", what, err, want)
 	}
+}
+
+// graft is a block of data keys of before under the wrapped key of now.
+func graft(t testing.TB, before, now bide.JSON) bide.JSON {
+	t.Helper()
+	var a, b map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(before, &a), json.Unmarshal(now, &b)); err != nil {
+		t.Fatal(err)
+	}
+	a["key"], a["wrapped"] = b["key"], b["wrapped"]
+	out, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

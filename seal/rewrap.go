@@ -66,19 +66,41 @@ func (s *Store) rewrap(ctx context.Context, id, current string) error {
 		if err != nil || b.Key == current {
 			return err
 		}
-		key, err := s.keys.Unwrap(ctx, b.Key, b.Wrapped, blockBinding(id))
-		if err != nil {
+		if err := s.renew(ctx, id, b, current); err != nil {
 			return err
 		}
-		if b.Wrapped, err = s.keys.Wrap(ctx, current, key, blockBinding(id)); err != nil {
-			return err
-		}
-		b.Key = current
 		if _, err = s.putBlock(ctx, id, b, rev); !errors.Is(err, bide.ErrConflict) {
 			return err
 		}
 	}
 	return bide.Errorf(bide.CodeConflict, "data keys %s changed %d times while they were wrapped anew", id, maxTries)
+}
+
+// renew gives a block another key of its own, wrapped with the current one. Were the block's key to stay the same, a data key
+// that was destroyed since could be had again from an old copy of the block, without the wrapping key of its time.
+func (s *Store) renew(ctx context.Context, id string, b *block, current string) error {
+	old, err := s.unwrap(ctx, id, b)
+	if err != nil {
+		return err
+	}
+	key := random(keyBytes)
+	fresh := aead(key)
+	for i := range b.Slots {
+		k := &b.Slots[i]
+		if k.DataKey == nil {
+			continue
+		}
+		raw, err := unbox(old, k.DataKey, slotBinding(id, i))
+		if err != nil {
+			return bide.Errorf(bide.CodeCorrupt, "data keys %s: key %d was changed", id, i)
+		}
+		k.DataKey = box(fresh, &s.nonces, nil, raw, slotBinding(id, i))
+	}
+	if b.Wrapped, err = s.keys.Wrap(ctx, current, key, blockBinding(id)); err != nil {
+		return err
+	}
+	b.Key = current
+	return nil
 }
 
 // blocks yields the documents of all blocks.

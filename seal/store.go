@@ -98,6 +98,15 @@ const maxBlock = 64
 
 // NewSealer implements bide.Sealing.
 func (s *Store) NewSealer(ctx context.Context, runID string) (bide.Sealer, error) {
+	key, err := s.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sealer{runID, key}, nil
+}
+
+// take returns a data key that nothing was encrypted with yet.
+func (s *Store) take(ctx context.Context) (*dataKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.spare) == 0 {
@@ -110,7 +119,14 @@ func (s *Store) NewSealer(ctx context.Context, runID string) (bide.Sealer, error
 	key := s.spare[0]
 	s.spare = s.spare[1:]
 	keep(&s.cache, &s.cache.keys, key.at, key)
-	return &sealer{runID, key}, nil
+	return key, nil
+}
+
+// giveBack returns a data key of which nothing is kept.
+func (s *Store) giveBack(key *dataKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spare = append(s.spare, key)
 }
 
 // keyAt returns the data key at a place. It fails with ErrSealed when the wrapping key

@@ -2,7 +2,6 @@ package seal
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -26,6 +25,11 @@ func (s *Store) ExportKey(ctx context.Context, runID string) (bide.JSON, error) 
 	if err != nil || !sealed {
 		return nil, err
 	}
+	return s.exportAt(ctx, at)
+}
+
+// exportAt returns the data key at a place, wrapped as it is; nil when it was destroyed.
+func (s *Store) exportAt(ctx context.Context, at place) (bide.JSON, error) {
 	b, _, err := s.readBlock(ctx, at.blockID())
 	if err != nil {
 		return nil, err
@@ -41,12 +45,10 @@ func (s *Store) parseExported(ctx context.Context, key bide.JSON) (e exported, o
 	if err := json.Unmarshal(key, &e); err != nil {
 		return e, nil, bide.Errorf(bide.CodeCorrupt, "the data key of a run: %w", err)
 	}
-	at := place{slot: e.Slot}
-	raw, err := base64.RawURLEncoding.DecodeString(e.Block)
-	if err != nil || len(raw) != blockBytes {
-		return e, nil, bide.Errorf(bide.CodeCorrupt, "%.100q names no data keys", e.Block)
+	at, err := placeIn(e.Block, e.Slot)
+	if err != nil {
+		return e, nil, err
 	}
-	copy(at.block[:], raw)
 	own, err = s.dataKeyOf(ctx, e.block(), at)
 	return e, own, err
 }
@@ -85,12 +87,23 @@ func (s *Store) ImportKey(ctx context.Context, key bide.JSON) error {
 		case k.DataKey != nil && rev > 0:
 			return nil
 		}
-		k.DataKey = e.DataKey
+		if k.DataKey, err = s.rebox(ctx, e.Block, b, own); err != nil {
+			return err
+		}
 		if _, err = s.putBlock(ctx, e.Block, b, rev); !errors.Is(err, bide.ErrConflict) {
 			return err
 		}
 	}
 	return bide.Errorf(bide.CodeConflict, "data keys %s changed %d times while one was taken in", e.Block, maxTries)
+}
+
+// rebox encrypts a data key with the key of a block: rewrapping, here or where it comes from, may have made that another one.
+func (s *Store) rebox(ctx context.Context, id string, b *block, own *dataKey) ([]byte, error) {
+	wraps, err := s.unwrap(ctx, id, b)
+	if err != nil {
+		return nil, err
+	}
+	return box(wraps, &s.nonces, nil, own.raw, slotBinding(id, int(own.at.slot))), nil
 }
 
 // SealWaits returns the waits of a run as they are stored, under its key from ExportKey.

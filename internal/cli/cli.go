@@ -105,7 +105,7 @@ Data is written to standard output, words to standard error.`,
 		newPause(a), newUnpause(a), newCancel(a), newRetry(a), newDelete(a), newShred(a))
 	group(groupPeople, newInbox(a), newAnswer(a), newApprove(a), newReject(a), newRespond(a), newGrant(a), newLink(a), newSend(a))
 	group(groupLook, newState(a), newReplay(a), newVerify(a), newFork(a), newDiff(a), newMigrate(a), newBookmark(a), newReport(a))
-	group(groupProof, newKey(a), newCheckpoint(a), newProof(a), newExport(a), newImport(a), newInspect(a), newCopy(a), newBackup(a), newCompact(a), newRetention(a), newKeyring(a), newRewrap(a))
+	group(groupProof, newKey(a), newCheckpoint(a), newProof(a), newExport(a), newImport(a), newInspect(a), newCopy(a), newBackup(a), newRestore(a), newCompact(a), newRetention(a), newKeyring(a), newRewrap(a))
 	group(groupFlows, newFlow(a), newSchedule(a))
 	group(groupSetup, newInit(a), newDev(a), newServe(a), newMCP(a), newToken(a), newWebhook(a), newHook(a), newWork(a), newWorkers(a), newConfig(a), newDoctor(a), newVersion(a))
 	root.AddCommand(helpTopics()...)

@@ -168,13 +168,17 @@ func (a *app) examineEncryption(ctx context.Context, l *local) (out []finding) {
 
 func newRewrap(a *app) *cobra.Command {
 	var o seal.RewrapOptions
+	var artifacts bool
 	cmd := &cobra.Command{
 		Use:   "rewrap",
 		Short: "Wrap the data keys of all runs with the first key of the keyring",
 		Long: `Wrap the data keys of all runs, which lie in blocks, with the first key of the keyring. The runs
 themselves are not touched, and go on meanwhile. Cut off, it goes on where it was by doing it again. Runs whose
-shredding was cut off are named.`,
-		Example: "  bide rewrap --dry-run",
+shredding was cut off are named.
+
+With --artifacts, artifacts that were put before there was encryption are encrypted as well; those of the last hour are left.
+Runs that began before stay plain: bide copy --encrypt makes an encrypted store of them.`,
+		Example: "  bide rewrap --dry-run\n  bide rewrap --artifacts",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out, l, err := a.evidence(cmd)
@@ -185,9 +189,17 @@ shredding was cut off are named.`,
 			if !ok {
 				return usage("bide help config", "encryption.keys names no keyring")
 			}
+			if artifacts && o.DryRun {
+				return usage("bide rewrap --help", "--dry-run does not go with --artifacts")
+			}
 			done, err := s.Rewrap(cmd.Context(), &o)
 			if err != nil {
 				return err
+			}
+			if artifacts {
+				if err := a.encryptArtifacts(cmd.Context(), s); err != nil {
+					return err
+				}
 			}
 			return out.value(done, func(w io.Writer) error {
 				rows := [][]string{}
@@ -205,5 +217,20 @@ shredding was cut off are named.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "count, and change nothing")
+	cmd.Flags().BoolVar(&artifacts, "artifacts", false, "also encrypt the artifacts that are plain")
 	return cmd
+}
+
+// encryptArtifacts encrypts the artifacts that were put before there was encryption.
+func (a *app) encryptArtifacts(ctx context.Context, s *seal.Store) error {
+	inner, err := openArtifacts(ctx, a.cfg.get("artifacts"))
+	if err != nil {
+		return err
+	}
+	blobs := s.Artifacts(inner)
+	n, err := blobs.Encrypt(ctx)
+	if err == nil {
+		a.say("%d artifacts were plain and are encrypted.", n)
+	}
+	return errors.Join(err, blobs.Close())
 }

@@ -62,7 +62,7 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 				o.Runs = append(o.Runs, id)
 			}
 			if artifacts != "" {
-				dir, err := openArtifacts(cmd.Context(), artifacts)
+				dir, err := artifactsOf(cmd.Context(), l.store, artifacts)
 				if err != nil {
 					return err
 				}

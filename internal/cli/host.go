@@ -71,7 +71,7 @@ func (a *app) newHost(cmd *cobra.Command, serves bool) (*host, error) {
 		return nil, err
 	}
 	b.engine.Worker().Wake()
-	if out.blobs, err = openArtifacts(cmd.Context(), a.cfg.get("artifacts")); err != nil {
+	if out.blobs, err = artifactsOf(cmd.Context(), b.docs, a.cfg.get("artifacts")); err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -41,14 +41,6 @@ carried is reported.`,
 			if o.Identities, err = identities(identity); err != nil {
 				return err
 			}
-			if artifacts != "" {
-				dir, err := openArtifacts(cmd.Context(), artifacts)
-				if err != nil {
-					return err
-				}
-				defer dir.Close()
-				o.Artifacts = dir
-			}
 			f, err := a.importFile(args[0], from, version)
 			if err != nil {
 				return err
@@ -56,6 +48,14 @@ carried is reported.`,
 			defer f.Close()
 			if _, err := a.create(cmd); err != nil {
 				return err
+			}
+			if artifacts != "" {
+				dir, err := artifactsOf(cmd.Context(), a.local.store, artifacts)
+				if err != nil {
+					return err
+				}
+				defer dir.Close()
+				o.Artifacts = dir
 			}
 			if o.From == "" {
 				o.From = args[0]

@@ -222,7 +222,7 @@ func (l *local) Change(ctx context.Context, id string, v verb, cmd bide.Command)
 	case verbDelete:
 		return l.delete(ctx, id)
 	case verbShred:
-		_, err = l.rt.Shred(ctx, id, cmd)
+		err = l.shred(ctx, id, cmd)
 	case verbRetry:
 		return l.retry(ctx, id, cmd)
 	}

@@ -135,7 +135,7 @@ func (l *local) openTools(ctx context.Context, cfg *config, open *closers) (*too
 		return nil, err
 	}
 	if len(tools) > 0 || len(box.MCP) > 0 {
-		kept, err := openArtifacts(ctx, cfg.get("artifacts"))
+		kept, err := artifactsOf(ctx, l.docs, cfg.get("artifacts"))
 		if err != nil {
 			return nil, err
 		}

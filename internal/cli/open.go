@@ -116,18 +116,19 @@ func (a *app) drive(cmd *cobra.Command) (*local, error) {
 		return nil, err
 	}
 	var keep *bide.Large
+	later := &laterArtifacts{ready: make(chan struct{})}
 	if above > 0 {
-		blobs, err := openArtifacts(cmd.Context(), cfg.get("artifacts"))
-		if err != nil {
-			return nil, err
-		}
-		keep = large(blobs, above)
+		keep = later.large(above)
 	}
-	return a.openWith(cmd, &engine.Options{
+	l, err := a.openWith(cmd, &engine.Options{
 		Runtime:     bide.Options{Poll: poll, Logger: log, Large: keep},
 		Worker:      worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
 		Checkpoints: checkpoints,
 	})
+	if err == nil && above > 0 {
+		err = later.open(cmd.Context(), l.docs, cfg.get("artifacts"))
+	}
+	return l, err
 }
 
 // checkpoints is who signs checkpoints while this process is at work, or nil.

@@ -14,9 +14,9 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
+	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/ledger/retention"
-	"github.com/bide-dev/bide/ledger/trace"
 	"github.com/bide-dev/bide/ledger/transfer"
 )
 
@@ -205,9 +205,6 @@ func (a *app) rootOf(ctx context.Context, l *local, ref string) (string, error) 
 	return run.Root, nil
 }
 
-// namingKinds are the kinds of documents that may name artifacts.
-var namingKinds = []string{flow.KindFlow, ledger.CheckpointKind, trace.BookmarkKind, "agent-memory", "grant", "command"}
-
 func newRetentionGC(a *app) *cobra.Command {
 	var older time.Duration
 	var dry bool
@@ -224,12 +221,12 @@ share the artifacts must be this one.`,
 			if err != nil {
 				return err
 			}
-			blobs, err := openArtifacts(cmd.Context(), a.cfg.get("artifacts"))
+			blobs, err := artifactsOf(cmd.Context(), l.store, a.cfg.get("artifacts"))
 			if err != nil {
 				return err
 			}
 			defer blobs.Close()
-			refs := retention.NewReferences(l.store, namingKinds)
+			refs := retention.NewReferences(l.store, gateway.NamingKinds)
 			would := artifact.Swept{}
 			keep := refs.Named
 			if dry {

@@ -1,7 +1,10 @@
 package retention
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"regexp"
 	"sync"
 
@@ -20,8 +23,8 @@ type References struct {
 
 // NewReferences returns the references of a store. kinds are those of the documents that may name blobs.
 //
-// Whatever looks like a SHA-256 in a record's data counts as the name of a blob. Messages that no run has taken yet are
-// not looked at: what only such a message names is kept by its age alone.
+// Whatever looks like a SHA-256 in a record's data counts as the name of a blob; what was shredded names none. Messages
+// that no run has taken yet are not looked at: what only such a message names is kept by its age alone.
 func NewReferences(store Store, kinds []string) *References {
 	return &References{store: store, kinds: kinds, named: map[string]bool{}}
 }
@@ -30,7 +33,8 @@ func NewReferences(store Store, kinds []string) *References {
 var sums = regexp.MustCompile(`[0-9a-f]{64}`)
 
 // Named reports whether a blob is named by any record or document that there is now. The first call reads the whole
-// store, later ones what has come since; documents are read anew.
+// store, later ones what has come since; documents are read anew. It fails with bide.ErrSealed when something is encrypted
+// and its key is not at hand: what it names cannot be known.
 func (r *References) Named(ctx context.Context, sum string) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,6 +55,9 @@ func (r *References) read(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			if err := r.open(ctx, f.RunID, &rec); err != nil {
+				return err
+			}
 			r.note(rec.Data)
 		}
 		r.after, more = page.Next, page.More
@@ -62,6 +69,9 @@ func (r *References) read(ctx context.Context) error {
 				return err
 			}
 			for _, d := range page.Documents {
+				if bytes.HasPrefix(d.Body, []byte(`{"$sealed":`)) {
+					return unread("document " + d.ID + " of kind " + kind)
+				}
 				r.note(d.Body)
 			}
 			if q.After = page.Next; q.After == "" {
@@ -70,6 +80,26 @@ func (r *References) read(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// open fails when a record is encrypted, was not opened and was not shredded either.
+func (r *References) open(ctx context.Context, runID string, rec *bide.Record) error {
+	if !rec.IsSealed() {
+		return nil
+	}
+	if keys, ok := r.store.(interface {
+		OpenRecord(ctx context.Context, runID string, rec *bide.Record) error
+	}); ok {
+		if err := keys.OpenRecord(ctx, runID, rec); !errors.Is(err, bide.ErrShredded) {
+			return err
+		}
+		return nil
+	}
+	return unread(fmt.Sprintf("record %d of run %s", rec.Seq, runID))
+}
+
+func unread(what string) error {
+	return bide.Errorf(bide.CodeSealed, "%s is encrypted, so it is not known which artifacts it names; give the keyring (encryption.keys)", what)
 }
 
 func (r *References) note(text []byte) {

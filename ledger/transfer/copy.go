@@ -13,6 +13,8 @@ import (
 type CopyOptions struct {
 	// Documents are the kinds of documents to copy. Defaults to none.
 	Documents []string
+	// Encrypt is as in ImportOptions.
+	Encrypt bool
 	// FromArtifacts and ToArtifacts are where blobs are taken from and put; both or neither. Defaults to leaving them where they are.
 	FromArtifacts, ToArtifacts Artifacts
 }
@@ -24,6 +26,9 @@ func Copy(ctx context.Context, from bide.Store, to Store, opts *CopyOptions) (*I
 	var o CopyOptions
 	if opts != nil {
 		o = *opts
+	}
+	if (o.FromArtifacts == nil) != (o.ToArtifacts == nil) {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "blobs are copied from somewhere to somewhere: FromArtifacts and ToArtifacts go together")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -48,13 +53,23 @@ func Copy(ctx context.Context, from bide.Store, to Store, opts *CopyOptions) (*I
 		}
 		return done, nil
 	}
+	e.has = func(ctx context.Context, sum string) (bool, error) {
+		r, err := o.ToArtifacts.Open(ctx, sum)
+		if errors.Is(err, bide.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, r.Close()
+	}
 	done := make(chan error, 1)
 	go func() {
 		_, err := e.all(ctx)
 		done <- err
 		w.CloseWithError(err)
 	}()
-	out, err := put(ctx, to, r, &ImportOptions{Live: true, Artifacts: o.ToArtifacts, Documents: o.Documents})
+	out, err := put(ctx, to, r, &ImportOptions{Live: true, Encrypt: o.Encrypt, Artifacts: o.ToArtifacts, Documents: o.Documents})
 	r.CloseWithError(err)
 	cancel()
 	if exported := <-done; exported != nil && !errors.Is(exported, err) && !errors.Is(exported, context.Canceled) {

@@ -44,7 +44,9 @@ type commandEntry struct {
 
 // blobEntry begins a blob: lines with chunks of it follow.
 type blobEntry struct {
-	SHA256 string `json:"sha256"`
+	SHA256 string `json:"sha256"` // of what the chunks hold
+	// DataKey is the data key of an encrypted blob, wrapped: the chunks hold its ciphertext.
+	DataKey bide.JSON `json:"data_key,omitempty"`
 }
 
 // missingBlob is a blob that records name and that was not to be had.

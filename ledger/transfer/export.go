@@ -97,7 +97,9 @@ type exporter struct {
 	blobs map[string]bool // blobs written or missing
 	found []string        // blobs of the run at work
 	rt    *bide.Runtime
-	skip  func(ctx context.Context, id string, at bide.Position) (bool, error) // leaves out runs that are known where the file goes
+	// skip and has say which runs and blobs are known where the file goes; nil and nil when that is not known.
+	skip func(ctx context.Context, id string, at bide.Position) (bool, error)
+	has  func(ctx context.Context, sum string) (bool, error)
 }
 
 // all writes the whole file.
@@ -191,46 +193,51 @@ func (e *exporter) run(ctx context.Context, id string) (*bide.RunInfo, error) {
 		return nil, err
 	}
 	if e.skip != nil {
-		if done, err := e.skip(ctx, id, run.Position()); done || err != nil {
-			return &run.RunInfo, err
+		done, err := e.skip(ctx, id, run.Position())
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return &run.RunInfo, e.blobsOf(ctx, id, run.Seq)
 		}
 	}
-	stored, err := e.store.Load(ctx, id, run.Position())
+	mail, err := mailOf(ctx, e.store, &run.RunInfo)
 	if err != nil {
 		return nil, err
 	}
+	return &run.RunInfo, e.write(ctx, run, mail)
+}
+
+// write writes a run at a record, with its mail.
+func (e *exporter) write(ctx context.Context, run *bide.Run, mail []bide.Message) error {
+	id := run.ID
 	proof, err := e.log.Prove(id)
 	if err != nil && !errors.Is(err, bide.ErrNotFound) {
-		return nil, err
+		return err
 	}
 	begin := &RunEntry{RunInfo: run.RunInfo, Proof: proof}
 	if e.keys != nil {
 		if begin.DataKey, err = e.keys.ExportKey(ctx, id); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := e.line(line{Run: begin}); err != nil {
-		return nil, err
+		return err
 	}
 	if err := e.records(ctx, id, run.Seq); err != nil {
-		return nil, err
+		return err
 	}
-	end := &RunEnd{}
-	for _, m := range stored.Mail {
-		if m.To == id {
-			end.Mail = append(end.Mail, m)
-		}
-	}
+	end := &RunEnd{Mail: mail}
 	if e.keys != nil && begin.DataKey != nil {
 		if end.Mail, err = e.keys.SealMail(ctx, begin.DataKey, end.Mail); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := e.line(line{RunEnd: end}); err != nil {
-		return nil, err
+		return err
 	}
 	e.out.Runs++
-	return &run.RunInfo, e.artifacts(ctx)
+	return e.artifacts(ctx)
 }
 
 // records writes the records of a run up to one of them.
@@ -270,14 +277,50 @@ func (e *exporter) copy(ctx context.Context, id string, raw []byte) error {
 			return err
 		}
 	}
+	e.note(raw)
+	e.out.Records++
+	return e.record(rec.Raw)
+}
+
+// note finds the blobs that a record names and that were not found before.
+func (e *exporter) note(raw []byte) {
 	for _, m := range named.FindAllSubmatch(raw, -1) {
 		if sum := string(m[1]); !e.blobs[sum] {
 			e.blobs[sum] = true
 			e.found = append(e.found, sum)
 		}
 	}
-	e.out.Records++
-	return e.record(rec.Raw)
+}
+
+// blobsOf writes the blobs of a run that is known where the file goes, as far as they are not: a copy that was cut off may
+// have come to the run's last record and not to its blobs.
+func (e *exporter) blobsOf(ctx context.Context, id string, upTo int64) error {
+	if e.opts.Artifacts == nil {
+		return nil
+	}
+	e.found = nil
+	for next := int64(1); next <= upTo; {
+		raws, err := e.store.Records(ctx, id, next, int(min(1000, upTo-next+1)))
+		if err != nil || len(raws) == 0 {
+			return err
+		}
+		for _, raw := range raws {
+			e.note(raw)
+		}
+		next += int64(len(raws))
+	}
+	missing := e.found[:0]
+	for _, sum := range e.found {
+		there, err := e.has(ctx, sum)
+		if err != nil {
+			return err
+		}
+		if !there {
+			missing = append(missing, sum)
+		}
+	}
+	e.found = missing
+	return e.artifacts(ctx)
 }
 
 // named finds the blobs that a record names.
@@ -289,7 +332,7 @@ func (e *exporter) artifacts(ctx context.Context) error {
 		return nil
 	}
 	for _, sum := range e.found {
-		r, err := e.opts.Artifacts.Open(ctx, sum)
+		r, entry, err := e.open(ctx, sum)
 		if errors.Is(err, bide.ErrNotFound) {
 			e.out.Missing++
 			if err := e.line(line{Missing: &missingBlob{sum}}); err != nil {
@@ -300,12 +343,23 @@ func (e *exporter) artifacts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(e.blob(sum, r), r.Close()); err != nil {
+		if err := errors.Join(e.blob(entry, r), r.Close()); err != nil {
 			return err
 		}
 		e.out.Artifacts++
 	}
 	return nil
+}
+
+// open opens a blob as it leaves.
+func (e *exporter) open(ctx context.Context, sum string) (r io.ReadCloser, entry *blobEntry, err error) {
+	entry = &blobEntry{SHA256: sum}
+	if sealed, ok := e.opts.Artifacts.(sealedArtifacts); ok {
+		r, entry.SHA256, entry.DataKey, err = sealed.OpenStored(ctx, sum)
+		return r, entry, err
+	}
+	r, err = e.opts.Artifacts.Open(ctx, sum)
+	return r, entry, err
 }
 
 func (e *exporter) documents(ctx context.Context) error {

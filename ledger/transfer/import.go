@@ -28,6 +28,9 @@ type ImportOptions struct {
 	Live bool
 	// From says where the runs come from, for the reason why they are set aside. Defaults to "a file".
 	From string
+	// Encrypt encrypts runs that come plain, in a store that is encrypted. Their records get other hashes, so what was signed
+	// of them does not speak for them any more. Defaults to leaving them plain.
+	Encrypt bool
 	// Artifacts takes the blobs. Defaults to leaving them out.
 	Artifacts Artifacts
 	// Documents are the kinds of documents to take; those that are there already stay. Defaults to none: a
@@ -85,6 +88,8 @@ func put(ctx context.Context, store Store, r io.Reader, o *ImportOptions) (*Impo
 	im := &importer{ctx: ctx, store: store, raw: store, opts: o, out: &Imported{}, rt: bide.Must(bide.New(store, &bide.Options{CacheRuns: 1}))}
 	if keys, ok := store.(sealing); ok {
 		im.keys, im.raw = keys, keys.Stored()
+	} else if o.Encrypt {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "runs can be encrypted in a store that is encrypted alone; give it a keyring")
 	}
 	if _, err := in.walk(im); err != nil {
 		return im.out, fmt.Errorf("import: %w", err)
@@ -119,6 +124,9 @@ func (im *importer) run(r *RunEntry, in *reader) error {
 	p := &putting{im: im, id: r.ID, info: r.RunInfo, in: in, key: r.DataKey}
 	if err := im.dataKey(r); err != nil {
 		return err
+	}
+	if im.opts.Encrypt && r.DataKey == nil {
+		p.encrypt = &encrypting{p: p}
 	}
 	if err := p.resume(); err != nil {
 		return err
@@ -160,7 +168,8 @@ type putting struct {
 	batch   []bide.Record
 	bytes   int
 	command *bide.CommandRecord
-	key     bide.JSON // nil when it is not encrypted
+	key     bide.JSON   // nil when it is not encrypted
+	encrypt *encrypting // nil unless it comes plain and is to be encrypted
 	failed  error
 }
 
@@ -207,6 +216,12 @@ func (p *putting) follow() func(yield func(bide.Record, error) bool) {
 				return
 			}
 			rec, err := bide.ParseRecord(raw)
+			if len(rec.Sealed) > 0 { // it was shredded: nobody has its key
+				p.encrypt = nil
+			}
+			if err == nil && p.encrypt != nil {
+				rec, err = p.encrypt.record(rec)
+			}
 			if err == nil {
 				err = p.add(rec, p.in.command)
 			}
@@ -271,7 +286,11 @@ func (p *putting) commit(c *bide.Commit) error {
 			return err
 		}
 	}
-	if err := p.im.raw.Commit(p.im.ctx, c); err != nil {
+	store := p.im.raw
+	if p.encrypt != nil {
+		store, c.Sealer = p.im.store, p.encrypt.sealer
+	}
+	if err := store.Commit(p.im.ctx, c); err != nil {
 		return err
 	}
 	p.im.out.Records += int64(len(p.batch))
@@ -366,17 +385,27 @@ func (p *putting) known(run *bide.Run) error {
 	return nil
 }
 
-func (im *importer) blob(sum string, content io.Reader) error {
+func (im *importer) blob(b *blobEntry, content io.Reader) error {
 	if im.opts.Artifacts == nil {
 		im.out.Left++
 		return nil
+	}
+	if b.DataKey != nil {
+		sealed, ok := im.opts.Artifacts.(sealedArtifacts)
+		if !ok {
+			return bide.Errorf(bide.CodeSealed, "artifact %.64q is encrypted, and the store that it is imported into has no wrapping keys; give it those of the store that the file comes from", b.SHA256)
+		}
+		var err error
+		if content, err = sealed.Unseal(im.ctx, b.DataKey, content); err != nil {
+			return err
+		}
 	}
 	got, _, err := im.opts.Artifacts.Put(im.ctx, content)
 	if err != nil {
 		return err
 	}
-	if got != sum {
-		return bide.Errorf(bide.CodeCorrupt, "artifact %.64q has other content, whose hash is %s", sum, got)
+	if b.DataKey == nil && got != b.SHA256 {
+		return bide.Errorf(bide.CodeCorrupt, "artifact %.64q has other content, whose hash is %s", b.SHA256, got)
 	}
 	im.out.Artifacts++
 	return nil

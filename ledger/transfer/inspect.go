@@ -123,13 +123,13 @@ func (i *inspector) proof(r *RunEntry) ([]ledger.Signed, []ledger.Fault) {
 	return []ledger.Signed{leaf}, nil
 }
 
-func (i *inspector) blob(sum string, content io.Reader) error {
+func (i *inspector) blob(b *blobEntry, content io.Reader) error {
 	h := sha256.New()
 	if _, err := io.Copy(h, content); err != nil {
 		return err
 	}
-	if hex.EncodeToString(h.Sum(nil)) != sum {
-		i.out.Faults = append(i.out.Faults, ledger.Fault{Message: "artifact " + sum + " was changed"})
+	if hex.EncodeToString(h.Sum(nil)) != b.SHA256 {
+		i.out.Faults = append(i.out.Faults, ledger.Fault{Message: "artifact " + b.SHA256 + " was changed"})
 	}
 	i.out.Artifacts++
 	return nil

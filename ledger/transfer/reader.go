@@ -234,7 +234,7 @@ func (b *blob) Read(p []byte) (int, error) {
 // visitor takes what a file holds, in its order. What it does not read is read over.
 type visitor interface {
 	run(r *RunEntry, in *reader) error
-	blob(sum string, content io.Reader) error
+	blob(b *blobEntry, content io.Reader) error
 	missing(sum string)
 	document(d *bide.Document) error
 }
@@ -255,7 +255,7 @@ func (r *reader) walk(v visitor) (*Header, error) {
 			err = v.run(l.Run, r)
 		case l.Blob != nil:
 			content := &blob{r: r}
-			if err = v.blob(l.Blob.SHA256, content); err == nil {
+			if err = v.blob(l.Blob, content); err == nil {
 				_, err = io.Copy(io.Discard, content)
 			}
 		case l.Missing != nil:

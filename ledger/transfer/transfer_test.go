@@ -386,3 +386,157 @@ func TestATreeIsExportedAlone(t *testing.T) {
 		t.Errorf("Export of nothing = %v, want ErrNotFound", err)
 	}
 }
+
+// Encrypted blobs leave as they are kept, with their keys, and are encrypted anew where they come in.
+func TestEncryptedArtifactsMoveEncrypted(t *testing.T) {
+	folder := func() *artifact.Dir {
+		d, err := artifact.OpenDir(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		return d
+	}
+	s := ledgertest.Seal(t, ledgertest.Open(t, "mem"))
+	from := s.Artifacts(folder())
+	secret := strings.Repeat("the recipe ", 10_000)
+	sum, _, err := from.Put(ctx, strings.NewReader(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wf := bide.Workflow{ID: "w", Version: "1", Entry: "a", Nodes: bide.Nodes{"a": func(*bide.Run) (bide.StepPlan, error) {
+		return bide.Complete(map[string]string{"sha256": sum}), nil
+	}}}
+	if _, err := bide.Must(bide.New(s, nil)).Run(ctx, wf, nil, &bide.StartOptions{RunID: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	file := export(t, s, &transfer.ExportOptions{Artifacts: from})
+	if bytes.Contains(file, []byte("recipe")) || bytes.Contains(file, []byte(sum)) {
+		t.Error("the file shows the blob or its name")
+	}
+	if content, err := transfer.Inspect(bytes.NewReader(file), nil, nil); err != nil || !content.OK() || content.Artifacts != 1 {
+		t.Errorf("Inspect without keys = %+v, %v", content, err)
+	}
+	read := func(a artifact.Store) {
+		t.Helper()
+		r, err := a.Open(ctx, sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if got, err := io.ReadAll(r); string(got) != secret || err != nil {
+			t.Errorf("the blob has %d bytes, %v", len(got), err)
+		}
+	}
+	other := ledgertest.Seal(t, ledgertest.Open(t, "mem"))
+	to := other.Artifacts(folder())
+	if done, err := transfer.Import(ctx, other, bytes.NewReader(file), &transfer.ImportOptions{Artifacts: to}); err != nil || done.Artifacts != 1 {
+		t.Fatalf("Import = %+v, %v", done, err)
+	}
+	read(to)
+	if _, err := transfer.Import(ctx, other, bytes.NewReader(file), &transfer.ImportOptions{Artifacts: folder()}); !errors.Is(err, bide.ErrSealed) {
+		t.Errorf("Import into plain artifacts = %v, want ErrSealed", err)
+	}
+	third := ledgertest.Seal(t, ledgertest.Open(t, "mem"))
+	last := third.Artifacts(folder())
+	if _, err := transfer.Copy(ctx, other, third, &transfer.CopyOptions{FromArtifacts: to, ToArtifacts: last}); err != nil {
+		t.Fatal(err)
+	}
+	read(last)
+	// What is encrypted as a blob and was changed in the file is refused.
+	bad := bytes.Replace(file, []byte(`"chunk":"`), []byte(`"chunk":"AAAA`), 1)
+	if content, err := transfer.Inspect(bytes.NewReader(bad), nil, nil); err != nil || content.OK() {
+		t.Errorf("Inspect of a changed file = %+v, %v", content, err)
+	}
+}
+
+// dying is a store that dies at a commit: before it or, with after, when it is done.
+type dying struct {
+	ledgertest.Store
+	left  int
+	after bool
+}
+
+var errDied = errors.New("the process died")
+
+func (d *dying) Commit(ctx context.Context, c *bide.Commit) error {
+	d.left--
+	if d.left < 0 || d.left == 0 && !d.after {
+		return errDied
+	}
+	err := d.Store.Commit(ctx, c)
+	if d.left == 0 {
+		return errDied
+	}
+	return err
+}
+
+// mortalBlobs die at a Put.
+type mortalBlobs struct {
+	artifact.Store
+	left *int
+}
+
+func (m mortalBlobs) Put(ctx context.Context, r io.Reader) (string, int64, error) {
+	if *m.left--; *m.left <= 0 {
+		return "", 0, errDied
+	}
+	return m.Store.Put(ctx, r)
+}
+
+// A copy is cut off at every commit and every blob in turn, and done again: all runs and their blobs are there, once, and the
+// first store is as it was.
+func TestACopyThatIsCutOffAnywhereIsFinished(t *testing.T) {
+	source := ledgertest.Open(t, "mem")
+	w := ledgertest.New(t, source)
+	w.Fill()
+	fromDir, err := artifact.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fromDir.Close()
+	sum, _, err := fromDir.Put(ctx, strings.NewReader("evidence"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wf := bide.Workflow{ID: "w", Version: "1", Entry: "a", Nodes: bide.Nodes{"a": func(*bide.Run) (bide.StepPlan, error) {
+		return bide.Complete(map[string]string{"sha256": sum}), nil
+	}}}
+	if _, err := w.RT.Run(ctx, wf, nil, &bide.StartOptions{RunID: "naming"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []bool{false, true} {
+		for n, done := 1, false; !done; n++ {
+			if n > 200 {
+				t.Fatal("the copy does not end")
+			}
+			toDir, err := artifact.OpenDir(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			inner := ledgertest.Open(t, "mem")
+			d := &dying{inner, n, after}
+			_, err = transfer.Copy(ctx, source, d, &transfer.CopyOptions{FromArtifacts: fromDir, ToArtifacts: mortalBlobs{toDir, &d.left}})
+			done = err == nil
+			if !done && !errors.Is(err, errDied) {
+				t.Fatal(err)
+			}
+			if _, err := transfer.Copy(ctx, source, inner, &transfer.CopyOptions{FromArtifacts: fromDir, ToArtifacts: toDir}); err != nil {
+				t.Fatalf("cut off at %d, again: %v", n, err)
+			}
+			same(t, inner, source)
+			verified(t, inner)
+			r, err := toDir.Open(ctx, sum)
+			if err != nil {
+				t.Fatalf("cut off at %d: the blob = %v", n, err)
+			}
+			r.Close()
+			aside, err := inner.Runs(ctx, bide.RunQuery{SetAside: true})
+			if err != nil || len(aside.Runs) > 0 {
+				t.Errorf("cut off at %d: %v, %v are set aside", n, aside, err)
+			}
+			toDir.Close()
+		}
+	}
+	verified(t, source)
+}

@@ -64,9 +64,9 @@ func (w *Writer) record(raw []byte) error {
 }
 
 // blob writes what r has.
-func (w *Writer) blob(sum string, r io.Reader) error {
+func (w *Writer) blob(entry *blobEntry, r io.Reader) error {
 	chunk := make([]byte, chunkBytes)
-	if err := w.line(line{Blob: &blobEntry{sum}}); err != nil {
+	if err := w.line(line{Blob: entry}); err != nil {
 		return err
 	}
 	for {

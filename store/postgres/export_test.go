@@ -8,9 +8,7 @@ import (
 // Queued is how many commits wait for the committers.
 func (s *Store) Queued() (n int) {
 	for _, q := range s.queues {
-		q.mu.Lock()
-		n += len(q.entries)
-		q.mu.Unlock()
+		n += q.Len()
 	}
 	return n
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/internal/pack"
+	"github.com/bide-dev/bide/internal/queue"
 )
 
 // Options refines a store. Nil means the defaults.
@@ -86,7 +87,7 @@ type Store struct {
 	log    *slog.Logger
 	pool   *pgxpool.Pool
 	packer *pack.Packer
-	queues []*queue // one per committer
+	queues []*queue.Queue[*entry] // one per committer
 	seed   maphash.Seed
 	me     uint64 // tells its own notifications from others'
 	hints  *hints
@@ -146,7 +147,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	for range o.Committers {
-		c := &committer{store: s, queue: newQueue(), config: configureCommitter(config.ConnConfig)}
+		c := &committer{store: s, queue: queue.New[*entry](), config: configureCommitter(config.ConnConfig)}
 		s.queues = append(s.queues, c.queue)
 		s.work.Go(c.run)
 	}
@@ -172,7 +173,7 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if err := s.findTook(ctx, e, c.Took); err != nil {
 		return err
 	}
-	if !s.queueOf(e).push(e) {
+	if !s.queueOf(e).Push(e) {
 		return s.errClosed()
 	}
 	select {
@@ -184,7 +185,7 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 }
 
 // queueOf returns the queue that holds all commits of a run.
-func (s *Store) queueOf(e *entry) *queue {
+func (s *Store) queueOf(e *entry) *queue.Queue[*entry] {
 	return s.queues[maphash.String(s.seed, e.route())%uint64(len(s.queues))]
 }
 
@@ -193,7 +194,7 @@ func (s *Store) queueOf(e *entry) *queue {
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	for _, q := range s.queues {
-		q.close()
+		q.Close()
 	}
 	s.work.Wait()
 	s.end()

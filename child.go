@@ -69,8 +69,7 @@ func (m *machine) startChild(i int, workflow string, input JSON, opts *ChildOpti
 	wf := m.find(workflow, opts.Version)
 	switch {
 	case wf == nil:
-		return m.failAttempt(i, &Failure{Code: FailureNoWorkflow, Permanent: true,
-			Message: fmt.Sprintf("workflow %q version %q is not registered here", workflow, opts.Version)}, 0, nil)
+		return m.failAttempt(i, noWorkflow(workflow, opts.Version), 0, nil)
 	case r.Depth+1 > m.lim.Depth:
 		return m.failAttempt(i, &Failure{Code: FailureLimit, Permanent: true,
 			Message: fmt.Sprintf("a child would be %d levels below the first run, more than the limit of %d", r.Depth+1, m.lim.Depth)}, 0, nil)

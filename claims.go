@@ -71,6 +71,9 @@ type WorkflowVersion struct{ ID, Version string }
 type Claim struct {
 	RunID string
 	Fence int64
+	// Last is for who drives the run to set: nobody else could go on with it, so that an effect fails which needs what is not
+	// registered here (ErrLacking).
+	Last bool
 	// Stored, when not nil, is what Load without a position gives after the claim, but for mail of which the
 	// run was not told. A store whose reads take a round trip has it with the claim where it is small.
 	Stored *Stored

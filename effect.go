@@ -29,6 +29,9 @@ type Effect struct {
 	// ErrorResult makes a failure for good the effect's result, {"error": Failure},
 	// instead of failing the step.
 	ErrorResult bool `json:"error_result,omitempty"`
+	// Failed is the path of a list in vars that takes the results which failed attempts came with (EffectFailed.Result);
+	// empty drops them.
+	Failed string `json:"failed,omitempty"`
 
 	err error // a fault met while building it; reported when the plan is checked
 }
@@ -228,6 +231,9 @@ func (e Effect) OnceDecided() Effect { e.Delivery = AtMostOnceDecided; return e 
 // WithErrorResult makes a failure for good the effect's result, an ErrorResult.
 func (e Effect) WithErrorResult() Effect { e.ErrorResult = true; return e }
 
+// KeepFailed adds the results that failed attempts came with to the list at path in vars; the list is created when missing.
+func (e Effect) KeepFailed(path string) Effect { e.Failed = path; return e }
+
 // ErrorResult is the result of an effect that failed, with Effect.ErrorResult.
 type ErrorResult struct {
 	Error *Failure `json:"error"`
@@ -285,6 +291,11 @@ func (e *Effect) faults(at string, lim *Limits) (out []Fault) {
 	if e.Result != "" {
 		if _, err := parsePath(e.Result); err != nil {
 			add(".result", "%v", err)
+		}
+	}
+	if e.Failed != "" {
+		if _, err := parsePath(e.Failed); err != nil {
+			add(".failed", "%v", err)
 		}
 	}
 	if e.Delivery != AtLeastOnce && e.Delivery != AtMostOnce && e.Delivery != AtMostOnceDecided {

@@ -76,7 +76,7 @@ func (r *Run) change(rec *Record, data any) error {
 	case *EffectCompleted:
 		return r.onEffect(d.Effect, func(e *EffectState) error { return r.effectCompleted(e, d.Result, d.Writes) })
 	case *EffectFailed:
-		return r.onEffect(d.Effect, func(e *EffectState) error { r.effectFailed(rec, e, d); return nil })
+		return r.onEffect(d.Effect, func(e *EffectState) error { return r.effectFailed(rec, e, d) })
 	case *EffectInterrupted:
 		return r.onEffect(d.Effect, func(e *EffectState) error { e.Status = StateInterrupted; return nil })
 	case *EffectLate:
@@ -217,16 +217,30 @@ func (e *EffectState) resultWrite(result JSON) (Write, bool) {
 	return Write{Op: op, Path: e.Result, Value: result}, e.Result != ""
 }
 
-func (r *Run) effectFailed(rec *Record, e *EffectState, d *EffectFailed) {
+// failedWrite is the write that keeps the result of a failed attempt, if it is to be kept.
+func (e *EffectState) failedWrite(result JSON) (Write, bool) {
+	return Write{Op: OpAppend, Path: e.Failed, Value: result}, e.Failed != "" && result != nil
+}
+
+func (r *Run) effectFailed(rec *Record, e *EffectState, d *EffectFailed) error {
+	if w, ok := e.failedWrite(d.Result); ok {
+		if err := r.Vars.apply(w); err != nil {
+			return err
+		}
+	}
+	if e.Wait != "" {
+		r.closeWait(e.Wait)
+	}
 	e.Error = &d.Error
 	if d.RetryAt.IsZero() {
 		r.failEffect(e, e.Error)
-		return
+		return nil
 	}
 	r.openWait(e, Wait{
 		ID: r.nextWaitID(), Kind: WaitRetry, Node: r.Node, Step: r.Step, Effect: d.Effect,
 		Message: d.Error.Message, CreatedAt: rec.At, Until: d.RetryAt,
 	})
+	return nil
 }
 
 // nextWaitID is the id of the wait that is opened next.

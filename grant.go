@@ -20,8 +20,20 @@ type GrantScope string
 const (
 	GrantRun      GrantScope = "run"      // the run whose wait was answered
 	GrantSession  GrantScope = "session"  // the runs of its session
-	GrantWorkflow GrantScope = "workflow" // the runs of its workflow, of any version
+	GrantWorkflow GrantScope = "workflow" // the runs of its workflow, of any version, as GrantsOf names it
 )
+
+// LabelOf is the label of a run that does a step of another workflow, as that of an agent step of a flow does: the id of the workflow
+// that people know.
+const LabelOf = "bide.of"
+
+// GrantsOf names the workflow that a grant counts for which is given in a run with these labels: that of LabelOf, or else its own.
+func GrantsOf(workflow string, labels map[string]string) string {
+	if of := labels[LabelOf]; of != "" {
+		return of
+	}
+	return workflow
+}
 
 // GrantMatch says for which calls a grant counts.
 type GrantMatch string

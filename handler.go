@@ -126,7 +126,7 @@ var (
 func callHandler(ctx context.Context, h Handler, call *Invocation) (res *result) {
 	res = &result{id: attemptID{call.Step, call.Effect, call.Attempt}}
 	if h == nil {
-		res.fail = &Failure{Code: FailureNoHandler, Permanent: true, Message: fmt.Sprintf("no handler is registered for effect type %q", call.Type)}
+		res.fail = noHandler(call.Type)
 		return res
 	}
 	defer func() {

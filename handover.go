@@ -160,7 +160,7 @@ func (h *handover) advance(m *machine) error {
 	if m.wf = h.rt.find(m.run.Workflow, m.run.Version); m.wf == nil {
 		return nil
 	}
-	m.cause = Cause{}
+	m.cause, m.yields = Cause{}, true
 	if err := h.step.advance(m, func(attemptID) bool { return false }, h.rt.opts.TickSteps); err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ const module = "github.com/bide-dev/bide"
 // it. "." is the kernel. What is not in the table fails the test.
 var layout = map[string][]string{
 	".":                   {},
-	"store/*":             {".", "internal/pack"},
+	"store/*":             {".", "internal/pack", "internal/queue"},
 	"storetest":           {"."},
 	"seal":                {".", "artifact"},
 	"redact":              {"."},
@@ -39,6 +39,7 @@ var layout = map[string][]string{
 	"engine":              {".", "ledger", "schedule", "seal", "store/*", "worker"},
 	"internal/pack":       {},
 	"internal/pgtest":     {},
+	"internal/queue":      {},
 	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/tally", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
 	"gateway/api":         {".", "schedule"},
 	"gateway/tally":       {".", "llm"},

@@ -13,6 +13,9 @@ type machine struct {
 	run    *Run
 	wf     *Workflow                          // nil for inputs that call no node
 	find   func(id, version string) *Workflow // for children; an empty version means the newest
+	has    func(typ string) bool              // whether there is a handler
+	yields bool                               // leave to others what is lacking here, instead of failing
+	left   *Failure                           // what was lacking
 	mail   []Message                          // for the run, not yet taken
 	lim    *Limits
 	now    time.Time
@@ -195,6 +198,8 @@ func (m *machine) fireDue() error {
 		m.fired, m.lag = true, max(m.lag, m.now.Sub(at))
 		var err error
 		switch {
+		case w.Kind == WaitRetry && m.leaves(w.Effect):
+			continue
 		case w.Kind == WaitRetry:
 			err = m.startAttempt(w.Effect, false)
 		case !w.Until.IsZero():
@@ -223,6 +228,7 @@ func (m *machine) startEffects(live func(attemptID) bool) error {
 		id := attemptID{r.Step, i, e.Attempt}
 		var err error
 		switch {
+		case e.Status == StatePending && m.leaves(i):
 		case e.Status == StatePending && builtin[e.Type]:
 			err = m.beginBuiltin(i)
 		case e.Status == StatePending && running < m.lim.Concurrency:
@@ -238,9 +244,12 @@ func (m *machine) startEffects(live func(attemptID) bool) error {
 	return nil
 }
 
-// startAttempt announces the next attempt of an effect.
+// startAttempt announces the next attempt of an effect, or fails it when its time is over.
 func (m *machine) startAttempt(i int, inDoubt bool) error {
 	e := &m.run.Effects[i]
+	if end := m.deadline(e, 0); !end.IsZero() && !m.now.Before(end) {
+		return m.failAttempt(i, &Failure{Code: FailureTimeout, Permanent: true, Message: "its time was over before it could be tried again"}, 0, nil)
+	}
 	d := &EffectStarted{Effect: i, Attempt: e.Attempt + 1, InDoubt: inDoubt}
 	if err := m.here(KindEffectStarted, d); err != nil {
 		return err
@@ -263,6 +272,8 @@ func (m *machine) inDoubt(i int) error {
 		message = fmt.Sprintf("It is not known whether %q happened: it was announced and has no outcome.", e.Type)
 	case e.Status == StateRunning && e.Lost >= m.lim.Lost:
 		message = fmt.Sprintf("The process ended %d times while %q was at work.", e.Lost+1, e.Type)
+	case m.leaves(i):
+		return nil
 	default:
 		return m.startAttempt(i, true)
 	}
@@ -324,10 +335,15 @@ func (m *machine) visit(node string) error {
 	}
 	d := &StepPlanned{Plan: *plan}
 	for i := range plan.Effects {
-		if !builtin[plan.Effects[i].Type] && d.Announced < m.lim.Concurrency {
-			m.announce(attemptID{step, i, 1})
-			d.Announced++
+		e := &plan.Effects[i]
+		if builtin[e.Type] {
+			continue
 		}
+		if d.Announced == m.lim.Concurrency || m.yields && m.lacks(e, nil) != nil {
+			break
+		}
+		m.announce(attemptID{step, i, 1})
+		d.Announced++
 	}
 	return m.emit(KindStepPlanned, step, node, d)
 }
@@ -398,6 +414,11 @@ func (m *machine) completeEffect(i, attempt int, value JSON, writes []Write) err
 // chooses its time (K11).
 func (m *machine) failAttempt(i int, f *Failure, after time.Duration, value JSON) error {
 	e := &m.run.Effects[i]
+	if w, ok := e.failedWrite(value); ok {
+		if err := m.run.Vars.checkAll([]Write{w}); err != nil {
+			f, value = &Failure{Code: FailureWrite, Permanent: true, Message: fmt.Sprintf("%v, where the result of a failed attempt goes: %s", err, f.Message)}, nil
+		}
+	}
 	d := &EffectFailed{Effect: i, Attempt: e.Attempt, Error: *f, Result: value}
 	if !f.Permanent && e.Spent < e.attempts() {
 		delay := max(e.Retry.delay(e.Spent, m.random), after)

@@ -15,7 +15,7 @@ func (rt *Runtime) StateAt(ctx context.Context, runID string, seq int64) (*Run, 
 		return nil, Errorf(CodeInvalidInput, "record %d: records are numbered from 1", seq).onRun(runID)
 	}
 	r := &Run{}
-	for rec, err := range ParseRecords(rt.texts(ctx, runID, 1)) {
+	for rec, err := range ParseRecords(rt.texts(ctx, runID, 1, ledgerPager())) {
 		if err == nil {
 			err = rt.genuine(&rec)
 		}

@@ -261,6 +261,9 @@ func (rt *Runtime) handler(typ string) Handler {
 	return rt.handlers[typ]
 }
 
+// handles reports whether there is a handler for a type of effects.
+func (rt *Runtime) handles(typ string) bool { return rt.handler(typ) != nil }
+
 // Close waits until handlers that Tick went on without have returned, or ctx
 // ends. Calls of Tick end by their own contexts.
 func (rt *Runtime) Close(ctx context.Context) error {

@@ -141,7 +141,7 @@ func (s *session) transition(ctx context.Context, fresh bool, cause Cause, do fu
 			}
 		}
 		m := newMachine(s.run, nil, &s.rt.opts.Limits, s.rt.now(), s.rt.opts.Random(), cause)
-		m.find, m.mail, m.fresh, m.sealer, m.redactor = s.rt.find, s.mail, fresh, s.sealer, s.rt.opts.Redact
+		m.find, m.has, m.mail, m.fresh, m.sealer, m.redactor = s.rt.find, s.rt.handles, s.mail, fresh, s.sealer, s.rt.opts.Redact
 		if sealing := s.rt.sealing(); sealing != nil {
 			m.newSealer = func(runID string) (Sealer, error) { return sealing.NewSealer(ctx, runID) }
 		}

@@ -26,13 +26,16 @@ func (rt *Runtime) Tick(ctx context.Context, runID string) (*Run, error) {
 // TickClaimed is Tick for a worker that owns the run by a claim (K23). It fails
 // with ErrFenced once another worker has claimed the run. After drain is closed
 // it visits no further node: the effects at work end, and the run is left running.
+// It fails with ErrLacking when nothing is left but what this runtime lacks a handler or a workflow for: the run is
+// for others, and as if it had not been looked at.
 func (rt *Runtime) TickClaimed(ctx context.Context, c Claim, drain <-chan struct{}) (*Run, error) {
-	return rt.tick(ctx, c.RunID, nil, drive{fence: c.Fence, drain: drain, stored: c.Stored})
+	return rt.tick(ctx, c.RunID, nil, drive{fence: c.Fence, last: c.Last, drain: drain, stored: c.Stored})
 }
 
 // drive says on whose behalf a Tick is made.
 type drive struct {
 	fence  int64
+	last   bool            // nobody else can drive it
 	drain  <-chan struct{} // nil never ends it
 	stored *Stored         // the run as it was claimed; nil when it is to be loaded
 }
@@ -59,11 +62,13 @@ type step struct {
 	start []attemptID // attempts that it announced
 	used  int         // nodes visited
 	more  bool        // more can be done at once
+	left  *Failure    // what is lacking here for more
 }
 
 // advance moves the run of a machine as far as a budget of steps lets it.
 func (st *step) advance(m *machine, live func(attemptID) bool, budget int) (err error) {
 	st.start, st.used, st.more, err = m.advance(live, budget)
+	st.left = m.left
 	return err
 }
 
@@ -115,6 +120,8 @@ func (d *driver) work(ctx context.Context, begun *step) (*Run, error) {
 			// What was sent before the wait was there is found by looking again.
 			looked, refresh = st.view.Seq, true
 			continue
+		case len(d.flights) == 0 && ctx.Err() == nil && st.left != nil:
+			return st.view, fmt.Errorf("%w: %s", ErrLacking, st.left.Message)
 		case len(d.flights) == 0:
 			return st.view, context.Cause(ctx)
 		}
@@ -156,7 +163,7 @@ func (d *driver) step(ctx context.Context, ended []*result, refresh bool) (*step
 			}
 			m.cause = Cause{}
 		}
-		m.fence = d.fence
+		m.fence, m.yields = d.fence, d.fence != 0 && !d.last
 		if m.wf, err = d.rt.workflow(m.run.Workflow, m.run.Version); err != nil {
 			return err
 		}

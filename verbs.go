@@ -245,15 +245,16 @@ func (rt *Runtime) Waits(ctx context.Context, q WaitQuery) (*WaitPage, error) {
 	return rt.store.Waits(ctx, q)
 }
 
-// ledgerPage is how many records Ledger reads at a time.
-const ledgerPage = 500
-
 // Ledger yields a run's records in order from number from on (0 and 1 both
 // mean all). The last pair may carry an error instead: ErrNotFound,
 // ErrCorrupt, or the store's.
 func (rt *Runtime) Ledger(ctx context.Context, runID string, from int64) iter.Seq2[Record, error] {
+	return rt.records(ctx, runID, from, ledgerPager())
+}
+
+func (rt *Runtime) records(ctx context.Context, runID string, from int64, pages *pager) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		for raw, err := range rt.texts(ctx, runID, from) {
+		for raw, err := range rt.texts(ctx, runID, from, pages) {
 			rec := Record{}
 			if err == nil {
 				rec, err = rt.parse(raw)
@@ -266,22 +267,25 @@ func (rt *Runtime) Ledger(ctx context.Context, runID string, from int64) iter.Se
 }
 
 // texts yields the stored text of a run's records from seq on.
-func (rt *Runtime) texts(ctx context.Context, runID string, from int64) iter.Seq2[[]byte, error] {
+func (rt *Runtime) texts(ctx context.Context, runID string, from int64, pages *pager) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for next := max(from, 1); ; {
-			raws, err := rt.store.Records(ctx, runID, next, ledgerPage)
+			limit, bytes := pages.limit, 0
+			raws, err := rt.store.Records(ctx, runID, next, limit)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			for _, raw := range raws {
+				bytes += len(raw)
 				if !yield(raw, nil) {
 					return
 				}
 			}
-			if len(raws) < ledgerPage {
+			if len(raws) < limit {
 				return
 			}
+			pages.read(bytes)
 			next += int64(len(raws))
 		}
 	}

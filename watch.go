@@ -38,7 +38,7 @@ func (rt *Runtime) watch(ctx context.Context, runID string, w *watcher, news *ne
 		if err := last.begin(ctx); err != nil {
 			return err
 		}
-		for rec, err := range rt.Ledger(ctx, runID, w.next) {
+		for rec, err := range rt.records(ctx, runID, w.next, watchPager()) {
 			if err != nil {
 				return err
 			}
@@ -296,11 +296,13 @@ func (rt *Runtime) follow(ctx context.Context, q FeedQuery) iter.Seq2[*FeedPage,
 	return func(yield func(*FeedPage, error) bool) {
 		news := rt.listen(func(c *Commit) bool { return c.RunID != "" })
 		defer news.stop()
-		if q.Limit <= 0 {
-			q.Limit = tailLimit
+		pages := watchPager()
+		if q.Limit > 0 {
+			pages.limit, pages.most = min(q.Limit, pages.limit), q.Limit
 		}
 		near := false // the end of the feed
 		for ctx.Err() == nil {
+			q.Limit = pages.limit
 			page, err := rt.feed(ctx, q, near)
 			if err != nil {
 				if ctx.Err() == nil {
@@ -311,6 +313,7 @@ func (rt *Runtime) follow(ctx context.Context, q FeedQuery) iter.Seq2[*FeedPage,
 			if len(page.Records) > 0 && !yield(page, nil) {
 				return
 			}
+			pages.read(page.bytes())
 			if q.After, near = page.Next, !page.More; near {
 				news.wait(ctx)
 			}

@@ -11,43 +11,107 @@ import (
 	"github.com/bide-dev/bide/tool"
 )
 
-// turn is the calls of one answer, and where their results go.
+// turn is the calls of one answer, and where their results go: those of tools of the set to a list of their own, those of
+// all others to one with an entry for each call, which also says why a call was refused.
 type turn struct {
-	name  string // of the turn, such as t7
-	calls []llm.Part
-	tools []tool.Call // those of the set, in order
+	calls           []call
+	results, others string // paths in vars
 }
 
-// results and others are the paths of what came of calls of the set, and of others, which have the index of the call.
-func (t *turn) results() string { return "results." + t.name }
-func (t *turn) others() string  { return "others." + t.name }
+// call is one of them.
+type call struct {
+	llm.Part
+	ofSet   bool   // it is for the set; otherwise for the agent itself, or another one
+	refused string // why it is not made, for the model; empty when it is
+}
 
-// turn reads the calls of the last answer.
-func (a *Agent) turn(s *state, r *llm.Response, refused map[int]string) *turn {
-	t := &turn{name: fmt.Sprintf("t%d", s.used.Iterations), calls: r.ToolCalls()}
-	offered := a.offered(&s.spec)
-	for i, c := range t.calls {
-		if !offered[c.Name] && refused[i] == "" {
-			refused[i] = fmt.Sprintf("The call was not made: there is no tool %q; there are %q.", c.Name, slices.Sorted(maps.Keys(offered)))
+// refusal is what stands in the place of the result of a call that was not made.
+type refusal struct {
+	Refused string `json:"refused"`
+}
+
+// turn reads the calls of the last answer, and which of them were refused.
+func (a *Agent) turn(s *state) (*turn, error) {
+	r, err := s.last()
+	if err != nil {
+		return nil, err
+	}
+	t := &turn{results: fmt.Sprintf("results.t%d", s.used.Iterations), others: fmt.Sprintf("others.t%d", s.used.Iterations)}
+	kept, err := s.run.Vars.Items(t.others)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range r.ToolCalls() {
+		c := call{Part: p, ofSet: !own[p.Name] && a.agents[p.Name] == nil}
+		var no refusal
+		if i < len(kept) && json.Unmarshal(kept[i], &no) == nil {
+			c.refused = no.Refused
 		}
-		if refused[i] == "" && !a.has(c.Name) {
-			if _, err := a.other(s, &c); err != nil {
-				refused[i] = fmt.Sprintf("The call was not made: %v.", err)
+		t.calls = append(t.calls, c)
+	}
+	return t, nil
+}
+
+// refuse has a call not be made, for the first reason given.
+func (c *call) refuse(format string, args ...any) {
+	if c.refused == "" {
+		c.refused = fmt.Sprintf(format, args...)
+	}
+}
+
+// faults refuses the calls that cannot be made. The arguments of those for the set are looked at when they are made.
+func (a *Agent) faults(s *state, t *turn) {
+	offered := a.offered(&s.spec)
+	for i := range t.calls {
+		c := &t.calls[i]
+		if !offered[c.Name] {
+			c.refuse("The call was not made: there is no tool %q; there are %q.", c.Name, slices.Sorted(maps.Keys(offered)))
+		} else if !c.ofSet {
+			if _, err := a.other(s, &c.Part); err != nil {
+				c.refuse("The call was not made: %v.", err)
 			}
 		}
-		if refused[i] == "" && a.has(c.Name) {
-			t.tools = append(t.tools, tool.Call{ID: c.ID, Name: c.Name, Args: argsOf(&c), Ask: s.spec.Approvals != nil && s.spec.Approvals.Ask != nil && matchAny(s.spec.Approvals.Ask, c.Name)})
-		}
 	}
-	return t
 }
 
-// argsOf is what the model wrote as arguments.
-func argsOf(c *llm.Part) string {
-	if c.Args == nil {
-		return c.ArgsText
+// args are what the model wrote as arguments.
+func args(p *llm.Part) string {
+	if p.Args == nil {
+		return p.ArgsText
 	}
-	return string(c.Args)
+	return string(p.Args)
+}
+
+// forSet are the calls to be made of tools of the set, in order.
+func (t *turn) forSet(s *state) (calls []tool.Call) {
+	for _, c := range t.calls {
+		if c.ofSet && c.refused == "" {
+			ask := s.spec.Approvals != nil && s.spec.Approvals.Ask != nil && matchAny(s.spec.Approvals.Ask, c.Name)
+			calls = append(calls, tool.Call{ID: c.ID, Name: c.Name, Args: args(&c.Part), Ask: ask})
+		}
+	}
+	return calls
+}
+
+// refusals say of each call whether it was refused.
+func (t *turn) refusals() []any {
+	list := make([]any, len(t.calls))
+	for i, c := range t.calls {
+		if c.refused != "" {
+			list[i] = refusal{c.refused}
+		}
+	}
+	return list
+}
+
+// made counts the calls that are to be made.
+func (t *turn) made() (n int64) {
+	for _, c := range t.calls {
+		if c.refused == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // act makes the calls that the last answer asks for. Without any, the agent is done.
@@ -66,7 +130,7 @@ func (a *Agent) act(s *state) (bide.StepPlan, error) {
 	plan := bide.Go(nodeFinish)
 	switch {
 	case len(r.ToolCalls()) > 0 && s.ending() == "":
-		plan, err = a.calls(s, &r)
+		plan, err = a.calls(s)
 	case s.spec.Listen && s.ending() == "":
 		plan = bide.Go(nodeListen).Set("answered", true)
 	}
@@ -83,194 +147,165 @@ func (a *Agent) act(s *state) (bide.StepPlan, error) {
 	return plan, err
 }
 
-// calls plans the calls of an answer, as far as the limits let them.
-func (a *Agent) calls(s *state, r *llm.Response) (bide.StepPlan, error) {
-	v, detour, err := s.leave(nodeAct, Used{ToolCalls: int64(len(r.ToolCalls()))})
+// calls plans the calls of the last answer, as far as the limits let them.
+func (a *Agent) calls(s *state) (bide.StepPlan, error) {
+	t, err := a.turn(s)
 	if err != nil {
 		return bide.StepPlan{}, err
 	}
-	refused := map[int]string{}
-	over, err := s.repeats(r, refused)
+	v, detour, err := s.leave(nodeAct, Used{ToolCalls: int64(len(t.calls))})
 	if err != nil {
 		return bide.StepPlan{}, err
 	}
-	if over != nil && s.limits.OnReached == ReachedAsk {
+	a.faults(s, t)
+	over, err := s.repeats(t)
+	switch {
+	case err != nil:
+		return bide.StepPlan{}, err
+	case over.Reached != "" && s.limits.OnReached == ReachedAsk:
 		return bide.Go(nodeBudget).Set("reached", over).Set("back", nodeAct), nil
-	}
-	if detour != nil {
+	case detour != nil:
 		return *detour, nil
-	}
-	reached := ExitReason("")
-	if over != nil {
-		reached = over.Reached
-	}
-	if v.Reached != "" && v.Reached != ExitTime {
-		reached = v.Reached
+	case v.Reached != "":
+		over = v
 		left := max(s.limits.ToolCalls-s.used.ToolCalls, 0) // as many as fit, if it is a limit of this run alone
-		for i := range r.ToolCalls() {
+		for i := range t.calls {
 			if v.Reached != ExitToolCalls || v.Pool != "" || int64(i) >= left {
-				refused[i] = "The call was not made: " + v.Message + ". Answer with what you have."
+				t.calls[i].refuse("The call was not made: %s. Answer with what you have.", v.Message)
 			}
 		}
 	}
-	t := a.turn(s, r, refused)
-	out, err := a.make(s, t, refused)
+	plan, err := a.make(s, t)
 	if err != nil {
-		return out, err
+		return plan, err
 	}
-	if reached != "" {
-		out = out.Set("exit_reason", reached)
+	if over.Reached != "" {
+		plan = plan.Set("exit_reason", over.Reached)
+	}
+	if s.run.Vars.Has("grant") {
+		plan = plan.Delete("grant")
 	}
 	before := s.used
-	s.used.ToolCalls += int64(len(t.calls) - len(refused))
+	s.used.ToolCalls += t.made()
 	s.tell(s.limits.warnings(before, s.used))
-	if s.run.Vars.Has("grant") {
-		out = out.Delete("grant")
-	}
-	return out, nil
+	return plan, nil
 }
 
 // repeats refuses the calls that were made too often among the last answers, of which it looks at four for each time that is allowed.
-func (s *state) repeats(r *llm.Response, refused map[int]string) (over *verdict, err error) {
+func (s *state) repeats(t *turn) (over verdict, err error) {
 	counts := map[string]int64{}
 	answers := 4 * s.limits.Repeats
 	for i := len(s.messages) - 2; i >= 0 && answers > 0; i-- {
 		var m llm.Message
 		if err := json.Unmarshal(s.messages[i], &m); err != nil {
-			return nil, err
+			return over, err
 		}
 		if m.Role != llm.RoleAssistant {
 			continue
 		}
 		answers--
 		for _, c := range m.ToolCalls() {
-			counts[c.Name+" "+argsOf(&c)]++
+			counts[c.Name+" "+args(&c)]++
 		}
 	}
-	for i, c := range r.ToolCalls() {
-		key := c.Name + " " + argsOf(&c)
+	for i := range t.calls {
+		c := &t.calls[i]
+		key := c.Name + " " + args(&c.Part)
 		if counts[key]++; counts[key] > s.limits.Repeats {
-			over = &verdict{Reached: ExitRepeats, Message: fmt.Sprintf("%s was called %d times with the same arguments", c.Name, s.limits.Repeats)}
-			refused[i] = "The call was not made again: " + over.Message + ". Answer with what you have."
+			over = verdict{Reached: ExitRepeats, Message: fmt.Sprintf("%s was called %d times with the same arguments", c.Name, s.limits.Repeats)}
+			c.refuse("The call was not made again: %s. Answer with what you have.", over.Message)
 		}
 	}
 	return over, nil
 }
 
-// make plans the effects of a turn.
-func (a *Agent) make(s *state, t *turn, refused map[int]string) (bide.StepPlan, error) {
-	plan := bide.Go(nodeObserve)
-	hold := s.spec.Approvals != nil && s.spec.Approvals.All && len(t.tools) > 0
-	var err error
+// make plans the calls of a turn. With Approvals.All and calls to be decided about, it only asks; decided makes them.
+func (a *Agent) make(s *state, t *turn) (plan bide.StepPlan, err error) {
+	calls := t.forSet(s)
 	switch {
-	case hold:
-		if plan, err = a.cfg.Tools.PlanDecisions(t.tools, t.results()); err != nil {
-			return plan, err
-		}
+	case len(calls) == 0:
+		plan = bide.Go(nodeObserve)
+	case s.spec.Approvals != nil && s.spec.Approvals.All:
+		plan, err = a.cfg.Tools.PlanDecisions(calls, t.results)
 		plan = plan.Then(nodeDecided)
-	case len(t.tools) > 0:
-		if plan, err = a.cfg.Tools.Plan(t.tools, t.results()); err != nil {
-			return plan, err
-		}
+	default:
+		plan, err = a.cfg.Tools.Plan(calls, t.results)
 		plan = plan.Then(nodeObserve)
 	}
-	if len(t.tools) == len(t.calls) {
-		return plan, nil
+	if err != nil {
+		return plan, err
 	}
-	others := make([]any, len(t.calls))
-	for i, text := range refused {
-		others[i] = refusal{text}
+	if len(calls) < len(t.calls) {
+		plan = plan.Set(t.others, t.refusals())
 	}
-	plan = plan.Set(t.others(), others)
-	if !hold {
-		effects, err := a.others(s, t, refused)
-		if err != nil {
-			return plan, err
-		}
-		plan.Effects = append(plan.Effects, effects...)
+	if plan.Exit.Node == nodeObserve {
+		err = a.makeOthers(s, t, &plan)
 	}
-	return plan, nil
-}
-
-// refusal is what stands in the place of the result of a call that was not made.
-type refusal struct {
-	Refused string `json:"refused"`
-}
-
-// others are the effects of calls that are not those of the set.
-func (a *Agent) others(s *state, t *turn, refused map[int]string) (effects []bide.Effect, err error) {
-	for i, c := range t.calls {
-		if refused[i] != "" || a.has(c.Name) {
-			continue
-		}
-		e, err := a.other(s, &c)
-		if err != nil {
-			return nil, err
-		}
-		effects = append(effects, e.As(fmt.Sprintf("%s.%d", t.others(), i)).WithErrorResult())
-	}
-	return effects, nil
+	s.bound(plan.Effects, s.forAnswer())
+	return plan, err
 }
 
 // decided makes the calls of a turn, now that all are decided about.
 func (a *Agent) decided(s *state) (bide.StepPlan, error) {
-	r, err := s.last()
+	t, err := a.turn(s)
 	if err != nil {
 		return bide.StepPlan{}, err
 	}
-	refused, err := s.refusals()
-	if err != nil {
-		return bide.StepPlan{}, err
+	switch v := s.pressed(Used{ToolCalls: 1}); {
+	case v.Ask:
+		return s.atTime(v, nodeDecided), nil
+	case v.Reached != "":
+		for i := range t.calls {
+			t.calls[i].refuse("The call was not made: %s. Answer with what you have.", v.Message)
+		}
+		return bide.Go(nodeObserve).Set(t.results, []any{}).Set(t.others, t.refusals()).Set("exit_reason", v.Reached), nil
 	}
-	t := a.turn(s, &r, refused)
-	plan, err := a.cfg.Tools.PlanDecided(s.run.Vars, t.tools, t.results(), nodeObserve)
+	plan, err := a.cfg.Tools.PlanDecided(s.run.Vars, t.forSet(s), t.results, nodeObserve)
 	if err != nil {
 		return plan, err
 	}
-	effects, err := a.others(s, t, refused)
-	plan.Effects = append(plan.Effects, effects...)
+	err = a.makeOthers(s, t, &plan)
+	s.bound(plan.Effects, s.forAnswer())
 	return plan, err
 }
 
-// refusals are the calls of the last answer that were not made.
-func (s *state) refusals() (map[int]string, error) {
-	refused := map[int]string{}
-	others, err := s.run.Vars.Items(fmt.Sprintf("others.t%d", s.used.Iterations))
-	if err != nil {
-		return nil, err
-	}
-	for i, raw := range others {
-		var no refusal
-		if err := json.Unmarshal(raw, &no); err == nil && no.Refused != "" {
-			refused[i] = no.Refused
+// makeOthers adds the calls that are not of tools of the set to a plan.
+func (a *Agent) makeOthers(s *state, t *turn, plan *bide.StepPlan) error {
+	for i, c := range t.calls {
+		if c.ofSet || c.refused != "" {
+			continue
 		}
+		e, err := a.other(s, &c.Part)
+		if err != nil {
+			return err
+		}
+		plan.Effects = append(plan.Effects, e.As(fmt.Sprintf("%s.%d", t.others, i)).WithErrorResult())
 	}
-	return refused, nil
+	return nil
 }
 
 // observe adds the results of a turn to the conversation. They stay where the calls put them.
 func (a *Agent) observe(s *state) (bide.StepPlan, error) {
-	r, err := s.last()
+	t, err := a.turn(s)
 	if err != nil {
 		return bide.StepPlan{}, err
 	}
-	refused, err := s.refusals()
-	if err != nil {
-		return bide.StepPlan{}, err
-	}
-	t := a.turn(s, &r, refused)
-	results, err := tool.Results(s.run.Vars, t.results(), t.tools)
+	results, err := tool.Results(s.run.Vars, t.results, t.forSet(s))
 	if err != nil {
 		return bide.StepPlan{}, err
 	}
 	parts := make([]llm.Part, len(t.calls))
-	k := 0
-	for i, c := range t.calls {
-		if refused[i] == "" && a.has(c.Name) {
-			parts[i], err = s.resultPart(&c, &results[k], fmt.Sprintf("%s.%d", t.results(), k))
+	k := 0 // of the calls of tools of the set
+	for i := range t.calls {
+		c := &t.calls[i]
+		switch {
+		case c.refused != "":
+			parts[i], err = llm.ToolResult(c.ID, c.Name, c.refused, true)
+		case c.ofSet:
+			parts[i], err = s.resultPart(c, &results[k], fmt.Sprintf("%s.%d", t.results, k))
 			k++
-		} else {
-			parts[i], err = a.otherPart(s, &c, refused[i], fmt.Sprintf("%s.%d", t.others(), i))
+		default:
+			parts[i], err = a.otherPart(s, c, fmt.Sprintf("%s.%d", t.others, i))
 		}
 		if err != nil {
 			return bide.StepPlan{}, err
@@ -284,7 +319,7 @@ func (a *Agent) observe(s *state) (bide.StepPlan, error) {
 }
 
 // resultPart is what the model sees of a result at path.
-func (s *state) resultPart(c *llm.Part, res *tool.Result, path string) (llm.Part, error) {
+func (s *state) resultPart(c *call, res *tool.Result, path string) (llm.Part, error) {
 	raw, ok, err := s.run.Vars.Raw(path + ".content")
 	if err == nil && ok && res.Note == "" && string(raw) == string(res.Content) {
 		return llm.Part{Type: llm.PartToolResult, ID: c.ID, Name: c.Name, From: path + ".content", IsError: res.IsError()}, nil

@@ -115,7 +115,7 @@ func (a *Agent) workflow() bide.Workflow {
 		nodeBegin:     {nodeThink, bide.End},
 		nodeThink:     {nodeAct, nodeThink, nodeDraw, nodeBudget, nodeSummarize, nodeRefused, nodeFinish},
 		nodeAct:       {nodeObserve, nodeDecided, nodeDraw, nodeBudget, nodeListen, nodeFinish},
-		nodeDecided:   {nodeObserve},
+		nodeDecided:   {nodeObserve, nodeBudget},
 		nodeObserve:   {nodeThink, nodeListen},
 		nodeListen:    {nodeHear},
 		nodeHear:      {nodeListen, nodeThink, nodeFinish},
@@ -123,8 +123,8 @@ func (a *Agent) workflow() bide.Workflow {
 		nodeShorten:   {nodeThink},
 		nodeDraw:      {nodeThink, nodeAct, nodeRefused},
 		nodeBudget:    {nodeRaise},
-		nodeRaise:     {nodeThink, nodeAct, nodeFinish},
-		nodeRefused:   {nodeThink, nodeSummarize, bide.End},
+		nodeRaise:     {nodeThink, nodeAct, nodeDecided, nodeFinish},
+		nodeRefused:   {nodeThink, nodeBudget, nodeFinish, bide.End},
 		nodeFinish:    {bide.End},
 	}}
 	for name, plan := range nodes {
@@ -149,6 +149,8 @@ type state struct {
 	first    int         // the first message that is sent
 	messages []bide.JSON // all of them
 	told     []bide.Effect
+	// longestCall is how long a call of the model took so far. It is known of runs with a limit on time.
+	longestCall bide.Duration
 }
 
 // tell has the plan say something to whoever follows the run.
@@ -169,7 +171,7 @@ func (a *Agent) read(r *bide.Run) (*state, error) {
 		return nil, err
 	}
 	var raised Limits
-	if err := s.get(map[string]any{"used": &s.used, "first": &s.first, "limits": &raised}); err != nil {
+	if err := s.get(map[string]any{"used": &s.used, "first": &s.first, "limits": &raised, "longest_call": &s.longestCall}); err != nil {
 		return nil, err
 	}
 	if s.messages, err = r.Vars.Items("messages"); err != nil {

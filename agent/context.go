@@ -71,7 +71,7 @@ func (a *Agent) summarize(s *state) (bide.StepPlan, error) {
 		req.Messages = []llm.Message{task}
 	}
 	call, err := llm.CallFrom(s.run, req, llm.From{Messages: "messages", First: s.first})
-	plan := bide.Do(call.AppendTo("messages")).Then(nodeShorten).OnError(nodeRefused)
+	plan := s.asks(call).Then(nodeShorten)
 	if s.run.Vars.Has("grant") {
 		plan = plan.Delete("grant")
 	}

@@ -13,6 +13,7 @@ type host struct {
 	store bide.Store
 	docs  bide.Documents
 	now   func() time.Time
+	pools poolDesk
 }
 
 // Handle registers the handlers of what agents do besides asking models and calling tools: draws on shared limits, budget waits, memory, and
@@ -20,6 +21,7 @@ type host struct {
 // need a store that keeps documents (bide.Documents), as those of this module do; with another, the effects fail.
 func Handle(rt *bide.Runtime, store bide.Store) {
 	h := &host{rt: rt, store: store, docs: rt.Documents(), now: time.Now}
+	h.pools = poolDesk{docs: h.docs, now: h.now, lines: map[string]*poolLine{}}
 	rt.Handle(TypeDraw, h.handleDraw)
 	rt.Handle(TypeBudget, h.handleBudget)
 	rt.Handle(TypeListen, h.handleListen)

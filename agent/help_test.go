@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/agent"
@@ -24,10 +25,11 @@ type model struct {
 	mu     sync.Mutex
 	asked  []llm.Request
 	answer func(turn int, req *llm.Request) (*llm.Response, error) // turn from 1
+	slow   time.Duration                                           // how long an answer takes
 }
 
 // Generate implements llm.Provider.
-func (m *model) Generate(_ context.Context, req *llm.Request, _ func(llm.Delta)) (*llm.Response, error) {
+func (m *model) Generate(ctx context.Context, req *llm.Request, _ func(llm.Delta)) (*llm.Response, error) {
 	m.mu.Lock()
 	m.asked = append(m.asked, *req)
 	m.mu.Unlock()
@@ -35,6 +37,13 @@ func (m *model) Generate(_ context.Context, req *llm.Request, _ func(llm.Delta))
 	for _, msg := range req.Messages {
 		if msg.Role == llm.RoleAssistant {
 			turn++
+		}
+	}
+	if m.slow > 0 {
+		select {
+		case <-time.After(m.slow):
+		case <-ctx.Done():
+			return nil, llm.Transport(ctx, llm.CodeUnavailable, ctx.Err())
 		}
 	}
 	return m.answer(turn, req)
@@ -134,6 +143,16 @@ func (d *desk) tree() *bide.Run {
 	}
 	d.t.Fatal("the runs move without end")
 	return nil
+}
+
+// end waits for timers and ticks the run until it has ended. It is for tests in which time is not the system's.
+func (d *desk) end(run *bide.Run) *bide.Run {
+	d.t.Helper()
+	for !run.Status.Final() && !run.WakeAt.IsZero() {
+		<-time.After(time.Until(run.WakeAt))
+		run = bide.Must(d.rt.Tick(ctx, run.ID))
+	}
+	return run
 }
 
 func (d *desk) answer(w bide.Wait, answer any) {

@@ -15,7 +15,7 @@ type Limits struct {
 	// Repeats is how often it may make the same call, of the same tool with the same arguments, within four times as
 	// many turns. Defaults to 5.
 	Repeats int64 `json:"repeats,omitempty"`
-	// Time is how long its run may take, waits included.
+	// Time is how long its run may take, waits included. Calls that are under way when it is over are given up.
 	Time bide.Duration `json:"time,omitempty"`
 
 	ToolCalls    int64 `json:"tool_calls,omitempty"`
@@ -195,13 +195,20 @@ func (l *Limits) warnings(before, after Used) (lines []string) {
 	return lines
 }
 
-// late says whether the time is over.
-func (l *Limits) late(r *bide.Run) (verdict, bool) {
-	took := r.Now().Sub(r.CreatedAt)
-	if l.Time == 0 || took < time.Duration(l.Time) {
-		return verdict{}, false
+// judgeTime is judge for the limit on time, of which some is left. Unless a person is asked, a final answer that takes twice as long as the
+// longest call of the model so far has to fit in.
+func (l *Limits) judgeTime(left, longest time.Duration, next Used) verdict {
+	v := verdict{Reached: ExitTime, Ask: l.OnReached == ReachedAsk, Message: fmt.Sprintf("the run has taken %s of %s", time.Duration(l.Time)-left, l.Time)}
+	switch {
+	case left <= 0:
+		return v
+	case !v.Ask && next.ToolCalls > 0 && left <= 2*longest:
+		return v
+	case !v.Ask && next.Iterations > 0 && left <= 3*longest:
+		v.Last = true
+		return v
 	}
-	return verdict{Reached: ExitTime, Last: l.OnReached != ReachedAsk, Ask: l.OnReached == ReachedAsk, Message: fmt.Sprintf("the run has taken %s of %s", took, time.Duration(l.Time))}, true
+	return verdict{}
 }
 
 // limitsSchema is the JSON Schema of the limits that a person can raise.

@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/agent"
@@ -43,7 +45,7 @@ func TestAtALimitTheAgentAnswersWithoutToolsIfThatFits(t *testing.T) {
 		agent.ExitInputTokens:  {agent.Limits{InputTokens: 75}, "enough", 0},
 		agent.ExitOutputTokens: {agent.Limits{OutputTokens: 20}, "enough", 4},
 		agent.ExitTotalTokens:  {agent.Limits{TotalTokens: 130}, "enough", 0},
-		agent.ExitTime:         {agent.Limits{Time: 1}, "enough", 0},
+		agent.ExitTime:         {agent.Limits{Time: 1}, "", 0},
 		agent.ExitUnpriced:     {agent.Limits{Cost: llm.USD(1e12)}, "", 1},
 	} {
 		t.Run(string(reason), func(t *testing.T) {
@@ -109,6 +111,73 @@ func TestUsageThatIsNotKnownIsCountedAsReserved(t *testing.T) {
 	if out.ExitReason != agent.ExitTotalTokens || out.Used.Uncounted != out.Used.Iterations || out.Used.InputTokens == 0 {
 		t.Errorf("output = %+v", out)
 	}
+}
+
+// picky wants a number, and is given one only when it asks for the nth time.
+func picky(nth int) (agent.Spec, func(*desk) func(int, *llm.Request) (*llm.Response, error)) {
+	spec := agent.Spec{Output: &llm.Output{Schema: bide.JSON(`{"type":"integer"}`)}}
+	return spec, func(d *desk) func(int, *llm.Request) (*llm.Response, error) {
+		return func(int, *llm.Request) (*llm.Response, error) {
+			if d.model.calls() < nth {
+				return says("many")
+			}
+			return says("7")
+		}
+	}
+}
+
+func TestAttemptsThatFailedWithAnAnswerAreCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		nth    int // answer that fits
+		status bide.Status
+		calls  int64
+	}{
+		"the third answer fits": {3, bide.StatusCompleted, 3},
+		"none fits":             {99, bide.StatusFailed, llm.CallAttempts},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				prices := filepath.Join(t.TempDir(), "prices.yaml")
+				if err := os.WriteFile(prices, []byte(`{version: "1", models: {fake/m: {input: "1000", output: "2000"}}}`), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				spec, answer := picky(c.nth)
+				d := newDesk(t, desk{prices: prices}, agent.Config{Spec: spec}, nil)
+				d.model.answer = answer(d)
+				run := d.end(d.run(agent.Input{}))
+				used := bide.Must(bide.Get[agent.Used](run.Vars, "used"))
+				spent := bide.Must(llm.Spent(d.rt.Ledger(ctx, "r", 1)))
+				if run.Status != c.status || used.InputTokens != 10*c.calls || used.OutputTokens != 5*c.calls || used.Cost != spent.USD || used.Cost == 0 {
+					t.Errorf("%s; used %+v, while the ledger says %+v", run.Status, used, spent)
+				}
+				if run.Vars.Has("failed") {
+					t.Error("what failed is still in the vars")
+				}
+				d.replays()
+			})
+		})
+	}
+}
+
+func TestAttemptsThatFailedCountAgainstTheLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, nil)
+		d.model.answer = func(turn int, req *llm.Request) (*llm.Response, error) {
+			if turn == 2 && d.model.calls() < 5 {
+				return says("no number")
+			}
+			r, err := busy(turn, req)
+			if r.Text() != "" {
+				return says(`"enough"`)
+			}
+			return r, err
+		}
+		run := d.run(agent.Input{Spec: agent.Spec{Output: &llm.Output{Schema: bide.JSON(`{"const":"enough"}`)}, Limits: &agent.Limits{TotalTokens: 95}}})
+		out := output(t, d.end(run))
+		if out.ExitReason != agent.ExitTotalTokens || out.Used.Iterations > 2 {
+			t.Errorf("output = %+v; want an end after the second turn, which took four attempts", out)
+		}
+	})
 }
 
 func TestAtALimitAPersonMayRaiseItOrStop(t *testing.T) {
@@ -331,5 +400,80 @@ func TestAPoolSumsUpTheRunsThatHaveEnded(t *testing.T) {
 	docs := bide.Must(store.Documents(ctx, bide.DocumentQuery{Kind: "agent-pool"})).Documents
 	if n := strings.Count(string(docs[0].Body), `"step"`); n > 1 {
 		t.Errorf("the document has %d entries after the end: %s", n, docs[0].Body)
+	}
+}
+
+// A run that failed may be retried after the agent that called it went on.
+func TestARunThatIsRetriedIsCountedOnce(t *testing.T) {
+	store := mem.New()
+	worker := bide.Must(agent.New(agent.Config{ID: "worker", Description: "Answers.", Tools: auto(words())}))
+	fails := true
+	d := newDesk(t, desk{store: store}, agent.Config{ID: "boss", Agents: []*agent.Agent{worker}, Spec: agent.Spec{Limits: &agent.Limits{TotalTokens: 100_000}}},
+		func(turn int, req *llm.Request) (*llm.Response, error) {
+			switch {
+			case req.Messages[0].Text() != "Do it." && turn == 1:
+				return wants("lookup", `{"word":"x"}`)
+			case req.Messages[0].Text() != "Do it." && fails:
+				return nil, &llm.Error{Code: llm.CodeAuth, Message: "no"}
+			case turn == 1:
+				return wants("worker", `{"task":"a part"}`)
+			}
+			return says("done")
+		})
+	auto(words()).Register(d.rt)
+	d.run(agent.Input{})
+	output(t, d.tree())
+	child := bide.Must(d.rt.Runs(ctx, bide.RunQuery{Parent: "r"})).Runs[0]
+	if child.Status != bide.StatusFailed {
+		t.Fatalf("the child is %s, want failed", child.Status)
+	}
+	fails = false
+	bide.Must(d.rt.Retry(ctx, child.ID))
+	output(t, bide.Must(d.rt.Tick(ctx, child.ID)))
+	var sum agent.Used
+	for _, id := range []string{"r", child.ID} {
+		u := bide.Must(bide.Get[agent.Used](bide.Must(d.rt.Get(ctx, id)).Vars, "used"))
+		sum.InputTokens += u.InputTokens
+		sum.OutputTokens += u.OutputTokens
+	}
+	pools, _, err := agent.Pools(ctx, store, "", 0)
+	if err != nil || len(pools) != 1 || pools[0].Used.InputTokens != sum.InputTokens || pools[0].Used.OutputTokens != sum.OutputTokens || pools[0].Reserved != (agent.Used{}) {
+		t.Errorf("pools = %+v, %v; together the runs have used %+v", pools, err, sum)
+	}
+}
+
+// counting counts the writes of documents.
+type counting struct {
+	*mem.Store
+	writes, conflicts atomic.Int64
+}
+
+func (c *counting) PutDocument(ctx context.Context, d bide.Document) (int64, error) {
+	rev, err := c.Store.PutDocument(ctx, d)
+	if c.writes.Add(1); err != nil {
+		c.conflicts.Add(1)
+	}
+	return rev, err
+}
+
+func TestRunsOfAProcessThatDrawOnOnePoolDoNotGetInEachOthersWay(t *testing.T) {
+	const workers = 40
+	store := &counting{Store: mem.New()}
+	d := team(t, desk{store: store}, agent.Limits{TotalTokens: 1_000_000, Iterations: 3}, workers)
+	auto(words()).Register(d.rt)
+	d.run(agent.Input{})
+	page := bide.Must(d.rt.Runs(ctx, bide.RunQuery{Parent: "r", Limit: 1000}))
+	var all sync.WaitGroup
+	for _, info := range page.Runs {
+		all.Go(func() {
+			if _, err := d.rt.Tick(ctx, info.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	output(t, d.tree())
+	if n := store.conflicts.Load(); len(page.Runs) != workers || n > 0 {
+		t.Errorf("%d runs; %d of %d writes of the pool were refused", len(page.Runs), n, store.writes.Load())
 	}
 }

@@ -143,13 +143,9 @@ func (a *Agent) other(s *state, c *llm.Part) (bide.Effect, error) {
 }
 
 // otherPart is what the model sees of a call that is not one of the set, whose result is at path.
-func (a *Agent) otherPart(s *state, c *llm.Part, refused, path string) (llm.Part, error) {
-	if refused != "" {
-		return llm.ToolResult(c.ID, c.Name, refused, true)
-	}
+func (a *Agent) otherPart(s *state, c *call, path string) (llm.Part, error) {
 	var res struct {
-		Error   *bide.Failure `json:"error"`
-		Refused string        `json:"refused"`
+		Error *bide.Failure `json:"error"`
 		bide.Answer
 		Output *Output `json:"output"`
 	}
@@ -161,8 +157,6 @@ func (a *Agent) otherPart(s *state, c *llm.Part, refused, path string) (llm.Part
 		return llm.ToolResult(c.ID, c.Name, raw, false)
 	}
 	switch {
-	case res.Refused != "":
-		return llm.ToolResult(c.ID, c.Name, res.Refused, true)
 	case res.Error != nil && a.agents[c.Name] != nil:
 		return llm.ToolResult(c.ID, c.Name, "The agent failed: "+res.Error.Message, true)
 	case res.Error != nil:

@@ -3,9 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/bide-dev/bide"
 )
@@ -28,6 +26,7 @@ type drawing struct {
 	Pools []Pool `json:"pools"`
 	Used  Used   `json:"used"`           // by the run, from its start
 	Next  *Used  `json:"next,omitempty"` // nil: the run needs nothing more
+	Done  bool   `json:"done,omitempty"` // it completes, and so cannot be retried
 	Raise *raise `json:"raise,omitempty"`
 }
 
@@ -37,7 +36,7 @@ type raise struct {
 	Limits Limits `json:"limits"`
 }
 
-// poolState is the document of a pool. It has one entry for each run that draws on it; those that have ended are summed up when
+// poolState is the document of a pool. It has one entry for each run that draws on it; those that have completed are summed up when
 // the agent of the pool draws the next time.
 type poolState struct {
 	Limits  Limits               `json:"limits"`
@@ -51,6 +50,7 @@ type poolShare struct {
 	Step int64 `json:"step"`
 	Used Used  `json:"used"`
 	Held Used  `json:"held"`
+	Done bool  `json:"done,omitempty"`
 }
 
 // granted is the result of a draw.
@@ -59,9 +59,9 @@ type granted struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// draws is the effect of a draw; with nil, the last one.
-func (s *state) draws(next *Used) bide.Effect {
-	d := drawing{Pools: s.pools, Used: s.used, Next: next}
+// draws is the effect of a draw; with nil, the last one, of a run that completes or fails.
+func (s *state) draws(next *Used, done bool) bide.Effect {
+	d := drawing{Pools: s.pools, Used: s.used, Next: next, Done: done}
 	if err := s.get(map[string]any{"raise": &d.Raise}); err != nil {
 		d.Raise = nil
 	}
@@ -75,7 +75,7 @@ func (a *Agent) draw(s *state) (bide.StepPlan, error) {
 	if err := s.get(map[string]any{"reserve": &next, "back": &back}); err != nil {
 		return bide.StepPlan{}, err
 	}
-	return bide.Do(s.draws(&next).As("grant")).Delete("reserve").Delete("raise").Then(back).OnError(nodeRefused), nil
+	return bide.Do(s.draws(&next, false).As("grant")).Delete("reserve").Delete("raise").Then(back).OnError(nodeRefused), nil
 }
 
 // handleDraw carries out a draw. It is done for each pool in turn, until one refuses. Made again, it changes nothing more.
@@ -84,11 +84,14 @@ func (h *host) handleDraw(ctx context.Context, call *bide.Invocation) (bide.Outc
 	if err := json.Unmarshal(call.Payload, &d); err != nil {
 		return bide.Outcome{}, bide.Permanent(err)
 	}
+	if _, err := h.documents(); err != nil {
+		return bide.Outcome{}, err
+	}
 	var out granted
 	for _, p := range d.Pools {
 		var v verdict
 		var warnings []string
-		err := h.update(ctx, p, func(state *poolState) error {
+		err := h.pools.change(ctx, p, func(state *poolState) error {
 			var err error
 			v, warnings, err = state.apply(p.ID, &d, call)
 			return err
@@ -109,18 +112,18 @@ func (h *host) handleDraw(ctx context.Context, call *bide.Invocation) (bide.Outc
 
 // apply settles and reserves for one run.
 func (p *poolState) apply(id string, d *drawing, call *bide.Invocation) (v verdict, warnings []string, err error) {
+	was := p.Runs[call.Run]
+	if call.Step < was.Step {
+		return v, nil, bide.Permanent(fmt.Errorf("the run has drawn on pool %s again since", id))
+	}
 	if d.Raise != nil && d.Raise.Pool == id {
 		p.Limits = d.Raise.Limits.over(p.Limits)
 	}
 	if call.Run == id {
 		p.fold(id)
 	}
-	was := p.Runs[call.Run]
-	if call.Step < was.Step {
-		return v, nil, bide.Permanent(fmt.Errorf("the run has drawn on pool %s again since", id))
-	}
 	before, held := p.total()
-	p.Runs[call.Run] = poolShare{Step: call.Step, Used: d.Used}
+	p.Runs[call.Run] = poolShare{Step: call.Step, Used: d.Used, Done: d.Done}
 	used, _ := p.total()
 	warnings = p.Limits.warnings(before, used)
 	if d.Next == nil {
@@ -136,12 +139,17 @@ func (p *poolState) apply(id string, d *drawing, call *bide.Invocation) (v verdi
 }
 
 // fold sums up the runs that an agent has called, once it draws itself: it waits for them in a step of its own, so they have ended, and
-// nothing is reserved for them any more.
+// nothing is reserved for them any more. One that may be retried keeps its entry, since it then draws with what it has used from its start.
 func (p *poolState) fold(owner string) {
 	for run, share := range p.Runs {
-		if run != owner {
+		switch {
+		case run == owner:
+		case share.Done:
 			p.Settled, p.Ended = p.Settled.plus(share.Used), p.Ended+1
 			delete(p.Runs, run)
+		default:
+			share.Held = Used{}
+			p.Runs[run] = share
 		}
 	}
 }
@@ -181,40 +189,4 @@ func Pools(ctx context.Context, docs bide.Documents, after string, limit int) (p
 
 func negative(u Used) Used {
 	return Used{-u.Iterations, -u.ToolCalls, -u.InputTokens, -u.OutputTokens, -u.Cost, -u.Uncounted, -u.Unpriced}
-}
-
-// maxConflicts bounds how often a document is written again because another run was faster.
-const maxConflicts = 1000
-
-// update changes the document of a pool.
-func (h *host) update(ctx context.Context, p Pool, change func(*poolState) error) error {
-	docs, err := h.documents()
-	if err != nil {
-		return err
-	}
-	for range maxConflicts {
-		state := poolState{Limits: p.Limits, Runs: map[string]poolShare{}}
-		doc := bide.Document{Kind: kindPool, ID: p.ID}
-		switch found, err := docs.Document(ctx, kindPool, p.ID); {
-		case err == nil:
-			doc.Rev = found.Rev
-			if err := json.Unmarshal(found.Body, &state); err != nil {
-				return bide.Permanent(fmt.Errorf("pool %s: %w", p.ID, err))
-			}
-		case !errors.Is(err, bide.ErrNotFound):
-			return fmt.Errorf("pool %s: %w", p.ID, err)
-		}
-		if err := change(&state); err != nil {
-			return err
-		}
-		var err error
-		if doc.Body, err = json.Marshal(state); err != nil {
-			return bide.Permanent(err)
-		}
-		doc.UpdatedAt = h.now().UTC().Truncate(time.Microsecond)
-		if _, err = docs.PutDocument(ctx, doc); !errors.Is(err, bide.ErrConflict) {
-			return err
-		}
-	}
-	return fmt.Errorf("pool %s: changed %d times while it was to be written", p.ID, maxConflicts)
 }

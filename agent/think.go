@@ -67,7 +67,7 @@ func (a *Agent) think(s *state) (bide.StepPlan, error) {
 	if err != nil {
 		return bide.StepPlan{}, err
 	}
-	out := bide.Do(call.AppendTo("messages")).Then(nodeAct).OnError(nodeRefused)
+	out := s.asks(call).Then(nodeAct)
 	if v.Last && s.ending() == "" {
 		out = out.Set("exit_reason", v.Reached)
 	}
@@ -91,7 +91,7 @@ func (s *state) ending() ExitReason {
 // something has to happen first, it returns the plan for that.
 func (s *state) leave(back string, next Used) (verdict, *bide.StepPlan, error) {
 	v := s.limits.judge(s.used, next)
-	if late, is := s.limits.late(s.run); is && (v.Reached == "" || v.Last) {
+	if late := s.pressed(next); late.Reached != "" && (!late.Last || v.Reached == "") {
 		v = late
 	}
 	blocked := v.Reached != "" && !v.Last
@@ -162,63 +162,119 @@ func (s *state) estimate() (Used, error) {
 	return next, nil
 }
 
-// settle counts what an answer used: it brings s.used up to date, and returns the writes that go with it.
-func (s *state) settle(r *llm.Response) (writes []bide.Write, err error) {
-	u := Used{Iterations: 1}
-	if r.Usage.Known() {
-		u.InputTokens, u.OutputTokens = *r.Usage.Input, *r.Usage.Output
-	} else if u, err = s.guess(r); err != nil {
+// settle counts what an answer used, and what was used by attempts at it that failed: it brings s.used up to date, and returns
+// the writes that go with it.
+func (s *state) settle(r *llm.Response) ([]bide.Write, error) {
+	before := s.used
+	plan, err := s.settleFailed()
+	if err != nil {
 		return nil, err
+	}
+	u := usedBy(r)
+	if !r.Usage.Known() {
+		if u, err = s.guess(r); err != nil {
+			return nil, err
+		}
+	}
+	u.Iterations = 1
+	var longest int64
+	if err := s.get(map[string]any{"longest": &longest}); err != nil {
+		return nil, err
+	}
+	s.used = s.used.plus(u)
+	s.tell(s.limits.warnings(before, s.used))
+	if u.OutputTokens > longest {
+		plan = plan.Set("longest", u.OutputTokens)
+	}
+	plan, err = s.timed(plan)
+	return plan.Writes, err
+}
+
+// settleFailed counts what is known of the attempts that failed with an answer which could not be used.
+func (s *state) settleFailed() (plan bide.StepPlan, err error) {
+	failed, err := s.run.Vars.Items("failed")
+	if err != nil || len(failed) == 0 {
+		return plan, err
+	}
+	for _, raw := range failed {
+		var r llm.Response
+		if err := json.Unmarshal(raw, &r); err != nil {
+			return plan, fmt.Errorf("an answer of an attempt that failed: %w", err)
+		}
+		s.used = s.used.plus(usedBy(&r))
+	}
+	return plan.Delete("failed"), nil
+}
+
+// usedBy is what an answer used, as far as that is known.
+func usedBy(r *llm.Response) (u Used) {
+	if r.Usage.Input != nil {
+		u.InputTokens = *r.Usage.Input
+	}
+	if r.Usage.Output != nil {
+		u.OutputTokens = *r.Usage.Output
+	}
+	if !r.Usage.Known() {
+		u.Uncounted = 1
 	}
 	if r.Cost != nil {
 		u.Cost = r.Cost.USD
 	} else {
 		u.Unpriced = 1
 	}
-	var longest int64
-	if err := s.get(map[string]any{"longest": &longest}); err != nil {
-		return nil, err
-	}
-	before := s.used
-	s.used = s.used.plus(u)
-	s.tell(s.limits.warnings(before, s.used))
-	plan := bide.StepPlan{}
-	if u.OutputTokens > longest {
-		plan = plan.Set("longest", u.OutputTokens)
-	}
-	return plan.Writes, nil
+	return u
 }
 
 // guess is what an answer may have used whose provider does not say.
 func (s *state) guess(r *llm.Response) (Used, error) {
 	before := *s
 	before.messages = s.messages[:len(s.messages)-1]
-	u, err := before.estimate()
+	next, err := before.estimate()
 	if err != nil {
-		return u, err
+		return next, err
 	}
 	raw, err := json.Marshal(r.Message)
-	return Used{Iterations: 1, InputTokens: u.InputTokens, OutputTokens: int64(len(raw)) / 4, Uncounted: 1}, err
+	u := usedBy(r)
+	u.InputTokens, u.OutputTokens = next.InputTokens, int64(len(raw))/4
+	return u, err
 }
 
-// refused is where a call of the model that failed leads: a conversation that is too long is made shorter, everything else fails the run.
+// refused is where a call of the model that failed leads: a conversation that is too long is made shorter, at the end of the time the agent
+// ends or asks, and everything else fails the run.
 func (a *Agent) refused(s *state) (bide.StepPlan, error) {
 	caught := s.run.Caught
-	if caught == nil {
-		return bide.StepPlan{}, fmt.Errorf("there is no failure to look at")
+	if caught == nil { // the run has failed here, and is retried
+		return bide.Go(nodeThink).Delete("exit_reason"), nil
+	}
+	counted, err := s.settleFailed()
+	if err != nil {
+		return counted, err
+	}
+	plan, known := s.after(caught)
+	if !known {
+		plan = bide.StepPlan{Exit: bide.Exit{Fail: caught}}.Set("exit_reason", ExitError)
+		if len(s.pools) > 0 {
+			plan.Effects = append(plan.Effects, s.draws(nil, false).WithErrorResult())
+		}
+	} else if caught.Node == nodeSummarize {
+		plan = plan.Delete(fmt.Sprintf("messages.%d", len(s.messages)-1)) // the question for a summary
+	}
+	plan = plan.Set("used", s.used)
+	plan.Writes = append(counted.Writes, plan.Writes...)
+	return plan, nil
+}
+
+// after is the plan for a failure that the agent knows what to do about.
+func (s *state) after(caught *bide.Failure) (plan bide.StepPlan, known bool) {
+	if v := s.outOfTime(caught); v.Reached != "" {
+		return s.atTime(v, nodeThink), true
 	}
 	if caught.Code == string(llm.CodeContextTooLong) {
-		if plan := s.trim(); plan != nil && caught.Node == nodeSummarize {
-			return plan.Delete(fmt.Sprintf("messages.%d", len(s.messages)-1)), nil // the question for a summary
-		} else if plan != nil {
-			return *plan, nil
+		if shorter := s.trim(); shorter != nil {
+			return *shorter, true
 		}
 	}
-	plan := bide.StepPlan{Exit: bide.Exit{Fail: caught}}.Set("exit_reason", ExitError)
-	if len(s.pools) > 0 {
-		plan.Effects = append(plan.Effects, s.draws(nil).WithErrorResult())
-	}
-	return plan, nil
+	return plan, false
 }
 
 // finish completes the run.
@@ -243,7 +299,7 @@ func (a *Agent) finish(s *state) (bide.StepPlan, error) {
 	}
 	plan := bide.Complete(out).Set("exit_reason", out.ExitReason)
 	if len(s.pools) > 0 {
-		plan.Effects = append(plan.Effects, s.draws(nil).WithErrorResult())
+		plan.Effects = append(plan.Effects, s.draws(nil, true).WithErrorResult())
 	}
 	return plan, nil
 }

@@ -57,6 +57,11 @@ func (c *Client) Holds(ctx context.Context) (*api.HoldList, error) {
 	return get[api.HoldList](ctx, c, nil, "holds")
 }
 
+// HoldOf says why a run and its tree are kept: the hold on it, if there is one.
+func (c *Client) HoldOf(ctx context.Context, runID string) (*api.HoldList, error) {
+	return get[api.HoldList](ctx, c, nil, "runs", runID, "hold")
+}
+
 // Hold forbids the deletion of a run and all of its tree.
 func (c *Client) Hold(ctx context.Context, runID, reason, commandID string) (*api.Hold, error) {
 	return change[api.Hold](ctx, c, http.MethodPost, commandID, api.Change{Reason: reason}, "runs", runID, "hold")

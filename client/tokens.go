@@ -22,3 +22,13 @@ func (c *Client) CreateToken(ctx context.Context, spec api.TokenSpec, commandID 
 func (c *Client) RevokeToken(ctx context.Context, id, commandID string) (*api.Token, error) {
 	return change[api.Token](ctx, c, http.MethodDelete, commandID, nil, "tokens", id)
 }
+
+// Sessions lists the browsers that are signed in: those of principals that can do no more than the caller.
+func (c *Client) Sessions(ctx context.Context) (*api.SessionList, error) {
+	return get[api.SessionList](ctx, c, nil, "sessions")
+}
+
+// EndSession signs a browser out at once.
+func (c *Client) EndSession(ctx context.Context, id, commandID string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: path("sessions", id), key: commandID}, nil)
+}

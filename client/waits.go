@@ -47,6 +47,16 @@ func (c *Client) Link(ctx context.Context, waitID string, spec api.NewLink) (*ap
 	return change[api.Link](ctx, c, http.MethodPost, "", spec, "waits", waitID, "link")
 }
 
+// Links lists the links to a wait, without what opens them.
+func (c *Client) Links(ctx context.Context, waitID string) (*api.LinkList, error) {
+	return get[api.LinkList](ctx, c, nil, "waits", waitID, "links")
+}
+
+// RevokeLink ends a link at once.
+func (c *Client) RevokeLink(ctx context.Context, id, commandID string) (*api.KeptLink, error) {
+	return change[api.KeptLink](ctx, c, http.MethodDelete, commandID, nil, "links", id)
+}
+
 // Send delivers an event and returns it with its id.
 func (c *Client) Send(ctx context.Context, e api.Event, commandID string) (*api.Event, error) {
 	return change[api.Event](ctx, c, http.MethodPost, commandID, e, "events")

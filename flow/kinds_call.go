@@ -352,7 +352,15 @@ func (p *parser) readAgent(v *value) kind {
 			return bide.Effect{}, err
 		}
 		task, err := agentInput(v, own)
-		return bide.StartRun(id, task, nil), err
+		if !own {
+			return bide.StartRun(id, task, nil), err
+		}
+		labels := maps.Clone(r.run.Labels)
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[bide.LabelOf] = r.run.Workflow // grants count for the flow, not for all that have agent steps
+		return bide.StartRun(id, task, &bide.ChildOptions{Labels: labels}), err
 	}}
 }
 

@@ -40,14 +40,15 @@ func wide(ctx context.Context) error {
 }
 
 func (s *Server) getCheckpoint(ctx context.Context, _ *struct{}) (*result[api.Checkpoint], error) {
-	e, _, err := ledger.ReadLog(ctx, s.store, nil)
-	if err != nil {
-		return nil, err
-	}
-	if e.Newest == nil {
-		return nil, bide.Errorf(bide.CodeNotFound, "the store has no checkpoint yet")
-	}
-	return ok(&api.Checkpoint{Note: e.Note, Origin: e.Newest.Origin, Size: e.Newest.Size, At: e.Newest.At}), nil
+	var out *api.Checkpoint
+	err := s.checkpointed(ctx, func(e *ledger.Evidence, _ []ledger.Fault) error {
+		if e.Newest == nil {
+			return bide.Errorf(bide.CodeNotFound, "the store has no checkpoint yet")
+		}
+		out = &api.Checkpoint{Note: e.Note, Origin: e.Newest.Origin, Size: e.Newest.Size, At: e.Newest.At}
+		return nil
+	})
+	return ok(out), err
 }
 
 func (s *Server) writeCheckpoint(ctx context.Context, _ *Keyed) (*result[api.Checkpoint], error) {
@@ -72,16 +73,15 @@ func (s *Server) getProof(ctx context.Context, in *getProof) (*result[api.Proof]
 	if _, err := s.sight(ctx, auth.View).run(ctx, in.Run); err != nil {
 		return nil, err
 	}
-	e, _, err := ledger.ReadLog(ctx, s.store, nil)
-	if err != nil {
-		return nil, err
-	}
 	var proof any
-	if in.Seq == 0 {
-		proof, err = e.Prove(in.Run)
-	} else {
-		proof, err = e.ProveRecord(in.Run, in.Seq, s.rt.Ledger(ctx, in.Run, in.Seq))
-	}
+	err := s.checkpointed(ctx, func(e *ledger.Evidence, _ []ledger.Fault) (err error) {
+		if in.Seq == 0 {
+			proof, err = e.Prove(in.Run)
+		} else {
+			proof, err = e.ProveRecord(in.Run, in.Seq, s.rt.Ledger(ctx, in.Run, in.Seq))
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

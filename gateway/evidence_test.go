@@ -65,3 +65,55 @@ func TestWhatAServerSignsIsCheckedWithThePublicKeyAlone(t *testing.T) {
 		t.Errorf("VerifyStore = %+v, %v; want one run deleted on record", rep, err)
 	}
 }
+
+// Verifying a run says what the newest checkpoint says of it, and that something is wrong when the two do not agree.
+func TestVerifyingSaysWhatIsSigned(t *testing.T) {
+	private, public, err := ledger.GenerateKey("ops")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := mem.New()
+	log := bide.Must(ledger.OpenLog(t.Context(), store, &ledger.LogOptions{Signers: bide.Must(ledger.Signers(private))}))
+	s := serverOver(t, store, &gateway.Options{Log: log, Workflows: []bide.Workflow{broken()}})
+	other := serverOver(t, store, nil) // without the key
+	names := s.fixtures()
+	verify := func(s *server, run string) *reply {
+		t.Helper()
+		return s.ask("viewer", http.MethodGet, "/v1/runs/"+names[run]+"/verification", "")
+	}
+	if got := verify(s, "done"); got.Status != http.StatusOK || got.field(t, "signed") != "null" {
+		t.Errorf("before a checkpoint = %d %s, want nothing signed", got.Status, got.Body)
+	}
+	s.ask("admin", http.MethodPost, "/v1/checkpoint", "")
+	got, name := verify(s, "waiting"), ledger.KeyName(bide.Must(ledger.Verifiers(public))[0])
+	if got.field(t, "signed.seq") != got.field(t, "records") || got.field(t, "signed.head") != got.field(t, "head") || got.field(t, "signed.keys.0") != name || got.field(t, "signed.unknown") != "[]" {
+		t.Errorf("the verification is %s, want all records signed by %s", got.Body, name)
+	}
+	if got := verify(other, "waiting"); got.field(t, "signed.unknown.0") != name || got.field(t, "signed.keys") != "[]" {
+		t.Errorf("without the key the verification is %s, want %s unknown", got.Body, name)
+	}
+	if _, err := s.rt.Resume(t.Context(), names["waiting"], names["wait"], "reject"); err != nil {
+		t.Fatal(err)
+	}
+	before := got.field(t, "records")
+	if got := verify(s, "waiting"); got.field(t, "signed.seq") != before || got.field(t, "records") == before {
+		t.Errorf("after an answer the verification is %s, want %s records signed of more", got.Body, before)
+	}
+	if _, err := log.Append(t.Context(), ledger.Leaf{RunID: names["done"], Seq: 2, Head: bide.Hash{1}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := verify(s, "done"); got.field(t, "code") != "corrupt" {
+		t.Errorf("with another record signed = %d %s, want corrupt", got.Status, got.Body)
+	}
+	docs, err := store.Documents(t.Context(), bide.DocumentQuery{Kind: ledger.CheckpointKind})
+	if err != nil || len(docs.Documents) < 2 {
+		t.Fatalf("checkpoints = %v, %v", docs, err)
+	}
+	newest := docs.Documents[len(docs.Documents)-1]
+	if err := store.DeleteDocument(t.Context(), newest.Kind, newest.ID, newest.Rev); err != nil {
+		t.Fatal(err)
+	}
+	if got := verify(serverOver(t, store, nil), "waiting"); !strings.Contains(got.field(t, "log_faults.0"), "removed from the end") {
+		t.Errorf("with a checkpoint removed the verification is %s", got.Body)
+	}
+}

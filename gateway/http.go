@@ -40,6 +40,7 @@ func (s *Server) routes() http.Handler {
 	s.registerTools()
 	s.registerWebhooks()
 	s.registerTokens()
+	s.registerSessions()
 	s.registerMe()
 	s.registerWork()
 	s.registerWorkers()

@@ -18,7 +18,7 @@ func (s *Server) registerLedger() {
 	register(s, operation{id: "get-command", method: http.MethodGet, path: "/v1/runs/{run}/commands/{command}", tag: tagLedger, right: auth.View,
 		summary: "What a command did to a run", about: "The id of a command is the Idempotency-Key that it was sent with. 404 says that it was not applied."}, s.getCommand)
 	register(s, operation{id: "verify-run", method: http.MethodGet, path: "/v1/runs/{run}/verification", tag: tagLedger, right: auth.View,
-		summary: "Check a run's whole ledger", about: "A ledger that does not hold together is a problem of type corrupt."}, s.verifyRun)
+		summary: "Check a run's whole ledger, and what a signed checkpoint says of it", about: "A ledger that does not hold together, or is not the one that was signed, is a problem of type corrupt."}, s.verifyRun)
 	register(s, operation{id: "replay-run", method: http.MethodGet, path: "/v1/runs/{run}/replay", tag: tagLedger, right: auth.View,
 		summary: "Decide every step of a run again", about: "No effect happens."}, s.replayRun)
 	register(s, operation{id: "get-usage", method: http.MethodGet, path: "/v1/runs/{run}/usage", tag: tagLedger, right: auth.View,
@@ -70,11 +70,20 @@ func (s *Server) verifyRun(ctx context.Context, in *OneRun) (*result[api.Verific
 	if _, err := s.sight(ctx, auth.View).run(ctx, in.Run); err != nil {
 		return nil, err
 	}
+	signed, faults, err := s.signed(ctx, in.Run) // before the ledger is read, which may go on meanwhile
+	if err != nil {
+		return nil, err
+	}
 	at, err := s.rt.Verify(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	return ok(&api.Verification{RunID: in.Run, Records: at.Seq, Head: at.Head}), nil
+	if signed != nil {
+		if err := s.holds(ctx, in.Run, at, signed); err != nil {
+			return nil, err
+		}
+	}
+	return ok(&api.Verification{RunID: in.Run, Records: at.Seq, Head: at.Head, Signed: signed, LogFaults: faults}), nil
 }
 
 func (s *Server) replayRun(ctx context.Context, in *OneRun) (*result[api.Replay], error) {

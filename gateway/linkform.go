@@ -3,8 +3,10 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bide-dev/bide"
@@ -21,14 +23,27 @@ type linkForm struct {
 	Fields []linkField
 }
 
-// linkField is a field of a form. It is one of a line, a number, a check, a choice, a text, or JSON.
+// linkField is a field of a form. It is one of a line, a number, a check, a choice, a text, or JSON; or a group or a list of fields.
 type linkField struct {
 	Name, Label, About string
 	Kind               string
 	Value              string
 	Choices            []string
 	Required           bool
+	Fields             []linkField // of a group, or the rows of a list
 }
+
+// The kinds of fields that have others in them.
+const (
+	kindGroup = "group"
+	kindList  = "list"
+)
+
+// Bounds of a form: what is deeper is JSON to write, and a list takes no more rows.
+const (
+	maxFormDepth = 4
+	maxFormRows  = 100
+)
 
 // linkForms are the ways to answer an open wait, filled with what was given before.
 func linkForms(w *bide.Wait, given url.Values) []linkForm {
@@ -99,26 +114,140 @@ type property struct {
 	Enum        []bide.JSON     `json:"enum"`
 	Default     bide.JSON       `json:"default"`
 	MaxLength   int             `json:"maxLength"`
+	MinItems    int             `json:"minItems"`
+	Items       *property       `json:"items"`
+
+	raw bide.JSON
 }
 
+// UnmarshalJSON keeps the schema, for its members.
+func (p *property) UnmarshalJSON(raw []byte) error {
+	type plain property
+	if len(raw) > 0 && raw[0] != '{' {
+		return nil // true and false are schemas as well
+	}
+	if err := json.Unmarshal(raw, (*plain)(p)); err != nil {
+		return err
+	}
+	p.raw = slices.Clone(raw)
+	return nil
+}
+
+// formDrawn makes the fields of a form, and formRead the answer of what was given in them. Both name a field by the way to it:
+// lines/0/item is the item of the first line.
+type formDrawn struct{ given url.Values }
+
 // schemaFields are those of an object's members, in their order; nil when the schema is of something else.
-func schemaFields(schema bide.JSON, given url.Values) (fields []linkField) {
+func schemaFields(schema bide.JSON, given url.Values) []linkField {
+	return formDrawn{given}.members("", schema, nil, 0)
+}
+
+// members are the fields of an object, with the values of def where nothing was given.
+func (f formDrawn) members(at string, schema, def bide.JSON, depth int) (fields []linkField) {
 	names, members, required := objectSchema(schema)
+	var was map[string]bide.JSON
+	_ = json.Unmarshal(def, &was) // what is no object has no members
 	for _, name := range names {
 		p := members[name]
-		f := linkField{Name: name, Label: name, About: p.Description, Kind: p.kind(), Required: slices.Contains(required, name), Value: fieldText(p.Default)}
-		if p.Title != "" {
-			f.Label = p.Title
+		value := p.Default
+		if was != nil {
+			value = was[name]
 		}
-		for _, choice := range p.Enum {
-			f.Choices = append(f.Choices, fieldText(choice))
-		}
-		if given != nil {
-			f.Value = given.Get("f." + name)
-		}
-		fields = append(fields, f)
+		field := f.field(at+fieldName(name), name, &p, value, depth)
+		field.Required = slices.Contains(required, name)
+		fields = append(fields, field)
 	}
 	return fields
+}
+
+func (f formDrawn) field(at, label string, p *property, def bide.JSON, depth int) linkField {
+	out := linkField{Name: at, Label: label, About: p.Description, Kind: p.kind(depth), Value: fieldText(def)}
+	if p.Title != "" {
+		out.Label = p.Title
+	}
+	switch out.Kind {
+	case kindGroup:
+		out.Fields = f.members(at+"/", p.raw, def, depth+1)
+		return out
+	case kindList:
+		var was []bide.JSON
+		_ = json.Unmarshal(def, &was) // what is no list has no rows
+		for i := range rowsOf(f.given, at, max(p.MinItems, len(was))) {
+			var row bide.JSON
+			if i < len(was) {
+				row = was[i]
+			}
+			out.Fields = append(out.Fields, f.field(at+"/"+strconv.Itoa(i), strconv.Itoa(i+1), p.Items, row, depth+1))
+		}
+		return out
+	}
+	for _, choice := range p.Enum {
+		out.Choices = append(out.Choices, fieldText(choice))
+	}
+	if text, ok := f.given["f."+at]; ok {
+		out.Value = text[0]
+	} else if f.given != nil && out.Kind == "check" {
+		out.Value = "" // a check that is not ticked is not sent
+	}
+	return out
+}
+
+// fieldName is a member's name as a part of the name of a field.
+func fieldName(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}
+
+// rowsOf is how many rows a list has: as many as its form says, or at first some.
+func rowsOf(given url.Values, at string, first int) int {
+	if text, ok := given["n."+at]; ok {
+		first, _ = strconv.Atoi(text[0]) // what is no number is none
+	}
+	return min(max(first, 0), maxFormRows)
+}
+
+// changeRows adds a row to a list of a form or takes one away, and reports whether that is what its button is for.
+func changeRows(given url.Values) bool {
+	if at := given.Get("add"); at != "" {
+		given.Set("n."+at, strconv.Itoa(min(rowsOf(given, at, 0)+1, maxFormRows)))
+		return true
+	}
+	row := given.Get("drop")
+	cut := strings.LastIndexByte(row, '/')
+	if cut < 0 {
+		return false
+	}
+	at := row[:cut]
+	n := rowsOf(given, at, 0)
+	gone, err := strconv.Atoi(row[cut+1:])
+	if err != nil || gone < 0 || gone >= n {
+		return true // the page is drawn as it was
+	}
+	moved := url.Values{}
+	for name, value := range given {
+		prefix, place, _ := strings.Cut(name, ".")
+		rest, inside := strings.CutPrefix(place, at+"/")
+		if !inside || prefix != "f" && prefix != "n" {
+			moved[name] = value
+			continue
+		}
+		index, below, deeper := strings.Cut(rest, "/")
+		i, err := strconv.Atoi(index)
+		switch {
+		case err != nil || i == gone:
+			continue
+		case i > gone:
+			i--
+		}
+		to := prefix + "." + at + "/" + strconv.Itoa(i)
+		if deeper {
+			to += "/" + below
+		}
+		moved[to] = value
+	}
+	clear(given)
+	maps.Copy(given, moved)
+	given.Set("n."+at, strconv.Itoa(n-1))
+	return true
 }
 
 // objectSchema reads the members of an object's schema, with their order.
@@ -155,10 +284,15 @@ func objectSchema(schema bide.JSON) (names []string, members map[string]property
 	}
 }
 
-func (p *property) kind() string {
+// kind is what a field of a depth is drawn as.
+func (p *property) kind(depth int) string {
 	var typ string
 	_ = json.Unmarshal(p.Type, &typ) // a list of types is JSON to write
 	switch {
+	case depth < maxFormDepth && typ == "object" && p.isObject():
+		return kindGroup
+	case depth < maxFormDepth && typ == "array" && p.Items != nil && p.Items.kind(depth+1) != "json":
+		return kindList
 	case len(p.Enum) > 0:
 		return "choice"
 	case typ == "string" && p.MaxLength > 200:
@@ -171,6 +305,11 @@ func (p *property) kind() string {
 		return "check"
 	}
 	return "json"
+}
+
+func (p *property) isObject() bool {
+	names, _, _ := objectSchema(p.raw)
+	return len(names) > 0
 }
 
 // fieldText is a value as it stands in a field: a string without quotes.
@@ -237,36 +376,84 @@ func linkAnswer(w *bide.Wait, given url.Values) (bide.JSON, error) {
 
 // filledIn makes the object of a form's fields. What is empty is left out.
 func filledIn(w *bide.Wait, given url.Values, refuse func(path, why string) (bide.JSON, error)) (bide.JSON, error) {
-	names, members, _ := objectSchema(w.Schema)
-	out := map[string]bide.JSON{}
+	out, _, err := formRead{given, refuse}.members("", w.Schema, 0)
+	return out, err
+}
+
+type formRead struct {
+	given  url.Values
+	refuse func(path, why string) (bide.JSON, error)
+}
+
+// members makes an object, and reports whether anything but unticked checks is in it.
+func (f formRead) members(at string, schema bide.JSON, depth int) (bide.JSON, bool, error) {
+	names, members, required := objectSchema(schema)
+	out, filled := map[string]bide.JSON{}, false
 	for _, name := range names {
-		p, text := members[name], strings.ReplaceAll(given.Get("f."+name), "\r\n", "\n")
-		switch kind := p.kind(); {
-		case kind == "check":
-			out[name] = bide.JSON("false")
-			if text == "true" {
-				out[name] = bide.JSON("true")
-			}
-		case text == "":
-		case kind == "line" || kind == "text":
-			raw, err := asWritten(text)
-			if err != nil {
-				return nil, err
-			}
-			out[name] = raw
-		case kind == "choice":
-			at := slices.IndexFunc(p.Enum, func(raw bide.JSON) bool { return fieldText(raw) == text })
-			if at < 0 {
-				return refuse("/"+name, "is none of the choices")
-			}
-			out[name] = p.Enum[at]
-		case !json.Valid([]byte(text)):
-			return refuse("/"+name, "is not a "+map[string]string{"number": "number", "json": "JSON value"}[kind])
-		default:
-			out[name] = bide.JSON(strings.TrimSpace(text))
+		p := members[name]
+		value, some, err := f.value(at+fieldName(name), &p, depth)
+		if err != nil {
+			return nil, false, err
 		}
+		nested := p.kind(depth) == kindGroup || p.kind(depth) == kindList
+		if value != nil && (some || !nested || slices.Contains(required, name)) {
+			out[name] = value
+		}
+		filled = filled || some
 	}
-	return asWritten(out)
+	raw, err := asWritten(out)
+	return raw, filled, err
+}
+
+// value makes what a field holds, nil when that is nothing, and reports whether somebody filled it in.
+func (f formRead) value(at string, p *property, depth int) (bide.JSON, bool, error) {
+	text := strings.ReplaceAll(f.given.Get("f."+at), "\r\n", "\n")
+	refuse := func(why string) (bide.JSON, bool, error) {
+		_, err := f.refuse("/"+at, why)
+		return nil, false, err
+	}
+	switch kind := p.kind(depth); {
+	case kind == kindGroup:
+		return f.members(at+"/", p.raw, depth+1)
+	case kind == kindList:
+		return f.rows(at, p.Items, depth)
+	case kind == "check":
+		return bide.JSON(strconv.FormatBool(text == "true")), text == "true", nil
+	case text == "":
+		return nil, false, nil
+	case kind == "line" || kind == "text":
+		raw, err := asWritten(text)
+		return raw, true, err
+	case kind == "choice":
+		i := slices.IndexFunc(p.Enum, func(raw bide.JSON) bool { return fieldText(raw) == text })
+		if i < 0 {
+			return refuse("is none of the choices")
+		}
+		return p.Enum[i], true, nil
+	case !json.Valid([]byte(text)):
+		return refuse("is not a " + map[string]string{"number": "number", "json": "JSON value"}[kind])
+	}
+	return bide.JSON(strings.TrimSpace(text)), true, nil
+}
+
+// rows makes a list. A row in which nothing was filled in stands for an empty value, so that whoever asks can refuse it.
+func (f formRead) rows(at string, items *property, depth int) (bide.JSON, bool, error) {
+	out := []bide.JSON{}
+	for i := range rowsOf(f.given, at, 0) {
+		row, _, err := f.value(at+"/"+strconv.Itoa(i), items, depth+1)
+		if err != nil {
+			return nil, false, err
+		}
+		if row == nil {
+			row = bide.JSON("null")
+			if k := items.kind(depth + 1); k == "line" || k == "text" {
+				row = bide.JSON(`""`)
+			}
+		}
+		out = append(out, row)
+	}
+	raw, err := asWritten(out)
+	return raw, len(out) > 0, err
 }
 
 // asWritten is a value as JSON, its text as people wrote it.

@@ -26,7 +26,7 @@ var linkHTML string
 
 const linkStyle = `:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{margin:0;padding:1rem}main{max-width:40rem;margin:auto}` +
 	`pre{padding:.75rem;overflow:auto;border:1px solid #8888;border-radius:8px;white-space:pre-wrap;overflow-wrap:anywhere}h1,.prompt,.trouble,.said{overflow-wrap:anywhere}.prompt{white-space:pre-wrap}` +
-	`label{font-weight:600}.field>label{display:block}input:not([type]),textarea,select{width:100%;box-sizing:border-box;padding:.4rem;font:inherit}form{margin:1rem 0;padding-top:.5rem;border-top:1px solid #8888}` +
+	`.field>label{display:block}label>span{display:block;font-weight:600}fieldset{margin:.75rem 0;border:1px solid #8888;border-radius:8px}.first{position:absolute;width:1px;height:1px;padding:0;border:0;overflow:hidden;clip-path:inset(50%)}input:not([type]),textarea,select{width:100%;box-sizing:border-box;padding:.4rem;font:inherit}form{margin:1rem 0;padding-top:.5rem;border-top:1px solid #8888}` +
 	`button{padding:.5rem 1.2rem;font:inherit;border:1px solid;border-radius:8px;cursor:pointer}.faint{opacity:.8;font-size:.9rem}.trouble,.said{padding:.5rem 1rem;border-left:4px solid;border-radius:4px}`
 
 // linkPolicy lets the page load nothing and run nothing; its one style is known by its hash.
@@ -56,6 +56,7 @@ type linkPage struct {
 	Wait    *api.Wait // while it is open
 	Forms   []linkForm
 	Said    string // how it was answered
+	Again   bool   // the form is only drawn again, with other rows
 	Trouble *api.Problem
 }
 
@@ -77,7 +78,7 @@ func (s *Server) linkPages() http.Handler {
 			page = s.showLink(r.Context(), r.URL.Path)
 		case http.MethodPost:
 			page = s.answerLink(w, r)
-			if page.Trouble == nil {
+			if page.Trouble == nil && !page.Again {
 				http.Redirect(w, r, r.URL.Path, http.StatusSeeOther) // loading it again sends nothing again
 				return
 			}
@@ -140,6 +141,9 @@ func (s *Server) linkTrouble(ctx context.Context, err error) *api.Problem {
 	if errors.Is(err, auth.ErrBadLink) || errors.Is(err, bide.ErrNotFound) {
 		return problem.New(bide.CodeNotFound, "The address is not complete, or what it opened is gone. Ask whoever sent it for another one.")
 	}
+	if errors.Is(err, auth.ErrRevokedLink) {
+		return problem.New(bide.CodeExpired, "It was taken back. Ask whoever sent it for another one.")
+	}
 	if errors.Is(err, bide.ErrExpired) {
 		return problem.New(bide.CodeExpired, "It has expired. Ask whoever sent it for another one.")
 	}
@@ -199,7 +203,11 @@ func (s *Server) answerLink(w http.ResponseWriter, r *http.Request) linkPage {
 	if err != nil {
 		return linkPage{Trouble: s.linkTrouble(ctx, err)}
 	}
+	again := changeRows(given)
 	page := newLinkPage(link, wait, given)
+	if page.Again = again; again {
+		return page
+	}
 	answer, err := linkAnswer(&wait.Wait, given)
 	if err == nil {
 		sum := sha256.Sum256([]byte(r.URL.Path + "\n" + string(answer)))

@@ -156,7 +156,7 @@ func TestALinkTakesEveryKindOfAnswer(t *testing.T) {
 	}{
 		"form": {bide.Form("How was it paid? <script>alert(1)</script>", bide.JSON(schema), nil), []string{"<script>alert(1)</script>", "Receipt", `value="12.50"`, "EUR"},
 			url.Values{"do": {"fill"}, "f.receipt": {"R"}, "f.paid": {"x"}}, "is not a number",
-			url.Values{"do": {"fill"}, "f.receipt": {"R-1 <b>"}, "f.paid": {"9007199254740993"}, "f.express": {"true"}, "f.currency": {"USD"}, "f.tags": {`["a"]`}, "f.rest": {""}},
+			url.Values{"do": {"fill"}, "f.receipt": {"R-1 <b>"}, "f.paid": {"9007199254740993"}, "f.express": {"true"}, "f.currency": {"USD"}, "n.tags": {"1"}, "f.tags/0": {"a"}, "f.rest": {""}},
 			`"data":{"currency":"USD","express":true,"paid":9007199254740993,"receipt":"R-1 <b>","tags":["a"]}`},
 		"text": {bide.Ask("Why?", nil), []string{"Why?", "In your words"}, url.Values{"do": {"fill"}}, "answer", url.Values{"do": {"say"}, "f.text": {"so\r\nit is"}}, `"text":"so\nit is"`},
 		"job":  {bide.Job("lift", map[string]int{"kg": 5}), []string{`"kg": 5`}, url.Values{"do": {"result"}, "f.json": {"{"}}, "is not JSON", url.Values{"do": {"result"}, "f.json": {`{"up":true}`}}, `{"up":true}`},
@@ -178,5 +178,82 @@ func TestALinkTakesEveryKindOfAnswer(t *testing.T) {
 				t.Errorf("the output is %s, want it to hold %s", run.Output, c.output)
 			}
 		})
+	}
+}
+
+// A list of objects is a group of fields to each, with buttons that add one and take one away and answer nothing.
+func TestALinkTakesListsAndGroups(t *testing.T) {
+	schema := bide.JSON(`{"type":"object","required":["lines"],"properties":{
+		"lines":{"type":"array","minItems":1,"items":{"type":"object","required":["item"],"properties":{"item":{"type":"string","minLength":2},"count":{"type":"integer","default":1},"gift":{"type":"boolean"},"tags":{"type":"array","items":{"type":"string"}}}}},
+		"address":{"type":"object","required":["city"],"properties":{"city":{"type":"string"},"a/b":{"type":"number"}}},
+		"more":{"type":"array","items":{"type":"string"}},"any":{"type":"array"}}}`)
+	s := newServer(t, &gateway.Options{Workflows: []bide.Workflow{waiting(bide.Form("What shall be sent?", schema, nil))}})
+	run := s.start("operator", `{"workflow":"waiting"}`)
+	path := s.linkTo("approver", run.Waits[0].ID, "")
+	page := s.ask("", http.MethodGet, path, "")
+	page.says(t, 200, `name="n.lines" value="1"`, `name="f.lines/0/item"`, `name="f.lines/0/count" value="1"`, `name="n.lines/0/tags" value="0"`, `name="f.address/a~1b"`, `name="f.any"`)
+
+	form := url.Values{"do": {"fill"}, "n.lines": {"1"}, "f.lines/0/item": {"gone"}, "n.lines/0/tags": {"0"}, "n.more": {"0"}}
+	press := func(button, place string, says ...string) {
+		t.Helper()
+		form.Set(button, place)
+		s.post(path, form).says(t, 200, says...)
+		form.Del(button)
+	}
+	press("add", "lines", `name="n.lines" value="2"`, `name="f.lines/0/item" value="gone"`, `name="f.lines/1/count" value="1"`)
+	form.Set("n.lines", "2")
+	form.Set("f.lines/1/item", "pen")
+	press("add", "lines/1/tags", `name="f.lines/1/tags/0"`)
+	form.Set("n.lines/1/tags", "1")
+	form.Set("f.lines/1/tags/0", "red")
+	press("drop", "lines/0", `name="n.lines" value="1"`, `name="f.lines/0/item" value="pen"`, `name="f.lines/0/tags/0" value="red"`)
+	press("drop", "lines/7", `name="n.lines" value="2"`)
+	press("drop", "lines/x", `name="n.lines" value="2"`)
+	if now, err := s.rt.Get(t.Context(), run.ID); err != nil || len(now.Waits) != 1 {
+		t.Fatalf("a button of a list answered: %v, %v", now, err)
+	}
+	many := url.Values{"do": {"fill"}, "n.lines": {"1000000000"}, "add": {"lines"}}
+	s.post(path, many).says(t, 200, `name="n.lines" value="100"`)
+	s.post(path, url.Values{"do": {"fill"}, "n.lines": {"1"}, "f.lines/0/item": {"p"}}).says(t, 422, "/lines/0/item")
+	s.post(path, url.Values{"do": {"fill"}, "n.lines": {"1"}, "f.lines/0/count": {"x"}}).says(t, 422, "/lines/0/count", "is not a number")
+	right := url.Values{"do": {"fill"}, "n.lines": {"2"}, "f.lines/0/item": {"pen"}, "f.lines/0/gift": {"true"}, "n.lines/0/tags": {"1"}, "f.lines/0/tags/0": {"red"},
+		"f.lines/1/item": {"book"}, "f.lines/1/count": {"9007199254740993"}, "n.lines/1/tags": {"0"}, "f.address/city": {""}, "f.address/a~1b": {"1.50"}, "n.more": {"0"}, "f.any": {`[1]`}}
+	s.post(path, right).says(t, 422, "/address") // begun, and not whole
+	right.Del("f.address/a~1b")
+	if got := s.post(path, right); got.Status != http.StatusSeeOther {
+		t.Fatalf("the answer = %d\n%s", got.Status, got.Body)
+	}
+	want := `{"any":[1],"lines":[{"gift":true,"item":"pen","tags":["red"]},{"count":9007199254740993,"gift":false,"item":"book"}]}`
+	if run = s.tick(run.ID); !strings.Contains(string(run.Output), want) {
+		t.Errorf("the output is %s, want it to hold %s", run.Output, want)
+	}
+}
+
+// A link that is revoked opens nothing; others to the same wait do.
+func TestALinkIsRevoked(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := newServer(t, &gateway.Options{Clock: func() time.Time { return now }})
+	wait := s.start("operator", `{"workflow":"approval","input":{"amount":5}}`).Waits[0].ID
+	bob, zoe := s.linkTo("approver", wait, `{"for":"bob"}`), s.linkTo("approver", wait, `{"for":"zoe"}`)
+	list := s.ask("approver", http.MethodGet, "/v1/waits/"+wait+"/links", "")
+	for i := range 2 {
+		at := "links." + string(rune('0'+i)) + "."
+		if strings.Contains(bob+zoe, list.field(t, at+"link_id")) {
+			t.Error("the list has what opens the wait")
+		}
+		if list.field(t, at+"actor") == "link:bob" {
+			for range 2 { // the button pressed twice
+				if got := s.ask("approver", http.MethodDelete, "/v1/links/"+list.field(t, at+"link_id"), ""); got.Status != 200 || got.field(t, "revoked_by") != "approver" {
+					t.Fatalf("revoke = %d %s", got.Status, got.Body)
+				}
+			}
+		}
+	}
+	choose := url.Values{"do": {"choose"}, "value": {"approve"}}
+	s.ask("", http.MethodGet, bob, "").says(t, 410, "It was taken back")
+	s.post(bob, choose).says(t, 410, "It was taken back")
+	s.ask("", http.MethodGet, zoe, "").says(t, 200, "Refund 5?")
+	if got := s.post(zoe, choose); got.Status != http.StatusSeeOther {
+		t.Errorf("the other link answers with %d", got.Status)
 	}
 }

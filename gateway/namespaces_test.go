@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
@@ -49,6 +50,7 @@ var made = map[string]struct{ path, body, id string }{
 	"{webhook}": {"/v1/webhooks", `{"url":"https://example.com/x"}`, "subscription_id"},
 	"{hook}":    {"/v1/hooks", `{"style":"github","scope":"session","scope_id":"s","name":"pushed","secret":"0123456789abcdef"}`, "hook_id"},
 	"{token}":   {"/v1/tokens", `{"name":"x","roles":["viewer"],"namespace":"own"}`, "token_id"},
+	"{link}":    {"/v1/waits/{wait}/link", `{}`, "link_id"},
 }
 
 // Every operation is tried by every role, on what is of its own namespace and of another one.
@@ -73,7 +75,7 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 			continue
 		}
 		byName[op.ID] = op
-		of := op.ID == "send-event" || op.ID == "create-bookmark" || op.ID == "revoke-shared-grant" || op.ID == "get-artifact" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}")
+		of := op.ID == "send-event" || op.ID == "create-bookmark" || op.ID == "revoke-shared-grant" || op.ID == "get-artifact" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}") || strings.Contains(op.Path, "{session}")
 		for name := range made {
 			of = of || strings.Contains(op.Path, name)
 		}
@@ -101,14 +103,19 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 		if op.ID == "delete-run" {
 			bide.Must(s.rt.Cancel(t.Context(), run.ID))
 		}
+		session := fmt.Sprint("session-", n)
+		if op.ID == "end-session" {
+			body := `{"principal":{"actor":"zoe","roles":["viewer"],"namespace":"own"},"expires_at":"2999-01-01T00:00:00Z"}`
+			bide.Must(store.PutDocument(t.Context(), bide.Document{Kind: "login", ID: session, Body: bide.JSON(body), UpdatedAt: time.Now()}))
+		}
+		fill := strings.NewReplacer("{run}", run.ID, "{other}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{call}", "c", "{grant}", "g",
+			"{sha256}", blob, "{workflow}", "approval", "{version}", s.doc.Version(), "{session}", session).Replace
 		path := op.Path
 		for name, thing := range made {
 			if strings.Contains(path, name) {
-				path = strings.ReplaceAll(path, name, s.ask(boss, http.MethodPost, thing.path, thing.body).field(t, thing.id))
+				path = strings.ReplaceAll(path, name, s.ask(boss, http.MethodPost, fill(thing.path), thing.body).field(t, thing.id))
 			}
 		}
-		fill := strings.NewReplacer("{run}", run.ID, "{other}", run.ID, "{wait}", run.Waits[0].ID, "{name}", fmt.Sprint("nightly-", n), "{n}", fmt.Sprint(n), "{command}", "c", "{call}", "c", "{grant}", "g",
-			"{sha256}", blob, "{workflow}", "approval", "{version}", s.doc.Version()).Replace
 		status := s.status(op.Method, fill(path)+queries[op.ID], fill(bodies[op.ID]), token)
 		if noneOfIt[op.ID] && status == http.StatusNotFound && (as == nil || as.Namespace == authtest.Own) {
 			return http.StatusOK

@@ -50,8 +50,18 @@ func (s *server) fixtures() map[string]string {
 	if hooked.Status != http.StatusCreated || hook.Status != http.StatusCreated {
 		s.t.Fatalf("webhook = %d %s, hook = %d %s", hooked.Status, hooked.Body, hook.Status, hook.Body)
 	}
+	link := s.ask("approver", http.MethodPost, "/v1/waits/"+waiting.Waits[0].ID+"/link", `{"for":"bob"}`)
+	if link.Status != http.StatusCreated {
+		s.t.Fatalf("link = %d %s", link.Status, link.Body)
+	}
+	for id, as := range map[string]string{"s1": `{"actor":"zoe","roles":["viewer"]}`, "s2": `{"actor":"yan","roles":["admin"],"namespace":"acme"}`} {
+		body := `{"principal":` + as + `,"expires_at":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `"}`
+		if _, err := s.store.PutDocument(s.t.Context(), bide.Document{Kind: "login", ID: id, Body: bide.JSON(body), UpdatedAt: time.Now()}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	return map[string]string{
-		"webhook": hooked.field(s.t, "subscription_id"), "hook": hook.field(s.t, "hook_id"),
+		"link": link.field(s.t, "link_id"), "webhook": hooked.field(s.t, "subscription_id"), "hook": hook.field(s.t, "hook_id"),
 		"waiting": waiting.ID, "wait": waiting.Waits[0].ID, "foreign": foreign.ID, "foreign-wait": foreign.Waits[0].ID,
 		"done": done.ID, "done-wait": done.Waits[0].ID, "failed": failed.ID, "version": s.doc.Version(), "blob": blob.field(s.t, "sha256"),
 		"etag": s.ask("viewer", http.MethodGet, "/v1/runs/"+waiting.ID, "").Header.Get("ETag"),
@@ -192,6 +202,9 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "hold-run", as: "admin", method: "POST", path: "/v1/runs/{failed}/hold", body: `{"reason":"another"}`, status: 409, want: map[string]string{"code": "conflict"}},
 		{op: "list-holds", as: "admin", method: "GET", path: "/v1/holds", status: 200, want: map[string]string{"holds.0.run_id": "{failed}", "holds.1": "null"}},
 		{op: "list-holds", as: "admin@acme", method: "GET", path: "/v1/holds", status: 403},
+		{op: "get-hold", as: "viewer", method: "GET", path: "/v1/runs/{failed}/hold", status: 200, want: map[string]string{"holds.0.reason": "a lawsuit", "holds.0.actor": "zoe", "holds.1": "null"}},
+		{op: "get-hold", as: "viewer", method: "GET", path: "/v1/runs/{done}/hold", status: 200, want: map[string]string{"holds": "[]"}},
+		{op: "get-hold", as: "viewer", method: "GET", path: "/v1/runs/{foreign}/hold", status: 404},
 		{op: "unhold-run", as: "admin", method: "DELETE", path: "/v1/runs/{failed}/hold", status: 204},
 		{op: "unhold-run", as: "admin", method: "DELETE", path: "/v1/runs/{foreign}/hold", status: 404},
 		{op: "release-run", as: "operator", method: "POST", path: "/v1/runs/{waiting}/release", status: 204},
@@ -233,6 +246,12 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "create-link", as: "operator", method: "POST", path: "/v1/waits/{wait}/link", status: 403},
 		{op: "create-link", as: "approver", method: "POST", path: "/v1/waits/{foreign-wait}/link", status: 404},
 
+		{op: "list-links", as: "approver", method: "GET", path: "/v1/waits/{wait}/links", status: 200, want: map[string]string{"links.0.link_id": "{link}", "links.0.actor": "link:bob", "links.0.revoked_at": "null", "links.1": "null"}},
+		{op: "list-links", as: "operator", method: "GET", path: "/v1/waits/{wait}/links", status: 403},
+		{op: "list-links", as: "approver@acme", method: "GET", path: "/v1/waits/{wait}/links", status: 404},
+		{op: "revoke-link", as: "approver", method: "DELETE", path: "/v1/links/{link}", status: 200, want: map[string]string{"link_id": "{link}", "revoked_by": "approver"}},
+		{op: "revoke-link", as: "approver@acme", method: "DELETE", path: "/v1/links/{link}", status: 404, want: map[string]string{"code": "not_found"}},
+		{op: "revoke-link", as: "approver", method: "DELETE", path: "/v1/links/{wait}.aaaaaaaa", status: 404, want: map[string]string{"code": "not_found"}},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{waiting}","name":"paid","payload":{"n":1}}`, header: []string{"Idempotency-Key", "e1"}, status: 202, want: map[string]string{"event_id": "e1", "scope": "run"}},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{foreign}","name":"paid"}`, status: 404},
 		{op: "send-event", as: "operator", method: "POST", path: "/v1/events", body: `{"scope_id":"{done}","name":"paid"}`, status: 409},
@@ -259,6 +278,11 @@ func TestEveryOperationAnswersAndRefuses(t *testing.T) {
 		{op: "create-token", as: "admin", method: "POST", path: "/v1/tokens", body: `{"name":"x","roles":["viewer"]}`, status: 201, want: map[string]string{"name": "x", "actor": "token:x"}},
 		{op: "revoke-token", as: "admin", method: "DELETE", path: "/v1/tokens/none", status: 404, want: map[string]string{"code": "not_found"}},
 
+		{op: "list-sessions", as: "admin", method: "GET", path: "/v1/sessions", status: 200, want: map[string]string{"sessions.0.session_id": "s1", "sessions.0.actor": "zoe", "sessions.0.current": "false", "sessions.1.namespace": "acme"}},
+		{op: "list-sessions", as: "admin@acme", method: "GET", path: "/v1/sessions", status: 200, want: map[string]string{"sessions.0.actor": "yan", "sessions.1": "null"}},
+		{op: "list-sessions", as: "author", method: "GET", path: "/v1/sessions", status: 403},
+		{op: "end-session", as: "admin", method: "DELETE", path: "/v1/sessions/s1", status: 204},
+		{op: "end-session", as: "admin@acme", method: "DELETE", path: "/v1/sessions/s1", status: 404, want: map[string]string{"code": "not_found"}},
 		{op: "list-webhooks", as: "admin", method: "GET", path: "/v1/webhooks", status: 200, want: map[string]string{"webhooks.0.subscription_id": "{webhook}", "webhooks.0.secret": "null"}},
 		{op: "list-webhooks", as: "admin@acme", method: "GET", path: "/v1/webhooks", status: 200, want: map[string]string{"webhooks": "[]"}},
 		{op: "list-webhooks", as: "author", method: "GET", path: "/v1/webhooks", status: 403, want: map[string]string{"code": "forbidden"}},

@@ -19,6 +19,8 @@ func (s *Server) registerRetention() {
 		summary: "Archive and delete trees of runs that ended long ago", about: "Trees under a hold stay. On a store with checkpoints the server needs its key, which signs a tombstone for every run. Cut off, the same request finishes it."}, s.applyRetention)
 	register(s, operation{id: "list-holds", method: http.MethodGet, path: "/v1/holds", tag: tagRetention, right: auth.Admin,
 		summary: "The trees that must not be deleted"}, s.listHolds)
+	register(s, operation{id: "get-hold", method: http.MethodGet, path: "/v1/runs/{run}/hold", tag: tagRetention, right: auth.View,
+		summary: "Why a run and its tree are kept", about: "The hold on its tree; an empty list when there is none."}, s.getHold)
 	register(s, operation{id: "hold-run", method: http.MethodPost, path: "/v1/runs/{run}/hold", tag: tagRetention, right: auth.Admin,
 		summary: "Forbid the deletion of a run and all of its tree"}, s.holdRun)
 	register(s, operation{id: "unhold-run", method: http.MethodDelete, path: "/v1/runs/{run}/hold", tag: tagRetention, right: auth.Admin, status: http.StatusNoContent,
@@ -58,7 +60,7 @@ func (s *Server) applyRetention(ctx context.Context, in *applyRetention) (*resul
 	}
 	out := &api.RetentionResult{Removed: []api.RemovedTree{}, Held: done.Held, Active: done.Active, More: done.More}
 	for _, r := range done.Removed {
-		tree := api.RemovedTree{RunID: r.Root.ID, Runs: r.Runs}
+		tree := api.RemovedTree{RunID: r.Root.ID, Workflow: r.Root.Workflow, Status: r.Root.Status, EndedAt: r.Root.EndedAt, Runs: r.Runs}
 		if r.Archive != (bide.Hash{}) {
 			tree.Archive = r.Archive.String()
 		}
@@ -92,6 +94,21 @@ func (s *Server) listHolds(ctx context.Context, _ *struct{}) (*result[api.HoldLi
 	out := &api.HoldList{Holds: make([]api.Hold, len(holds))}
 	for i, h := range holds {
 		out.Holds[i] = api.Hold(h)
+	}
+	return ok(out), nil
+}
+
+func (s *Server) getHold(ctx context.Context, in *OneRun) (*result[api.HoldList], error) {
+	run, err := s.sight(ctx, auth.View).run(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.HoldList{Holds: []api.Hold{}}
+	hold, err := retention.HoldOf(ctx, s.store, run.Root)
+	if err == nil {
+		out.Holds = append(out.Holds, api.Hold(*hold))
+	} else if !errors.Is(err, bide.ErrNotFound) {
+		return nil, err
 	}
 	return ok(out), nil
 }

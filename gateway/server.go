@@ -138,10 +138,13 @@ type Server struct {
 	library *library
 	trees   *auth.Trees
 	tokens  *auth.Tokens
-	links   *auth.Links
-	metrics *metrics
-	streams *streams
-	tallies tallies
+	// sessions are looked at and ended here; they are begun where people sign in.
+	sessions    *auth.Sessions
+	links       *auth.Links
+	checkpoints checkpoints
+	metrics     *metrics
+	streams     *streams
+	tallies     tallies
 }
 
 // New returns a server. store must be the one that rt is over; both stay the caller's to close. It
@@ -156,6 +159,7 @@ func New(rt *bide.Runtime, store Store, opts *Options) (*Server, error) {
 	}
 	s.library = newLibrary(rt, s.opts.Workflows)
 	s.trees, s.tokens, s.links = auth.NewTrees(rt), auth.NewTokens(store, s.opts.Clock), auth.NewLinks(store, s.opts.Clock)
+	s.sessions = auth.NewSessions(store, &auth.SessionOptions{Now: s.opts.Clock})
 	s.streams = newStreams(s.opts.Streams)
 	s.handler = s.routes()
 	return s, nil

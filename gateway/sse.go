@@ -77,6 +77,9 @@ type entry struct {
 	data  any
 }
 
+// keptBytes is how much room a stream keeps for what is written next.
+const keptBytes = 4 << 10
+
 // sse writes the events of one stream. A reader that does not take them in time is dropped.
 type sse struct {
 	w       http.ResponseWriter
@@ -125,7 +128,9 @@ func (s *sse) flush() error {
 		return err
 	}
 	_, err := s.w.Write(s.buf.Bytes())
-	s.buf.Reset()
+	if s.buf.Reset(); s.buf.Cap() > keptBytes {
+		s.buf = bytes.Buffer{} // a stream that has caught up holds nothing
+	}
 	if err != nil {
 		return err
 	}

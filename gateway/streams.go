@@ -132,7 +132,7 @@ func (s *Server) streamTree(ctx context.Context, in *streamRun) (*huma.StreamRes
 	if err != nil {
 		return nil, err
 	}
-	return s.stream(ctx, s.feed(bide.FeedQuery{After: after, Root: in.Run}), nil)
+	return s.streamFeed(ctx, bide.FeedQuery{After: after, Root: in.Run})
 }
 
 func (s *Server) streamAll(ctx context.Context, in *Place) (*huma.StreamResponse, error) {
@@ -140,7 +140,20 @@ func (s *Server) streamAll(ctx context.Context, in *Place) (*huma.StreamResponse
 	if err != nil {
 		return nil, err
 	}
-	return s.stream(ctx, s.feed(bide.FeedQuery{After: after}), nil)
+	return s.streamFeed(ctx, bide.FeedQuery{After: after})
+}
+
+// streamFeed streams the records of many runs. Where they end now is read before the answer begins: whoever sees that the
+// stream is open hears of all that comes from then on.
+func (s *Server) streamFeed(ctx context.Context, q bide.FeedQuery) (*huma.StreamResponse, error) {
+	if q.After == bide.FeedEnd {
+		page, err := s.store.Feed(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		q.After = page.Next
+	}
+	return s.stream(ctx, s.feed(q), nil)
 }
 
 // feed is the source of the records of many runs, those that are seen.
@@ -203,8 +216,13 @@ func (s *Server) streamWaits(ctx context.Context, in *streamWaits) (*huma.Stream
 	return s.stream(ctx, waits, nil)
 }
 
-// batch is how many entries are written at once, at most.
-const batch = 256
+// What a stream holds besides the page that it reads: entries that wait to be written, and
+// bytes that are written at once, but for the last entry.
+const (
+	entriesAhead  = 4
+	entriesAtOnce = 256
+	bytesAtOnce   = 32 << 10
+)
 
 // stream answers with the entries of main until that ends, with those of beside among them.
 func (s *Server) stream(ctx context.Context, main, beside source) (*huma.StreamResponse, error) {
@@ -238,7 +256,7 @@ func (s *Server) stream(ctx context.Context, main, beside source) (*huma.StreamR
 
 // run gives the entries of a source, and after the last why it ended.
 func run(ctx context.Context, owner *sync.WaitGroup, from source) (<-chan entry, <-chan error) {
-	entries, failed := make(chan entry, batch), make(chan error, 1)
+	entries, failed := make(chan entry, entriesAhead), make(chan error, 1)
 	owner.Go(func() {
 		failed <- from(ctx, func(e entry) bool {
 			select {
@@ -273,7 +291,7 @@ func (s *Server) pump(ctx context.Context, out *sse, entries, others <-chan entr
 	for {
 		select {
 		case e, more := <-entries:
-			if err := errors.Join(putReady(others, put), putSome(e, more, entries, put)); err != nil {
+			if err := errors.Join(putReady(out, others, put), putSome(out, e, more, entries, put)); err != nil {
 				return err
 			}
 			if !more {
@@ -284,7 +302,7 @@ func (s *Server) pump(ctx context.Context, out *sse, entries, others <-chan entr
 				others = nil
 				continue
 			}
-			if err := putSome(e, more, others, put); err != nil {
+			if err := putSome(out, e, more, others, put); err != nil {
 				return err
 			}
 		case <-heartbeat.C:
@@ -307,19 +325,19 @@ func (s *Server) pump(ctx context.Context, out *sse, entries, others <-chan entr
 }
 
 // putReady puts what is ready: what a model said comes before the record of it.
-func putReady(from <-chan entry, put func(entry) error) error {
+func putReady(out *sse, from <-chan entry, put func(entry) error) error {
 	select {
 	case e, more := <-from:
-		return putSome(e, more, from, put)
+		return putSome(out, e, more, from, put)
 	default:
 		return nil
 	}
 }
 
-// putSome puts an entry and those that are ready behind it.
-func putSome(e entry, more bool, from <-chan entry, put func(entry) error) error {
+// putSome puts an entry and those that are ready behind it, as much as is written at once.
+func putSome(out *sse, e entry, more bool, from <-chan entry, put func(entry) error) error {
 	for n := 1; more; n++ {
-		if err := put(e); err != nil || n == batch {
+		if err := put(e); err != nil || n == entriesAtOnce || out.buf.Len() >= bytesAtOnce {
 			return err
 		}
 		select {

@@ -20,6 +20,7 @@ import (
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/store/mem"
 	"github.com/bide-dev/bide/store/sqlite"
 )
 
@@ -439,5 +440,32 @@ func TestAStreamTellsWhatAnotherServerDid(t *testing.T) {
 		if got, there := kindOf(t, f.must()), kindOf(t, rest.must()); got != want || there != want {
 			t.Errorf("the streams tell %s and %s, want %s", got, there, want)
 		}
+	}
+}
+
+// lateEnd is a store that says where its feed ends only when something was started, or nobody starts anything.
+type lateEnd struct {
+	gateway.Store
+	started chan struct{}
+}
+
+func (s *lateEnd) Feed(ctx context.Context, q bide.FeedQuery) (*bide.FeedPage, error) {
+	if q.After == bide.FeedEnd {
+		select {
+		case <-s.started:
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return s.Store.Feed(ctx, q)
+}
+
+func TestWhoHasAnOpenStreamHearsOfWhatIsStartedThen(t *testing.T) {
+	store := &lateEnd{mem.New(), make(chan struct{})}
+	s := serverOver(t, store, nil)
+	f := follow(t, s.listen()+"/v1/stream", "viewer")
+	s.start("operator", `{"workflow":"approval","input":{"amount":1}}`)
+	close(store.started)
+	if got := kindOf(t, f.must()); got != "run.started" {
+		t.Errorf("the first record is %s, want run.started", got)
 	}
 }

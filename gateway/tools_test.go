@@ -114,6 +114,38 @@ func TestAGrantForAWorkflowStaysInItsNamespaceAndEndsWhenItIsRevoked(t *testing.
 	}
 }
 
+// What does a step of a flow, as the run of an agent step, asks in the flow's name, and its grants are the flow's.
+func TestAWaitBelowAStepNamesTheFlowThatAGrantIsFor(t *testing.T) {
+	store := mem.New()
+	book := tool.NewGrantBook(store, nil)
+	set := tools(t, &tool.Options{Grants: book, GrantsOf: auth.GrantsOf})
+	rt := bide.Must(bide.New(store, nil))
+	set.Register(rt)
+	s := serverOf(t, rt, store, &gateway.Options{Workflows: []bide.Workflow{caller(set)}, Grants: book, Tools: set})
+	step := func(of string) *bide.Run {
+		run := bide.Must(rt.Run(t.Context(), caller(set), nil, &bide.StartOptions{Labels: map[string]string{bide.LabelOf: of}}))
+		return bide.Must(rt.Get(t.Context(), run.ID))
+	}
+	first := step("refund")
+	at := "/v1/waits/" + first.Waits[0].ID
+	if got := s.ask("viewer", http.MethodGet, at, ""); got.field(t, "workflow") != "refund" {
+		t.Errorf("wait = %s", got.Body)
+	}
+	answer := fmt.Sprintf(`{"decisions":[{"tool_call_id":"c","args_sha256":%q,"type":"approve"}],"remember":{"scope":"workflow","match":"tool"}}`, first.Waits[0].Items[0].ArgsSHA256)
+	if got := s.ask("approver", http.MethodPost, at+"/answer", answer); got.Status != http.StatusOK {
+		t.Fatalf("answer = %d %s", got.Status, got.Body)
+	}
+	s.tick(first.ID)
+	if got := s.ask("viewer", http.MethodGet, "/v1/grants", ""); got.field(t, "grants.0.of") != "refund" {
+		t.Errorf("grants = %s", got.Body)
+	}
+	for of, status := range map[string]bide.Status{"refund": bide.StatusCompleted, "order": bide.StatusWaiting} {
+		if run := step(of); run.Status != status {
+			t.Errorf("a step of %s is %s, want %s", of, run.Status, status)
+		}
+	}
+}
+
 // What agents share and what calls of models took is there for whoever sees the runs.
 func TestBudgetsAndUsageAreThoseOfRunsThatAreSeen(t *testing.T) {
 	store := mem.New()

@@ -89,7 +89,7 @@ func (v *sight) wait(ctx context.Context, w *bide.Wait, which ForWhom) (*api.Wai
 
 // newWait makes a wait as it travels. What a handler keeps for itself stays here.
 func newWait(run *bide.RunInfo, w *bide.Wait, d *bide.Decision) *api.Wait {
-	out := &api.Wait{Wait: *w, RunID: run.ID, Workflow: run.Workflow, Status: api.WaitOpen, Quorum: 1, Decision: d}
+	out := &api.Wait{Wait: *w, RunID: run.ID, Workflow: bide.GrantsOf(run.Workflow, run.Labels), Status: api.WaitOpen, Quorum: 1, Decision: d}
 	out.State = nil
 	switch {
 	case d == nil:

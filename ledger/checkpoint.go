@@ -22,6 +22,8 @@ type Checkpoint struct {
 	At     time.Time `json:"at"`
 	// Keys are those that signed it and were known to whoever read it, as KeyName writes them.
 	Keys []string `json:"keys,omitempty"`
+	// Unknown are the others that have signed it, as it says; whether they did was not checked.
+	Unknown []string `json:"-"`
 }
 
 func (c *Checkpoint) text() string {
@@ -65,6 +67,9 @@ func openNote(msg string, keys []note.Verifier) (*Checkpoint, error) {
 	}
 	for _, s := range n.Sigs {
 		c.Keys = append(c.Keys, fmt.Sprintf("%s+%08x", s.Name, s.Hash))
+	}
+	for _, s := range n.UnverifiedSigs {
+		c.Unknown = append(c.Unknown, fmt.Sprintf("%s+%08x", s.Name, s.Hash))
 	}
 	return c, err
 }

@@ -28,9 +28,12 @@ type Evidence struct {
 	// Checkpoints and Leaves are how many there are.
 	Checkpoints, Leaves int64
 
-	byRun  map[string][]Signed
-	hashes []tlog.Hash
-	stored hashes
+	byRun    map[string][]Signed
+	hashes   []tlog.Hash
+	stored   hashes
+	tree     tree
+	last     string // id of the newest batch that was read
+	unsigned bool   // the newest is signed by no key that counts
 }
 
 // Of returns the leaves of a run, oldest first. Those up to its last deletion on record are left out: what has the id
@@ -60,31 +63,39 @@ func (e *Evidence) Tombstone(runID string) (Signed, bool) {
 // is wrong is in faults; an error means that the log could not be read.
 func ReadLog(ctx context.Context, docs bide.Documents, keys []note.Verifier) (e *Evidence, faults []Fault, err error) {
 	e = &Evidence{byRun: map[string][]Signed{}}
-	var t tree
-	var unsigned bool
-	for d, err := range documents(ctx, docs, CheckpointKind, "") {
+	if faults, err = e.ReadOn(ctx, docs, keys); err != nil {
+		return nil, nil, err
+	}
+	return e, faults, nil
+}
+
+// ReadOn reads what was added to the log since, as ReadLog does; docs and keys must be the same. What it says holds for evidence
+// in which nothing was wrong so far.
+func (e *Evidence) ReadOn(ctx context.Context, docs bide.Documents, keys []note.Verifier) (faults []Fault, err error) {
+	for d, err := range documents(ctx, docs, CheckpointKind, e.last) {
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		c, b, fault := e.add(&t, d, keys)
-		unsigned = errors.Is(fault, errUnknownKeys)
-		if fault != nil && !unsigned {
+		c, b, fault := e.add(&e.tree, d, keys)
+		e.unsigned = errors.Is(fault, errUnknownKeys)
+		if fault != nil && !e.unsigned {
 			faults = append(faults, Fault{Checkpoint: d.ID, Message: fault.Error()})
 		}
 		if c != nil {
 			e.Newest, e.Note = c, b.Note
 		}
+		e.last, e.stored = d.ID, nil
 		e.Checkpoints++
 	}
-	e.Leaves = t.size
-	if unsigned && len(keys) > 0 {
-		faults = append(faults, Fault{Checkpoint: batchID(t.size), Message: fmt.Sprintf("the newest checkpoint is signed by %q: %s", e.Newest.Keys, errUnknownKeys)})
+	e.Leaves = e.tree.size
+	if e.unsigned && len(keys) > 0 {
+		faults = append(faults, Fault{Checkpoint: batchID(e.Leaves), Message: fmt.Sprintf("the newest checkpoint is signed by %q: %s", e.Newest.Keys, errUnknownKeys)})
 	}
-	fault, err := e.cut(ctx, docs, t.size)
+	fault, err := e.cut(ctx, docs, e.Leaves)
 	if fault != nil {
 		faults = append(faults, *fault)
 	}
-	return e, faults, err
+	return faults, err
 }
 
 // cut finds out whether the newest checkpoint that was noted is there.

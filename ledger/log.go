@@ -86,6 +86,15 @@ func (l *Log) After() int64 {
 	return l.after
 }
 
+// Verifiers are those of the keys that sign, which must be Ed25519 as those of Signers are.
+func (l *Log) Verifiers() []note.Verifier {
+	out := make([]note.Verifier, len(l.signers))
+	for i, s := range l.signers {
+		out[i] = own{s}
+	}
+	return out
+}
+
 // refresh reads what was appended since.
 func (l *Log) refresh(ctx context.Context) error {
 	from := l.last

@@ -5,14 +5,20 @@ import (
 	"iter"
 	"slices"
 	"sync"
+
+	"github.com/bide-dev/bide"
 )
 
-// Deltas passes answers on to subscribers in this process while they come. Nothing of it is stored.
+// Deltas passes answers on to subscribers while they come: to those in this process, and to those
+// of other processes when it has a relay (Options.Relay). Nothing of it is stored.
 type Deltas struct {
-	mu   sync.Mutex
-	seq  int64
-	live map[string][]*stream       // by run: the attempts under way
-	subs map[string][]*Subscription // by run
+	relay bide.Relay // nil for none
+
+	mu    sync.Mutex
+	seq   int64
+	live  map[string][]*stream       // by run: the attempts under way
+	subs  map[string][]*Subscription // by run
+	heard map[string]*elsewhere      // by run: what comes through the relay, while somebody follows it here
 }
 
 // Attempt names one attempt of one call.
@@ -46,7 +52,8 @@ type Event struct {
 
 // stream is what an attempt gave so far.
 type stream struct {
-	log []numbered
+	log  []numbered
+	sent int // how much of the log was taken for the relay
 }
 
 type numbered struct {
@@ -54,9 +61,9 @@ type numbered struct {
 	event Event
 }
 
-// NewDeltas returns one without subscribers.
-func NewDeltas() *Deltas {
-	return &Deltas{live: map[string][]*stream{}, subs: map[string][]*Subscription{}}
+// NewDeltas returns one without subscribers. relay, when not nil, is the way to other processes.
+func NewDeltas(relay bide.Relay) *Deltas {
+	return &Deltas{relay: relay, live: map[string][]*stream{}, subs: map[string][]*Subscription{}, heard: map[string]*elsewhere{}}
 }
 
 // backlog is how many attempts a subscription may be behind.
@@ -75,7 +82,8 @@ type cursor struct {
 	next   int
 }
 
-// Subscribe follows the calls of a run from now on; of those that are under way, it gives what came so far first.
+// Subscribe follows the calls of a run from now on; of those that are under way, it gives what came so far first. From
+// another process, several deltas of one part may come as one.
 func (d *Deltas) Subscribe(runID string) *Subscription {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -84,6 +92,7 @@ func (d *Deltas) Subscribe(runID string) *Subscription {
 		s.cursors = append(s.cursors, &cursor{stream: st})
 	}
 	d.subs[runID] = append(d.subs[runID], s)
+	d.listen(runID)
 	return s
 }
 
@@ -93,6 +102,7 @@ func (s *Subscription) Close() {
 	defer s.hub.mu.Unlock()
 	remove(s.hub.subs, s.run, s)
 	s.cursors = nil
+	s.hub.unlisten(s.run)
 }
 
 // remove takes v out of the list at key.
@@ -148,17 +158,19 @@ func (s *Subscription) take() (Event, bool) {
 func (d *Deltas) follow(id Attempt) (emit func(Delta), end func(err *Error)) {
 	st := &stream{}
 	d.mu.Lock()
-	d.live[id.Run] = append(d.live[id.Run], st)
-	for _, s := range d.subs[id.Run] {
-		if s.cursors = append(s.cursors, &cursor{stream: st}); len(s.cursors) > backlog {
-			s.cursors = s.cursors[1:]
-		}
-	}
-	d.mu.Unlock()
+	d.add(id.Run, st)
 	d.publish(st, Event{Attempt: id, Kind: EventStarted})
-	emit = func(delta Delta) { d.publish(st, Event{Attempt: id, Kind: EventDelta, Delta: &delta}) }
+	d.mu.Unlock()
+	publish := func(e Event) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.publish(st, e)
+	}
+	ended := d.offer(id, st)
+	emit = func(delta Delta) { publish(Event{Attempt: id, Kind: EventDelta, Delta: &delta}) }
 	end = func(err *Error) {
-		d.publish(st, Event{Attempt: id, Kind: EventEnded, Error: err})
+		publish(Event{Attempt: id, Kind: EventEnded, Error: err})
+		ended()
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		remove(d.live, id.Run, st)
@@ -166,9 +178,18 @@ func (d *Deltas) follow(id Attempt) (emit func(Delta), end func(err *Error)) {
 	return emit, end
 }
 
+// add begins a stream. The caller holds d.mu.
+func (d *Deltas) add(runID string, st *stream) {
+	d.live[runID] = append(d.live[runID], st)
+	for _, s := range d.subs[runID] {
+		if s.cursors = append(s.cursors, &cursor{stream: st}); len(s.cursors) > backlog {
+			s.cursors = s.cursors[1:]
+		}
+	}
+}
+
+// publish adds to a stream. The caller holds d.mu.
 func (d *Deltas) publish(st *stream, e Event) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.seq++
 	st.log = append(st.log, numbered{d.seq, e})
 	for _, s := range d.subs[e.Run] {

@@ -195,9 +195,12 @@ const maxRetryAfter = 24 * time.Hour
 // retryAfter reads how long a provider asks to wait. A date is taken against the
 // date of the answer itself, so no clock of ours is in it.
 func retryAfter(h http.Header, b errorBody) time.Duration {
-	for name, unit := range map[string]time.Duration{"Retry-After": time.Second, "Retry-After-Ms": time.Millisecond} {
-		if n, err := strconv.ParseFloat(h.Get(name), 64); err == nil && n > 0 {
-			return time.Duration(min(n, float64(maxRetryAfter/unit)) * float64(unit))
+	for _, in := range []struct {
+		name string
+		unit time.Duration
+	}{{"Retry-After-Ms", time.Millisecond}, {"Retry-After", time.Second}} { // the finer one first
+		if n, err := strconv.ParseFloat(h.Get(in.name), 64); err == nil && n > 0 {
+			return time.Duration(min(n, float64(maxRetryAfter/in.unit)) * float64(in.unit))
 		}
 	}
 	until, err := http.ParseTime(h.Get("Retry-After"))

@@ -41,6 +41,9 @@ type Options struct {
 	HTTP http.RoundTripper
 	// Images resolves the addresses of pictures that are neither http, https nor data. Defaults to refusing them.
 	Images func(ctx context.Context, url string) (mediaType string, data []byte, err error)
+	// Relay passes answers on to subscribers in other processes while they come, and from there to those in this one; a
+	// store may be one. Defaults to none.
+	Relay bide.Relay
 }
 
 // New makes the models of a configuration. Providers whose kind is not in kinds are left out, unless
@@ -61,7 +64,7 @@ func New(cfg Config, kinds Kinds, opts *Options) (*Models, error) {
 		return nil, err
 	}
 	m := &Models{fallback: cfg.Default, providers: map[string]Provider{}, configs: cfg.all(), known: slices.Sorted(maps.Keys(kinds)),
-		prices: prices, images: o.Images, deltas: NewDeltas(), secrets: &remembered{from: o.Secrets, values: map[string]bool{}}}
+		prices: prices, images: o.Images, deltas: NewDeltas(o.Relay), secrets: &remembered{from: o.Secrets, values: map[string]bool{}}}
 	env := Env{Secrets: m.secrets, HTTP: &http.Client{Transport: o.HTTP, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	for name, p := range m.configs {
 		open := kinds[p.Kind]

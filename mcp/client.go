@@ -162,7 +162,7 @@ func (c *Client) transport(ctx context.Context, secret *tool.Revealed) (mcp.Tran
 			header.Set(name, value)
 		}
 		url, err := secret.ExpandURL(ctx, c.server.URL)
-		return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: withHeader{header}}}, err
+		return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: withHeader{header}, CheckRedirect: stay}}, err
 	}
 	cmd := exec.Command(c.server.Command[0], c.server.Command[1:]...)
 	cmd.Dir, cmd.Env = c.server.Dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
@@ -174,6 +174,15 @@ func (c *Client) transport(ctx context.Context, secret *tool.Revealed) (mcp.Tran
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	return &mcp.CommandTransport{Command: cmd, TerminateDuration: 2 * time.Second}, nil
+}
+
+// stay follows no redirect to another host: the header, with what is secret in it, is for the one of the configuration.
+func stay(req *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	if len(via) >= 10 || req.URL.Host != from.Host || req.URL.Scheme != from.Scheme {
+		return fmt.Errorf("a redirect leads to %s://%s, away from %s://%s, or is the tenth", req.URL.Scheme, req.URL.Host, from.Scheme, from.Host)
+	}
+	return nil
 }
 
 // withHeader adds a header to every request.

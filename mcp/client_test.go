@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -258,6 +259,19 @@ func TestHintsCountOnlyOfAServerThatIsTrusted(t *testing.T) {
 		if look.Safety != want || !look.Annotations.ReadOnly || look.Annotations.OpenWorld {
 			t.Errorf("trusted %v: safety = %q, annotations = %+v", trusted, look.Safety, look.Annotations)
 		}
+	}
+}
+
+func TestTheHeaderGoesToNoOtherHost(t *testing.T) {
+	reached := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	defer other.Close()
+	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	c := bide.Must(mcp.New(mcp.Server{Name: "srv", URL: server.URL, Header: map[string]string{"Authorization": "Bearer ${secret:TOKEN}"}}, &mcp.Options{Secrets: secrets}))
+	defer c.Close()
+	if _, err := c.Tools(ctx); err == nil || !strings.Contains(err.Error(), "away from "+server.URL) || reached {
+		t.Errorf("Tools = %v; the other host was asked: %v", err, reached)
 	}
 }
 

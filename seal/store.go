@@ -46,6 +46,7 @@ var (
 	_ Inner        = (*Store)(nil)
 	_ bide.Sealing = (*Store)(nil)
 	_ bide.Hinter  = (*Store)(nil)
+	_ bide.Relay   = (*Store)(nil)
 )
 
 // New seals a store with keys. What is in it already stays as it is and can be read; runs that

@@ -40,8 +40,8 @@ type execResult struct {
 }
 
 // Exec is the tool run_command: it runs a program in the workspace, without a
-// shell. What the program does there and elsewhere is not confined. When its time is over,
-// it and the processes that it has started are killed, where the system can.
+// shell. What the program does there and elsewhere is not confined. When its time is over, it and the processes that it has started are
+// killed, and when it ends by itself, those that it leaves behind, where the system can and they have not left its group.
 func (w *Workspace) Exec(opts *ExecOptions) Tool {
 	var o ExecOptions
 	if opts != nil {
@@ -85,8 +85,9 @@ func (w *Workspace) exec(ctx context.Context, args execArgs, o *ExecOptions) (ex
 	cmd := exec.CommandContext(ctx, args.Command[0], args.Command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = w.root.Name(), o.Env, strings.NewReader(args.Stdin), &stdout, &stderr
 	cmd.WaitDelay = time.Second
-	ownGroup(cmd)
+	endGroup := ownGroup(cmd)
 	err := cmd.Run()
+	endGroup() // what it has left behind
 	res := execResult{ExitCode: -1, Stdout: stdout.text(), Stderr: stderr.text(), Cut: stdout.cut || stderr.cut}
 	if cmd.ProcessState != nil {
 		res.ExitCode = cmd.ProcessState.ExitCode()
@@ -95,7 +96,7 @@ func (w *Workspace) exec(ctx context.Context, args execArgs, o *ExecOptions) (ex
 	switch {
 	case ctx.Err() != nil:
 		return res, fmt.Errorf("the command was killed: %w", context.Cause(ctx))
-	case errors.As(err, &exit):
+	case errors.As(err, &exit), errors.Is(err, exec.ErrWaitDelay):
 		return res, nil
 	}
 	return res, err

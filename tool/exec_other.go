@@ -5,4 +5,4 @@ package tool
 import "os/exec"
 
 // ownGroup leaves a command as it is: only the process itself is killed.
-func ownGroup(*exec.Cmd) {}
+func ownGroup(*exec.Cmd) (end func()) { return func() {} }

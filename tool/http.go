@@ -153,7 +153,7 @@ func (h *httpCaller) request(ctx context.Context, req *Request, secret *Revealed
 		name = strings.Trim(name, "{}")
 		value := text(args[name])
 		delete(args, name)
-		return url.PathEscape(value)
+		return escape(value)
 	})
 	to, err := url.Parse(at)
 	if err != nil {

@@ -51,6 +51,17 @@ func TestFetchReachesThePublicInternetOnly(t *testing.T) {
 	}
 }
 
+func TestOneSecretThatBeginsWithAnotherIsHiddenWhole(t *testing.T) {
+	values := map[string]string{"SHORT": "hunter2", "LONG": "hunter2-and-more"}
+	secret := tool.Reveal(func(_ context.Context, name string) (string, error) { return values[name], nil })
+	for _, name := range []string{"SHORT", "LONG"} {
+		bide.Must(secret.Expand(t.Context(), "${secret:"+name+"}"))
+	}
+	if got := secret.Hide("hunter2 hunter2-and-more"); got != "${secret:SHORT} ${secret:LONG}" {
+		t.Errorf("Hide = %q", got)
+	}
+}
+
 func TestWhatIsNotPublic(t *testing.T) {
 	for addr, public := range map[string]bool{
 		"8.8.8.8": true, "2606:4700::1111": true, "172.32.0.1": true,
@@ -105,6 +116,7 @@ func TestAnHTTPToolSendsItsArgumentsAndItsKey(t *testing.T) {
 		want string
 	}{
 		{tool.HTTPTool{URL: "/orders/{id}?v=2"}, `{"id":"a/b ?","n":3,"q":"x&y"}`, `"method":"GET","uri":"/orders/a%2Fb%20%3F?n=3\u0026q=x%26y\u0026v=2"`},
+		{tool.HTTPTool{URL: "/orders?id={id}&admin=no"}, `{"id":"1&admin=yes#x+y"}`, `"method":"GET","uri":"/orders?admin=no\u0026id=1%26admin%3Dyes%23x%2By"`},
 		{tool.HTTPTool{URL: "/orders", Method: "post"}, `{"id":7}`, `{"auth":"","body":"{\"id\":7}","key":"r/1/0","method":"POST"`},
 		{tool.HTTPTool{URL: "/orders/{id}"}, `{"id":".."}`, "leads out of the path"},
 		{tool.HTTPTool{URL: "/orders?v=2"}, `{"v":"3"}`, "is fixed by the URL"},

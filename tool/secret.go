@@ -20,7 +20,7 @@ var secretRef = regexp.MustCompile(`\$\{secret:([A-Za-z0-9_.-]+)\}`)
 // everything that is kept or shown. Use one for each call.
 type Revealed struct {
 	secrets Secrets
-	hide    []string // text, then what to put in its place
+	hide    [][2]string // a text, and what to put in its place; the longest first, since one may begin with another
 }
 
 // Reveal returns what resolves references with secrets, which may be nil when there are none.
@@ -70,10 +70,11 @@ func (r *Revealed) add(ref, value string) {
 		forms = append(forms, strings.Trim(string(quoted), `"`))
 	}
 	for _, form := range forms {
-		if !slices.Contains(r.hide, form) {
-			r.hide = append(r.hide, form, ref)
+		if !slices.ContainsFunc(r.hide, func(pair [2]string) bool { return pair[0] == form }) {
+			r.hide = append(r.hide, [2]string{form, ref})
 		}
 	}
+	slices.SortStableFunc(r.hide, func(a, b [2]string) int { return len(b[0]) - len(a[0]) })
 }
 
 // Hide puts references back in the place of the values that Expand gave.
@@ -81,7 +82,11 @@ func (r *Revealed) Hide(text string) string {
 	if len(r.hide) == 0 {
 		return text
 	}
-	return strings.NewReplacer(r.hide...).Replace(text)
+	var pairs []string
+	for _, pair := range r.hide {
+		pairs = append(pairs, pair[:]...)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // HideIn returns err with a message without secrets.

@@ -34,7 +34,7 @@ type Options struct {
 	// them to the run in which they were given.
 	Grants Grants
 	// GrantsOf names what a grant for a workflow counts for, by the workflow and labels of the run that asks: runs for
-	// which it is the same share such grants. Defaults to the workflow.
+	// which it is the same share such grants. Defaults to bide.GrantsOf.
 	GrantsOf func(workflow string, labels map[string]string) string
 	// Artifacts keeps evidence and what a result has beyond its limit. Nil keeps
 	// the hashes of evidence only, and cuts long results off.
@@ -70,7 +70,7 @@ func New(opts *Options, tools ...Tool) (*Set, error) {
 		o.Grace = 5 * time.Second
 	}
 	if o.GrantsOf == nil {
-		o.GrantsOf = func(workflow string, _ map[string]string) string { return workflow }
+		o.GrantsOf = bide.GrantsOf
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -118,6 +118,13 @@ func (w *Workspace) read(_ context.Context, in readArgs) (string, error) {
 
 // load reads a text file.
 func (w *Workspace) load(name string) ([]byte, error) {
+	info, err := w.root.Stat(clean(name))
+	if err == nil && !info.Mode().IsRegular() { // a pipe would not end
+		err = fmt.Errorf("%s is not a file", name)
+	}
+	if err != nil {
+		return nil, err
+	}
 	f, err := w.root.Open(clean(name))
 	if err != nil {
 		return nil, err

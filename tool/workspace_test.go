@@ -150,3 +150,37 @@ func TestACommandIsKilledWithWhatItStarted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A pipe without a writer never gives anything, and opening it does not end.
+func TestAPipeIsNoFile(t *testing.T) {
+	_, w := workspace(t)
+	if res := one(t, nil, w.Exec(nil), `{"command":["mkfifo","pipe"]}`); res.Status != tool.StatusOK {
+		t.Fatalf("there is no named pipe: %s", res.Text())
+	}
+	for name, args := range map[string]object{"read_file": {"path": "pipe"}, "edit_file": {"path": "pipe", "old": "a", "new": "b"}, "write_file": {"path": "pipe", "content": "a"}} {
+		if got := file(t, w, name, args); got.Text() != "The tool failed: pipe is not a file" {
+			t.Errorf("%s = %s", name, got.Text())
+		}
+	}
+}
+
+// The end of the pipe is the end of what the command has left behind.
+func TestWhatACommandLeavesBehindIsKilled(t *testing.T) {
+	dir, w := workspace(t)
+	pipe := filepath.Join(dir, "pipe")
+	if res := one(t, nil, w.Exec(nil), `{"command":["mkfifo","pipe"]}`); res.Status != tool.StatusOK {
+		t.Fatalf("there is no named pipe: %s", res.Text())
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := os.ReadFile(pipe)
+		ended <- err
+	}()
+	res := one(t, nil, w.Exec(nil), `{"command":["sh","-c","exec 3>pipe; sleep 1000 & echo hi"]}`)
+	if res.Status != tool.StatusOK || !strings.Contains(res.Text(), `"exit_code":0,"stdout":"hi\n"`) {
+		t.Errorf("result = %s %s", res.Status, res.Text())
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -177,6 +177,8 @@ func TestWhatOthersWriteIsNeverRun(t *testing.T) {
 	s.post(t, "/v1/schedules", fmt.Sprintf(`{"name":"weekly","cron":"@weekly","workflow":"counting","input":%s}`, raw))
 	s.post(t, "/v1/tokens", fmt.Sprintf(`{"name":%s,"roles":["viewer"],"actor":%s}`, raw, raw))
 	s.post(t, "/v1/hooks", fmt.Sprintf(`{"name":"paid","scope":"session","scope_id":%s,"style":"standard"}`, raw))
+	s.post(t, "/v1/bookmarks", fmt.Sprintf(`{"name":%s,"run_id":%q,"seq":1,"tags":[%s],"note":%s}`, raw, refund, raw, raw))
+	s.post(t, "/v1/runs/"+refund+"/hold", fmt.Sprintf(`{"reason":%s}`, raw))
 	failed := s.start(t, "payment", `null`)
 	spoken := s.start(t, "talking", `null`)
 	s.voice <- evil + " [a](javascript:window.pwned=1) ![b](x) **" + evil + "**"
@@ -186,7 +188,7 @@ func TestWhatOthersWriteIsNeverRun(t *testing.T) {
 	p.says(".wait-pane", evil)
 	p.run(chromedp.Navigate(p.base + "#/inbox?wait=" + mail + ".1"))
 	p.says(".wait-pane", `window.pwned`)
-	for _, place := range []string{"#/", "#/runs", "#/runs/" + mail, "#/runs/" + refund + "?view=ledger", "#/runs/" + failed, "#/runs/" + spoken + "?seq=2", "#/runs/" + spoken + "?view=timeline", "#/schedules", "#/events", "#/tools", "#/charts", "#/settings", "#/workers", "#/workflows", "#/runs?q=" + `%3Cscript%3Ewindow.pwned=1%3C/script%3E`, "#/workflows/refund"} {
+	for _, place := range []string{"#/", "#/runs", "#/runs/" + mail, "#/runs/" + refund + "?view=ledger", "#/runs/" + failed, "#/runs/" + spoken + "?seq=2", "#/runs/" + spoken + "?view=timeline", "#/schedules", "#/events", "#/tools", "#/charts", "#/settings", "#/workers", "#/workflows", "#/bookmarks", "#/retention", "#/compare?a=" + refund + "&b=" + mail, "#/runs?q=" + `%3Cscript%3Ewindow.pwned=1%3C/script%3E`, "#/workflows/refund"} {
 		p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+place))
 		p.says(".connection", "Live")
 		p.sees(`document.querySelector("main").innerText.length > 10 && !document.querySelector("main").innerText.includes("Loading")`)

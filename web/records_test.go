@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/bide-dev/bide"
 )
 
 func TestAModelIsHeardWhileItSpeaks(t *testing.T) {
@@ -82,4 +84,23 @@ func TestArtifactsAreLookedAtAndNeverRun(t *testing.T) {
 	if value[bool](p, `"pwned" in window || document.querySelectorAll("main script, main svg[onload]").length > 0`) {
 		t.Error("an artifact was run")
 	}
+}
+
+// A run below another one is opened to its own graph, from which its records are reached.
+func TestARunBelowIsOpenedToItsGraph(t *testing.T) {
+	s := newSite(t)
+	id := s.start(t, "parenting", `null`)
+	child := strings.TrimPrefix(s.awaitWait(t, id).Key, "run:")
+	s.awaitWait(t, child)
+	p := s.newPage(t, "#/runs/"+id)
+	p.says(".children summary", "counting")
+	p.sees(`!document.querySelector(".children .graph")`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".children summary").click()`))
+	p.says(".children .graph .node.waiting", "count")
+	p.accessible("a run below, opened")
+	check(t, s.rt.Send(t.Context(), bide.Event{ScopeID: child, Name: "go"}))
+	p.says(".children .graph .node", "2 times")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".children .node.waiting").dispatchEvent(new MouseEvent("click", {bubbles: true}))`))
+	p.says(".run-head", child)
+	p.says(".sentence", "It waits for the event")
 }

@@ -34,6 +34,7 @@ func (s *site) show(t *testing.T) map[string]string {
 		_, err := s.rt.Resume(t.Context(), done, w.ID, answer)
 		check(t, err)
 	}
+	s.ended(t, done)
 	waiting := s.start(t, "refund", `{"order":"order-42","amount":120}`)
 	mails := s.start(t, "mailing", `{"to":"ann@example.com","subject":"Your refund","body":"Hello Ann,\n120 EUR are on their way."}`)
 	failed := s.start(t, "payment", `null`)
@@ -50,15 +51,21 @@ func (s *site) show(t *testing.T) map[string]string {
 	close(s.voice)
 	s.ended(t, spoken)
 	for path, body := range map[string]string{
-		"/v1/webhooks":  `{"url":"http://127.0.0.1:9/told"}`,
-		"/v1/hooks":     `{"name":"paid","scope":"session","scope_id":"shop","style":"standard"}`,
-		"/v1/schedules": `{"name":"nightly","cron":"30 2 * * *","time_zone":"Europe/Berlin","workflow":"refund","input":{"order":"order-1","amount":1}}`,
-		"/v1/tokens":    `{"name":"reader","roles":["viewer"]}`,
+		"/v1/webhooks":                 `{"url":"http://127.0.0.1:9/told"}`,
+		"/v1/hooks":                    `{"name":"paid","scope":"session","scope_id":"shop","style":"standard"}`,
+		"/v1/schedules":                `{"name":"nightly","cron":"30 2 * * *","time_zone":"Europe/Berlin","workflow":"refund","input":{"order":"order-1","amount":1}}`,
+		"/v1/tokens":                   `{"name":"reader","roles":["viewer"]}`,
+		"/v1/bookmarks":                `{"name":"before the answer","run_id":"` + done + `","seq":2,"tags":["review"],"note":"What was asked for."}`,
+		"/v1/runs/" + failed + "/hold": `{"reason":"The bank wants to see it."}`,
+		"/v1/checkpoint":               ``,
 	} {
 		s.post(t, path, body)
 	}
+	s.post(t, "/v1/bookmarks", `{"name":"after it","run_id":"`+done+`","tags":["review","ops"]}`)
+	ordered := s.start(t, "ordering", `null`)
 	return map[string]string{
-		"home": "#/", "inbox": "#/inbox?wait=" + wait.ID, "form": "#/inbox?wait=" + filled.ID, "runs": "#/runs", "run": "#/runs/" + waiting, "done": "#/runs/" + done,
+		"bookmarks": "#/bookmarks", "compare": "#/compare?a=" + done + "&b=" + waiting, "retention": "#/retention", "list": "#/inbox?wait=" + s.awaitWait(t, ordered).ID,
+		"home": "#/", "evidence": "#/runs/" + done + "?view=ledger", "inbox": "#/inbox?wait=" + wait.ID, "form": "#/inbox?wait=" + filled.ID, "runs": "#/runs", "run": "#/runs/" + waiting, "done": "#/runs/" + done,
 		"timeline": "#/runs/" + done + "?view=timeline", "ledger": "#/runs/" + done + "?view=ledger&seq=4", "model": "#/runs/" + spoken + "?seq=2", "failed": "#/runs/" + failed,
 		"workflow": "#/workflows/refund", "workflows": "#/workflows", "schedules": "#/schedules", "events": "#/events", "tools": "#/tools", "charts": "#/charts",
 		"workers": "#/workers", "settings": "#/settings", "nowhere": "#/nowhere",
@@ -76,6 +83,17 @@ type look struct {
 func TestScreens(t *testing.T) {
 	s := newSite(t)
 	places := s.show(t)
+	acts := map[string]func(p *page){ // what is done on a screen before it is looked at
+		"evidence": func(p *page) {
+			p.says(".trust", "Signed by site+")
+			p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".trust").scrollIntoView()`))
+		},
+		"retention": func(p *page) {
+			p.run(chromedp.Evaluate[chromedp.Void](`{ const f = document.querySelector("[aria-label='Days ago']"); f.focus(); f.select(); }`), chromedp.KeyEvent("0.000001"))
+			p.click(".card", "Look what would go")
+			p.says("[role=status]", "would go")
+		},
+	}
 	p := s.newPage(t, "")
 	looks := []look{{"light", 1280}, {"dark", 360}}
 	if *screens != "" {
@@ -88,8 +106,14 @@ func TestScreens(t *testing.T) {
 			p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+places[name]))
 			p.says(".connection", "Live")
 			p.sees(`document.querySelectorAll("main h1").length === 1 && document.querySelector("main").innerText.length > 20 && !document.querySelector("main").innerText.includes("Loading")`)
+			if act := acts[name]; act != nil {
+				act(p)
+			}
 			if width := value[int64](p, `document.documentElement.scrollWidth`); width > look.width {
 				t.Errorf("%s: it is %d pixels wide", where, width)
+			}
+			if cut := value[string](p, `[...document.querySelectorAll(".lane-name")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText).join()`); cut != "" && look.width < 1280 {
+				t.Errorf("%s: names in the timeline are cut off: %s", where, cut)
 			}
 			if refused := value[string](p, `[...document.querySelectorAll(".refusal")].map(e => e.innerText).join()`); refused != "" {
 				t.Errorf("%s: something was refused: %s", where, refused)

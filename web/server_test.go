@@ -13,12 +13,15 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/webhook"
+	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/schedule"
 	"github.com/bide-dev/bide/store/mem"
@@ -41,8 +44,9 @@ type site struct {
 	store store
 	opts  gateway.Options
 	blobs *artifact.Dir
-	voice voice       // what the model voice/it says
-	ready atomic.Bool // whether the effect of flaky succeeds
+	keys  []note.Verifier // of those who sign the site's checkpoints
+	voice voice           // what the model voice/it says
+	ready atomic.Bool     // whether the effect of flaky succeeds
 }
 
 type mail struct {
@@ -65,7 +69,8 @@ func newSiteOn(t *testing.T, store store) *site {
 	check(t, schedule.Register(rt))
 	s.blobs, err = artifact.OpenDir(t.TempDir())
 	check(t, err)
-	set, err := tool.New(&tool.Options{Artifacts: s.blobs}, tool.Func("send_email", "Sends an e-mail.", tool.Once, func(_ context.Context, m mail) (string, error) { return "sent to " + m.To, nil }))
+	book := tool.NewGrantBook(store, nil)
+	set, err := tool.New(&tool.Options{Artifacts: s.blobs, Grants: book}, tool.Func("send_email", "Sends an e-mail.", tool.Once, func(_ context.Context, m mail) (string, error) { return "sent to " + m.To, nil }))
 	check(t, err)
 	models, err := llm.New(llm.Config{Providers: map[string]llm.ProviderConfig{"voice": {}}}, llm.Kinds{"voice": func(llm.ProviderConfig, llm.Env) (llm.Provider, error) { return s.voice, nil }}, nil)
 	check(t, err)
@@ -81,11 +86,11 @@ func newSiteOn(t *testing.T, store store) *site {
 	}))
 	rt.Handle("give", bide.Typed(func(_ context.Context, in bide.JSON) (bide.JSON, error) { return in, nil }))
 	rt.Handle("count", bide.Typed(func(_ context.Context, in map[string]int) (int, error) { return in["from"] + 1, nil }))
-	workflows := []bide.Workflow{mailing(set), payment(), counting(), marching(), talking(), reporting()}
+	workflows := []bide.Workflow{mailing(set), payment(), counting(), marching(), talking(), reporting(), parenting(), ordering()}
 	guard := auth.New(store, &auth.Options{Anonymous: &auth.Principal{Actor: "ann", Roles: []auth.Role{auth.Administrator}}})
 	w, err := worker.New(rt, store, nil)
 	check(t, err)
-	s.opts = gateway.Options{Tools: set, Models: models, Grants: tool.NewGrantBook(store, nil), Worker: w, Authenticate: guard.Protect, Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())}, Artifacts: s.blobs, Deltas: models.Deltas(), Webhooks: hooks}
+	s.opts = gateway.Options{Tools: set, Models: models, Grants: book, Log: s.log(t, store), Worker: w, Authenticate: guard.Protect, Routes: map[string]http.Handler{"/ui/": http.StripPrefix("/ui/", web.Handler())}, Artifacts: s.blobs, Deltas: models.Deltas(), Webhooks: hooks}
 	opts := s.opts
 	opts.Workflows = workflows
 	srv, err := gateway.New(rt, store, &opts)
@@ -108,6 +113,20 @@ func newSiteOn(t *testing.T, store store) *site {
 		}
 	})
 	return s
+}
+
+// log is where the site signs its checkpoints when it is asked to.
+func (s *site) log(t *testing.T, docs bide.Documents) *ledger.Log {
+	t.Helper()
+	private, public, err := ledger.GenerateKey("site")
+	check(t, err)
+	signers, err := ledger.Signers(private)
+	check(t, err)
+	s.keys, err = ledger.Verifiers(public)
+	check(t, err)
+	log, err := ledger.OpenLog(t.Context(), docs, &ledger.LogOptions{Signers: signers})
+	check(t, err)
+	return log
 }
 
 // start starts a run over the API and returns its id.

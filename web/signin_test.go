@@ -45,4 +45,16 @@ func TestAPersonSignsInWithAToken(t *testing.T) {
 	p.click(".wait-pane", "approve")
 	p.says(".decided", "zoe answered")
 	p.sees(`document.cookie === ""`) // scripts cannot read the session
+
+	// An administrator sees who is signed in, and ends it.
+	ann := s.newPage(t, "#/settings")
+	ann.says("[aria-label=Users]", "zoe")
+	ann.says("[aria-label=Users]", "signed in with a token")
+	ann.accessible("who is signed in")
+	ann.click("[aria-label=Users]", "Sign out")
+	ann.says("dialog", "A browser of zoe is signed out at once")
+	ann.click("dialog footer", "Sign out")
+	ann.says(".card", "Nobody is signed in")
+	p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+"#/inbox"))
+	p.says(".foot", "Sign in")
 }

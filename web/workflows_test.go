@@ -140,3 +140,23 @@ func reporting() bide.Workflow {
 		},
 	}}
 }
+
+// parenting waits for a run of counting.
+func parenting() bide.Workflow {
+	return bide.Workflow{ID: "parenting", Version: "1", Entry: "raise", Nodes: bide.Nodes{
+		"raise": func(*bide.Run) (bide.StepPlan, error) {
+			return bide.Do(bide.StartRun("counting", nil, nil).As("child")).ThenCompleteWith("child"), nil
+		},
+	}}
+}
+
+// ordering asks for a form with a list of objects.
+func ordering() bide.Workflow {
+	schema := bide.JSON(`{"type":"object","required":["lines"],"properties":{"lines":{"type":"array","minItems":1,"items":{"type":"object","title":"line","required":["item","count"],
+		"properties":{"item":{"type":"string","minLength":2},"count":{"type":"integer","default":1},"gift":{"type":"boolean"},"tags":{"type":"array","items":{"type":"string"}}}}}}}`)
+	return bide.Workflow{ID: "ordering", Version: "1", Entry: "ask", Nodes: bide.Nodes{
+		"ask": func(*bide.Run) (bide.StepPlan, error) {
+			return bide.Do(bide.Form("What shall be sent?", schema, nil).As("order")).ThenCompleteWith("order"), nil
+		},
+	}}
+}

@@ -32,6 +32,9 @@ type Options struct {
 	Poll time.Duration
 	// Grace is how long a shutdown lets effects at work end. Defaults to 10s.
 	Grace time.Duration
+	// Patience is how long a run that needs a handler or a workflow which this worker does not have is left to others, while there are
+	// any, before its effect fails. Defaults to 1m.
+	Patience time.Duration
 	// Sole says that no other worker is at work on the store, so that what a
 	// former process left is taken over at once instead of when its lease ends.
 	Sole bool
@@ -60,7 +63,7 @@ func (o *Options) withDefaults() Options {
 	for _, d := range []struct {
 		p *time.Duration
 		v time.Duration
-	}{{&out.Lease, 30 * time.Second}, {&out.Poll, time.Second}, {&out.Grace, 10 * time.Second}} {
+	}{{&out.Lease, 30 * time.Second}, {&out.Poll, time.Second}, {&out.Grace, 10 * time.Second}, {&out.Patience, time.Minute}} {
 		if *d.p <= 0 {
 			*d.p = d.v
 		}
@@ -93,17 +96,18 @@ type Worker struct {
 	drain     chan struct{} // closed when no further node is to be visited
 
 	mu       sync.Mutex
-	work     context.Context   // of what is driven; nil unless runs are taken on
-	reserved int               // places kept for runs to be handed over
-	drained  bool              // it was asked to take on no more runs
-	active   map[string]*drive // by run
-	mail     map[string]bool   // runs that were sent something by this process
-	look     bool              // there may be something to claim
-	full     bool              // there was no place for all that could be claimed
-	news     int64             // counts what may concern runs that are being driven
-	known    bool              // next is what the store says, or sooner
-	next     time.Time         // the earliest timer known; zero when none is
-	sooner   time.Time         // the earliest timer that was set while the store was asked
+	work     context.Context    // of what is driven; nil unless runs are taken on
+	reserved int                // places kept for runs to be handed over
+	drained  bool               // it was asked to take on no more runs
+	active   map[string]*drive  // by run
+	mail     map[string]bool    // runs that were sent something by this process
+	left     map[string]lacking // by run
+	look     bool               // there may be something to claim
+	full     bool               // there was no place for all that could be claimed
+	news     int64              // counts what may concern runs that are being driven
+	known    bool               // next is what the store says, or sooner
+	next     time.Time          // the earliest timer known; zero when none is
+	sooner   time.Time          // the earliest timer that was set while the store was asked
 	driving  sync.WaitGroup
 	counts   counts
 }
@@ -124,7 +128,7 @@ func New(rt *bide.Runtime, store bide.Claims, opts *Options) (*Worker, error) {
 		return nil, errors.New("a worker needs a runtime and its store")
 	}
 	return &Worker{rt: rt, store: store, opts: opts.withDefaults(),
-		wake: make(chan struct{}, 1), drain: make(chan struct{}), active: map[string]*drive{}, mail: map[string]bool{}}, nil
+		wake: make(chan struct{}, 1), drain: make(chan struct{}), active: map[string]*drive{}, mail: map[string]bool{}, left: map[string]lacking{}}, nil
 }
 
 // Wake tells the worker that there may be something to claim.
@@ -303,6 +307,9 @@ func (w *Worker) proceedMail() {
 // drive ticks a claimed run and gives it back.
 func (w *Worker) drive(ctx context.Context, d *drive, tick func(context.Context) (*bide.Run, error)) {
 	run, err := tick(ctx)
+	if errors.Is(err, bide.ErrLacking) && w.isLast(ctx, run) {
+		run, err = w.rt.TickClaimed(ctx, bide.Claim{RunID: d.claim.RunID, Fence: d.claim.Fence, Last: true}, w.drain)
+	}
 	w.mu.Lock()
 	if w.active[d.claim.RunID] == d {
 		delete(w.active, d.claim.RunID)
@@ -332,6 +339,9 @@ func (w *Worker) drive(ctx context.Context, d *drive, tick func(context.Context)
 		w.counts.setAside.Add(1)
 		log.Error("set aside until its key is at hand", "err", err)
 		err = errors.Join(w.store.SetAside(context.WithoutCancel(ctx), d.claim.RunID, sealedReason(err)), w.release(ctx, d, false))
+	case errors.Is(err, bide.ErrLacking): // another worker has time until the next look
+		log.Info("left to other workers", "why", err)
+		err = w.release(ctx, d, false)
 	case err != nil: // the run is tried again, but not before the next look
 		w.counts.errors.Add(1)
 		log.Error("tick", "err", err)

@@ -92,7 +92,7 @@ const (
 type Wait struct {
 	bide.Wait
 	RunID    string         `json:"run_id"`
-	Workflow string         `json:"workflow"`
+	Workflow string         `json:"workflow" doc:"for which a grant counts that is given with the answer: of a run of an agent step, the flow"`
 	Status   string         `json:"status" enum:"open,answered,expired,closed"`
 	Quorum   int            `json:"quorum" doc:"how many answers resolve it; always 1"`
 	Decision *bide.Decision `json:"decision,omitempty" doc:"how it was resolved; absent while it is open"`
@@ -128,9 +128,27 @@ type NewLink struct {
 
 // Link opens one wait without credentials.
 type Link struct {
+	ID        string    `json:"link_id" doc:"to revoke it by; no secret"`
 	Path      string    `json:"path" doc:"below the address of the server; whoever has it may answer, so it is a secret"`
 	Actor     string    `json:"actor" doc:"who answers with it, as it will stand in the ledger"`
 	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// KeptLink is what is kept of a link to a wait; nobody can answer with it.
+type KeptLink struct {
+	ID        string    `json:"link_id"`
+	Wait      string    `json:"wait_id"`
+	Actor     string    `json:"actor" doc:"who answers with it, as it will stand in the ledger"`
+	By        string    `json:"by" doc:"who made it"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	RevokedAt time.Time `json:"revoked_at,omitzero"`
+	RevokedBy string    `json:"revoked_by,omitempty"`
+}
+
+// LinkList lists links to a wait.
+type LinkList struct {
+	Links []KeptLink `json:"links" nullable:"false"`
 }
 
 // WaitChange is an entry of the inbox's stream.
@@ -238,6 +256,19 @@ type Verification struct {
 	RunID   string    `json:"run_id"`
 	Records int64     `json:"records"`
 	Head    bide.Hash `json:"head"`
+	Signed  *Signed   `json:"signed,omitempty" doc:"what the newest signed checkpoint says of it; absent when it says nothing"`
+	// LogFaults are what is wrong with the log of checkpoints. Then nothing in it counts.
+	LogFaults []string `json:"log_faults,omitempty" doc:"what is wrong with the log of checkpoints; then nothing in it counts"`
+}
+
+// Signed is what a signed checkpoint says of a run. That the ledger has the record that it names, with its hash, was checked.
+type Signed struct {
+	Seq     int64     `json:"seq" doc:"the last record that it speaks for, and so for all before it"`
+	Head    bide.Hash `json:"head" doc:"of that record"`
+	At      time.Time `json:"at" doc:"when the checkpoint was signed"`
+	Origin  string    `json:"origin" doc:"the name of the log"`
+	Keys    []string  `json:"keys" nullable:"false" doc:"name and number of those keys of this server that signed it, which was checked"`
+	Unknown []string  `json:"unknown" nullable:"false" doc:"name and number of the others that signed it: bide verify checks them with their public halves"`
 }
 
 // Replay says whether the code decides every step as it was recorded.

@@ -75,9 +75,12 @@ type Retention struct {
 
 // RemovedTree is a tree that went, or would.
 type RemovedTree struct {
-	RunID   string `json:"run_id" doc:"its first run"`
-	Runs    int    `json:"runs"`
-	Archive string `json:"archive,omitempty" doc:"SHA-256 of its export"`
+	RunID    string      `json:"run_id" doc:"its first run"`
+	Workflow string      `json:"workflow" doc:"of the first run"`
+	Status   bide.Status `json:"status" doc:"of the first run"`
+	EndedAt  time.Time   `json:"ended_at" doc:"when the first run ended"`
+	Runs     int         `json:"runs"`
+	Archive  string      `json:"archive,omitempty" doc:"SHA-256 of its export"`
 }
 
 // RetentionResult is what was done, or would be.

@@ -53,3 +53,23 @@ type MadeToken struct {
 	Token
 	Text string `json:"token" doc:"the token itself, shown this once"`
 }
+
+// Session is a browser that is let in until it logs out, its time is over, or somebody ends it.
+type Session struct {
+	ID        string            `json:"session_id"` // no secret
+	Token     string            `json:"token_id,omitempty" doc:"the token that it was begun with, and ends with"`
+	Actor     string            `json:"actor"`
+	Groups    []string          `json:"groups,omitempty"`
+	Roles     []Role            `json:"roles" nullable:"false"`
+	Namespace string            `json:"namespace,omitempty"`
+	Workflows []string          `json:"workflows,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	ExpiresAt time.Time         `json:"expires_at"`
+	Current   bool              `json:"current" doc:"it is the one that this request comes with"`
+}
+
+// SessionList lists sessions.
+type SessionList struct {
+	Sessions []Session `json:"sessions" nullable:"false"`
+}

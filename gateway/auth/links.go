@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 )
 
 const (
@@ -26,9 +27,11 @@ const (
 	MaxLink = 30 * 24 * time.Hour
 )
 
-// Link is leave to answer one wait without credentials. Who has it may look at that wait and answer it, until it expires.
+// Link is leave to answer one wait without credentials. Who has it may look at that wait and answer it, until it expires
+// or is revoked.
 type Link struct {
-	Wait  string `json:"wait"`
+	ID    string `json:"id"`    // the wait, a dot and some random letters: nothing that opens anything
+	Wait  string `json:"-"`     // which the id begins with
 	Actor string `json:"actor"` // as it will stand in the ledger; begins with LinkActor
 	By    string `json:"by"`    // who made it
 	// Groups are those of whoever made it, with their own name: a link answers what its maker may answer.
@@ -36,11 +39,19 @@ type Link struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// ErrBadLink is returned by Open for what no Links of the store has signed.
-var ErrBadLink = errors.New("the link is not valid")
+// KeptLink is what is kept of a link: with it alone nobody can answer.
+type KeptLink = api.KeptLink
 
-// Links signs links with a key that is kept as the document "link_key" of the store and shared by all its servers. Links are
-// not kept: one ends when its wait does, when it expires, or, with all others, when the key is deleted.
+var (
+	// ErrBadLink is returned by Open for what no Links of the store has signed.
+	ErrBadLink = errors.New("the link is not valid")
+	// ErrRevokedLink is returned by Open for a link that was taken back.
+	ErrRevokedLink = errors.New("the link was revoked")
+)
+
+// Links signs links with a key that is kept as the document "link_key" of the store and shared by all its servers. Of each
+// link its id, whom it is for and when it ends are kept as a document of the kind "link". One ends when its wait does, when it
+// expires, when it is revoked, or, with all others, when the key is deleted.
 type Links struct {
 	docs bide.Documents
 	now  func() time.Time
@@ -57,6 +68,8 @@ func NewLinks(docs bide.Documents, now func() time.Time) *Links {
 const (
 	linkKeyKind = "link_key"
 	linkKeyID   = "1"
+	linkKind    = "link"
+	linkBytes   = 5 // of randomness in an id, to tell the links to a wait apart
 	// linkDomain keeps signatures of links from being those of anything else.
 	linkDomain = "bide link v1\n"
 )
@@ -70,10 +83,96 @@ func (l *Links) Make(ctx context.Context, wait string, maker *Principal, recipie
 	if recipient == "" {
 		recipient = maker.Actor
 	}
-	link := Link{Wait: wait, Actor: LinkActor + recipient, By: maker.Actor, Groups: append([]string{maker.Actor}, maker.Groups...),
-		ExpiresAt: l.now().Add(lasts).UTC().Truncate(time.Second)}
+	now := l.now().UTC().Truncate(time.Microsecond)
+	link := Link{ID: wait + "." + random(linkBytes), Wait: wait, Actor: LinkActor + recipient, By: maker.Actor, Groups: append([]string{maker.Actor}, maker.Groups...),
+		ExpiresAt: now.Add(lasts).Truncate(time.Second)}
 	text, err := l.sign(ctx, link)
-	return link, text, err
+	if err != nil {
+		return Link{}, "", err
+	}
+	kept := KeptLink{ID: link.ID, Wait: wait, Actor: link.Actor, By: link.By, CreatedAt: now, ExpiresAt: link.ExpiresAt}
+	if err := l.put(ctx, 0, &kept); err != nil {
+		return Link{}, "", fmt.Errorf("keep link: %w", err)
+	}
+	return link, text, nil
+}
+
+// List returns what is kept of the links to a wait, those that have expired or were revoked included, by id.
+func (l *Links) List(ctx context.Context, wait string) (out []KeptLink, err error) {
+	for q := (bide.DocumentQuery{Kind: linkKind, Prefix: wait + ".", Limit: 1000}); ; {
+		page, err := l.docs.Documents(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Documents {
+			k, err := readLink(&page.Documents[i])
+			if err != nil {
+				return nil, err
+			}
+			if k.Wait == wait { // an id with dots may begin with another one
+				out = append(out, *k)
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			return out, nil
+		}
+	}
+}
+
+// Revoke ends a link at once. One that is revoked stays so. It fails with ErrNotFound when there is none.
+func (l *Links) Revoke(ctx context.Context, id, by string) (*KeptLink, error) {
+	for {
+		k, rev, err := l.kept(ctx, id)
+		if err != nil || !k.RevokedAt.IsZero() {
+			return k, err
+		}
+		k.RevokedAt, k.RevokedBy = l.now().UTC().Truncate(time.Microsecond), by
+		if err = l.put(ctx, rev, k); !errors.Is(err, bide.ErrConflict) {
+			return k, err
+		}
+	}
+}
+
+// LinkWait returns the wait that the id of a link begins with.
+func LinkWait(id string) (wait string, ok bool) {
+	i := strings.LastIndexByte(id, '.')
+	if i <= 0 || !isText(id[i+1:], linkBytes) {
+		return "", false
+	}
+	return id[:i], true
+}
+
+// kept returns what is kept of a link, with its revision, or ErrNotFound.
+func (l *Links) kept(ctx context.Context, id string) (*KeptLink, int64, error) {
+	if _, ok := LinkWait(id); !ok {
+		return nil, 0, bide.Errorf(bide.CodeNotFound, "there is no link %q", id)
+	}
+	doc, err := l.docs.Document(ctx, linkKind, id)
+	if errors.Is(err, bide.ErrNotFound) {
+		return nil, 0, bide.Errorf(bide.CodeNotFound, "there is no link %q", id)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("look for link: %w", err)
+	}
+	k, err := readLink(doc)
+	return k, doc.Rev, err
+}
+
+func readLink(doc *bide.Document) (*KeptLink, error) {
+	k := &KeptLink{}
+	if err := json.Unmarshal(doc.Body, k); err != nil {
+		return nil, bide.Errorf(bide.CodeCorrupt, "link %s: %w", doc.ID, err)
+	}
+	return k, nil
+}
+
+func (l *Links) put(ctx context.Context, rev int64, k *KeptLink) error {
+	body, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	_, err = l.docs.PutDocument(ctx, bide.Document{Kind: linkKind, ID: k.ID, Rev: rev, Body: body, UpdatedAt: l.now().UTC().Truncate(time.Microsecond)})
+	return err
 }
 
 // sign returns a link as text, for an address.
@@ -95,7 +194,7 @@ func (l *Links) sign(ctx context.Context, link Link) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(body) + "." + base64.RawURLEncoding.EncodeToString(signLink(key, body)), nil
 }
 
-// Open returns the link of a text. It fails with ErrBadLink, with bide.ErrExpired, or as the store does.
+// Open returns the link of a text. It fails with ErrBadLink, with bide.ErrExpired, with ErrRevokedLink, or as the store does.
 func (l *Links) Open(ctx context.Context, text string) (Link, error) {
 	head, tail, ok := strings.Cut(text, ".")
 	body, err := base64.RawURLEncoding.Strict().DecodeString(head)
@@ -114,8 +213,20 @@ func (l *Links) Open(ctx context.Context, text string) (Link, error) {
 	if err := json.Unmarshal(body, &link); err != nil {
 		return Link{}, ErrBadLink
 	}
+	if link.Wait, ok = LinkWait(link.ID); !ok {
+		return Link{}, ErrBadLink
+	}
 	if !l.now().Before(link.ExpiresAt) {
 		return link, &bide.Error{Code: bide.CodeExpired, Message: "the link expired at " + link.ExpiresAt.UTC().Format(time.RFC3339), Wait: link.Wait}
+	}
+	kept, _, err := l.kept(ctx, link.ID)
+	switch {
+	case errors.Is(err, bide.ErrNotFound):
+		return Link{}, ErrBadLink
+	case err != nil:
+		return Link{}, err
+	case !kept.RevokedAt.IsZero():
+		return link, ErrRevokedLink
 	}
 	return link, nil
 }

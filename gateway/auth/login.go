@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -48,12 +49,21 @@ type LoginOptions struct {
 	Members []Membership `json:"members"`
 	// Client makes the requests to the provider. Defaults to one that gives up after 30s.
 	Client *http.Client `json:"-"`
+	// Logger is told when the provider does not answer. Defaults to none.
+	Logger *slog.Logger `json:"-"`
 }
 
 // Login lets people log in with a provider: it begins their sessions. Guard.SignIn serves it.
 type Login struct {
 	sessions *Sessions
 	opts     LoginOptions
+
+	asking   chan struct{} // holds a token while somebody asks the provider; it guards what follows
+	provider *provider     // nil until it has answered
+}
+
+// provider is what is known of the provider once it has answered.
+type provider struct {
 	oauth    oauth2.Config
 	verifier *oidc.IDTokenVerifier
 }
@@ -61,9 +71,12 @@ type Login struct {
 // loginTries is how long a person has at the provider.
 const loginTries = 10 * time.Minute
 
-// NewLogin asks the provider for its configuration. It fails with ErrInvalidInput when an option is missing, and when the provider does
-// not answer.
-func NewLogin(ctx context.Context, sessions *Sessions, opts LoginOptions) (*Login, error) {
+// discoverTime is how long the provider has to say how it is configured.
+const discoverTime = 10 * time.Second
+
+// NewLogin returns a login. The provider is asked for its configuration when somebody first logs in, and again
+// until it answers; Discover does so before. It fails with ErrInvalidInput when an option is missing.
+func NewLogin(sessions *Sessions, opts LoginOptions) (*Login, error) {
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
@@ -76,14 +89,51 @@ func NewLogin(ctx context.Context, sessions *Sessions, opts LoginOptions) (*Logi
 	if opts.Client == nil {
 		opts.Client = &http.Client{Timeout: 30 * time.Second}
 	}
-	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, opts.Client), opts.Issuer)
-	if err != nil {
-		return nil, fmt.Errorf("configuration of the provider %s: %w", opts.Issuer, err)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Login{sessions: sessions, opts: opts,
-		oauth: oauth2.Config{ClientID: opts.ClientID, ClientSecret: opts.ClientSecret, RedirectURL: opts.RedirectURL,
-			Endpoint: provider.Endpoint(), Scopes: append([]string{oidc.ScopeOpenID}, opts.Scopes...)},
-		verifier: provider.Verifier(&oidc.Config{ClientID: opts.ClientID, Now: sessions.opts.Now})}, nil
+	return &Login{sessions: sessions, opts: opts, asking: make(chan struct{}, 1)}, nil
+}
+
+// Discover asks the provider for its configuration, unless it has answered before. It fails when the provider
+// does not answer within 10s, or not with one.
+func (l *Login) Discover(ctx context.Context) error {
+	_, err := l.discover(ctx)
+	return err
+}
+
+func (l *Login) discover(ctx context.Context) (*provider, error) {
+	ctx, stop := context.WithTimeout(ctx, discoverTime)
+	defer stop()
+	select {
+	case l.asking <- struct{}{}:
+		defer func() { <-l.asking }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if l.provider != nil {
+		return l.provider, nil
+	}
+	found, err := oidc.NewProvider(oidc.ClientContext(ctx, l.opts.Client), l.opts.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of the provider %s: %w", l.opts.Issuer, err)
+	}
+	l.provider = &provider{
+		oauth: oauth2.Config{ClientID: l.opts.ClientID, ClientSecret: l.opts.ClientSecret, RedirectURL: l.opts.RedirectURL,
+			Endpoint: found.Endpoint(), Scopes: append([]string{oidc.ScopeOpenID}, l.opts.Scopes...)},
+		verifier: found.Verifier(&oidc.Config{ClientID: l.opts.ClientID, Now: l.sessions.opts.Now})}
+	return l.provider, nil
+}
+
+// reach returns the provider, or shows the page to sign in with why that does not work now.
+func (l *Login) reach(w http.ResponseWriter, r *http.Request, to string) *provider {
+	p, err := l.discover(r.Context())
+	if err != nil {
+		l.opts.Logger.WarnContext(r.Context(), "the provider of logins does not answer", "issuer", l.opts.Issuer, "err", err)
+		showSignIn(w, http.StatusServiceUnavailable, signIn{Provider: l.name(), Return: to,
+			Fault: l.name() + " does not answer, so nobody can sign in with it at the moment. Try again in a while, or sign in with a token."})
+	}
+	return p
 }
 
 // Check fails with ErrInvalidInput, listing every fault, when people cannot log in with the options.
@@ -154,6 +204,10 @@ type attempt struct {
 }
 
 func (l *Login) begin(w http.ResponseWriter, r *http.Request) {
+	p := l.reach(w, r, here(r.URL.Query().Get("return")))
+	if p == nil {
+		return
+	}
 	a := attempt{State: random(secretBytes), Nonce: random(secretBytes), Verifier: oauth2.GenerateVerifier(), Return: here(r.URL.Query().Get("return"))}
 	raw, err := json.Marshal(a)
 	if err != nil {
@@ -161,7 +215,7 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setCookie(w, stateCookie, base64.RawURLEncoding.EncodeToString(raw), loginTries)
-	http.Redirect(w, r, l.oauth.AuthCodeURL(a.State, oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier)), http.StatusSeeOther)
+	http.Redirect(w, r, p.oauth.AuthCodeURL(a.State, oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier)), http.StatusSeeOther)
 }
 
 // here is a path of this server, never of another.
@@ -176,7 +230,11 @@ func (l *Login) end(w http.ResponseWriter, r *http.Request) {
 	a, err := readAttempt(r)
 	setCookie(w, stateCookie, "", -1)
 	if err == nil {
-		err = l.enter(w, r, a)
+		p := l.reach(w, r, a.Return)
+		if p == nil {
+			return
+		}
+		err = l.enter(w, r, p, a)
 	}
 	if err != nil {
 		problem.Write(w, err)
@@ -202,26 +260,26 @@ func readAttempt(r *http.Request) (a attempt, err error) {
 }
 
 // enter exchanges the provider's code for who the person is, and opens a login for them.
-func (l *Login) enter(w http.ResponseWriter, r *http.Request, a attempt) error {
+func (l *Login) enter(w http.ResponseWriter, r *http.Request, p *provider, a attempt) error {
 	q := r.URL.Query()
 	if q.Get("error") != "" {
 		return unauthenticated("the provider refused the login")
 	}
 	ctx := oidc.ClientContext(r.Context(), l.opts.Client)
-	tok, err := l.oauth.Exchange(ctx, q.Get("code"), oauth2.VerifierOption(a.Verifier))
+	tok, err := p.oauth.Exchange(ctx, q.Get("code"), oauth2.VerifierOption(a.Verifier))
 	if err != nil {
 		return unauthenticated("the provider does not accept the login; begin again")
 	}
 	raw, _ := tok.Extra("id_token").(string)
-	id, err := l.verifier.Verify(ctx, raw)
+	id, err := p.verifier.Verify(ctx, raw)
 	if err != nil || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1 {
 		return unauthenticated("what the provider says cannot be trusted; begin again")
 	}
-	p, err := l.person(id)
+	who, err := l.person(id)
 	if err != nil {
 		return err
 	}
-	return l.sessions.begin(r.Context(), w, session{Principal: p})
+	return l.sessions.begin(r.Context(), w, session{Principal: who})
 }
 
 // person makes a principal of a checked ID token.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,15 @@ type site struct {
 	store    *mem.Store
 	sessions *auth.Sessions
 	guard    *auth.Guard
+	down     atomic.Bool // the provider does not answer the server
+}
+
+// RoundTrip carries what the server asks the provider.
+func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.down.Load() {
+		return nil, errors.New("connection refused")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 func newSite(t *testing.T) *site {
@@ -35,7 +45,7 @@ func newSite(t *testing.T) *site {
 	s.server = httptest.NewTLSServer(auth.Headers(mux))
 	t.Cleanup(s.server.Close)
 	s.sessions = auth.NewSessions(s.store, &auth.SessionOptions{Now: s.clock.Now})
-	login, err := auth.NewLogin(t.Context(), s.sessions, auth.LoginOptions{Issuer: s.Provider.URL, ClientID: "bide", ClientSecret: "s", RedirectURL: s.server.URL + "/auth/callback",
+	login, err := auth.NewLogin(s.sessions, auth.LoginOptions{Issuer: s.Provider.URL, ClientID: "bide", ClientSecret: "s", RedirectURL: s.server.URL + "/auth/callback", Client: &http.Client{Transport: s},
 		Members: []auth.Membership{{Group: "ops", Roles: []auth.Role{auth.Approver}, Namespace: "acme"}, {Group: "all", Roles: []auth.Role{auth.Viewer}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +139,31 @@ func TestCookiesAreForThisHostAndNotForScripts(t *testing.T) {
 	}
 }
 
+// A server starts while its provider is down; tokens count, people are told, and can log in as soon as it is up.
+func TestTheProviderIsAskedWhenSomebodyLogsIn(t *testing.T) {
+	s := newSite(t)
+	s.Claims = map[string]any{"groups": []string{"all"}}
+	text, _, err := s.guard.Tokens().Create(t.Context(), auth.TokenSpec{Name: "shop", Roles: []auth.Role{auth.Viewer}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.browser(t)
+	s.down.Store(true)
+	for range 2 {
+		res, page := get(t, b, "GET", s.server.URL+"/auth/oidc?return=/runs")
+		if res.StatusCode != 503 || !strings.Contains(page, "does not answer") || !strings.Contains(page, `href="oidc?return=%2fruns"`) || !strings.Contains(page, `action="token"`) {
+			t.Errorf("while the provider is down: %d %s", res.StatusCode, page)
+		}
+	}
+	if res, body := get(t, b, "GET", s.server.URL+"/runs", "Authorization", "Bearer "+text); res.StatusCode != 200 || body != "token:shop" {
+		t.Errorf("with a token: %d %s", res.StatusCode, body)
+	}
+	s.down.Store(false)
+	if res, body := get(t, b, "GET", s.server.URL+"/auth/oidc?return=/runs"); res.StatusCode != 200 || body != "user:4711" {
+		t.Errorf("when it is up again: %d %s", res.StatusCode, body)
+	}
+}
+
 func TestALoginEndsByItself(t *testing.T) {
 	s := newSite(t)
 	s.Claims = map[string]any{"groups": []string{"all"}}
@@ -184,7 +219,7 @@ func TestALoginNeverLeadsElsewhere(t *testing.T) {
 }
 
 func TestALoginThatCannotWorkIsRefusedWithEveryFault(t *testing.T) {
-	_, err := auth.NewLogin(t.Context(), auth.NewSessions(mem.New(), nil), auth.LoginOptions{Issuer: "http://example.com", RedirectURL: "https://bide.example.com/back",
+	_, err := auth.NewLogin(auth.NewSessions(mem.New(), nil), auth.LoginOptions{Issuer: "http://example.com", RedirectURL: "https://bide.example.com/back",
 		Members: []auth.Membership{{Group: "ops", Roles: []auth.Role{"king"}, Namespace: "A"}, {}}})
 	var e *bide.Error
 	if !errors.As(err, &e) || e.Code != bide.CodeInvalidInput {

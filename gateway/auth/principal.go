@@ -67,10 +67,10 @@ func Rights(r Role) []Right {
 // tree without it belongs to the default namespace, whose name is empty.
 const NamespaceLabel = ReservedLabels + "namespace"
 
-// GrantsOf names what a grant for a workflow counts for: the workflow in the namespace of the run that asks, which its labels
+// GrantsOf names what a grant for a workflow counts for: what bide.GrantsOf says, in the namespace of the run that asks, which its labels
 // say. It is for tool.Options.
 func GrantsOf(workflow string, labels map[string]string) string {
-	return (&Principal{Namespace: labels[NamespaceLabel]}).Scoped(workflow)
+	return (&Principal{Namespace: labels[NamespaceLabel]}).Scoped(bide.GrantsOf(workflow, labels))
 }
 
 // GrantOf is the session or workflow that a grant of a run counts for, as GrantsOf names it; empty when it counts for the run alone.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/problem"
 )
 
@@ -93,10 +94,7 @@ func (s *Sessions) principal(r *http.Request) (*Principal, error) {
 	if !s.opts.Now().Before(d.ExpiresAt) || d.Principal == nil && d.Token == "" {
 		return nil, errEnded()
 	}
-	if d.Token == "" {
-		return d.Principal, nil
-	}
-	p, err := s.tokens.principal(r.Context(), d.Token)
+	p, err := s.holder(r.Context(), &d)
 	if errors.Is(err, ErrBadToken) {
 		return nil, errEnded()
 	}
@@ -114,11 +112,7 @@ func errEnded() error { return unauthenticated("the session has ended; log in ag
 // logout ends the session of a request.
 func (s *Sessions) logout(w http.ResponseWriter, r *http.Request) {
 	if c, err := r.Cookie(loginCookie); err == nil {
-		doc, err := s.docs.Document(r.Context(), loginKind, digest(c.Value))
-		if err == nil {
-			err = s.docs.DeleteDocument(r.Context(), loginKind, doc.ID, doc.Rev)
-		}
-		if err != nil && !errors.Is(err, bide.ErrNotFound) {
+		if err := s.End(r.Context(), digest(c.Value)); err != nil {
 			problem.Write(w, err)
 			return
 		}
@@ -127,7 +121,68 @@ func (s *Sessions) logout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// Run removes sessions that have ended, once an hour, until ctx ends.
+// Session is one of a browser that is let in.
+type Session = api.Session
+
+// List returns the sessions that count, by id, each with what it is let in as.
+func (s *Sessions) List(ctx context.Context) (out []Session, err error) {
+	now := s.opts.Now()
+	for q := (bide.DocumentQuery{Kind: loginKind, Limit: 1000}); ; {
+		page, err := s.docs.Documents(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, doc := range page.Documents {
+			var d session
+			if err := json.Unmarshal(doc.Body, &d); err != nil {
+				return nil, bide.Errorf(bide.CodeCorrupt, "session %s: %w", doc.ID, err)
+			}
+			p, err := s.holder(ctx, &d)
+			if errors.Is(err, ErrBadToken) || err == nil && (p == nil || !now.Before(d.ExpiresAt)) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, Session{ID: doc.ID, Token: d.Token, Actor: p.Actor, Groups: p.Groups, Roles: p.Roles, Namespace: p.Namespace,
+				Workflows: p.Workflows, Labels: p.Labels, CreatedAt: doc.UpdatedAt, ExpiresAt: d.ExpiresAt})
+		}
+		if q.After = page.Next; q.After == "" {
+			return out, nil
+		}
+	}
+}
+
+// End ends a session by its id, as logging out does. It does nothing when there is none.
+func (s *Sessions) End(ctx context.Context, id string) error {
+	doc, err := s.docs.Document(ctx, loginKind, id)
+	if err == nil {
+		err = s.docs.DeleteDocument(ctx, loginKind, doc.ID, doc.Rev)
+	}
+	if errors.Is(err, bide.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// holder is whose a session is; nil when it is nobody's.
+func (s *Sessions) holder(ctx context.Context, d *session) (*Principal, error) {
+	if d.Token == "" {
+		return d.Principal, nil
+	}
+	return s.tokens.principal(ctx, d.Token)
+}
+
+// SessionID is the id of the session that a request comes with, or nothing. The cookie cannot be made of it.
+func SessionID(r *http.Request) string {
+	if !InSession(r) {
+		return ""
+	}
+	c, _ := r.Cookie(loginCookie) // it is there
+	return digest(c.Value)
+}
+
+// Run removes sessions that have ended, and links, once an hour, until ctx ends.
 func (s *Sessions) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
@@ -143,20 +198,27 @@ func (s *Sessions) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep removes sessions that have ended.
+// Sweep removes sessions that have ended, and what is kept of links that have expired.
 func (s *Sessions) Sweep(ctx context.Context) error {
+	return errors.Join(s.sweep(ctx, loginKind), s.sweep(ctx, linkKind))
+}
+
+// sweep removes the documents of a kind that say that their time has passed, or cannot be read.
+func (s *Sessions) sweep(ctx context.Context, kind string) error {
 	now := s.opts.Now()
-	for q := (bide.DocumentQuery{Kind: loginKind, Limit: 1000}); ; {
+	for q := (bide.DocumentQuery{Kind: kind, Limit: 1000}); ; {
 		page, err := s.docs.Documents(ctx, q)
 		if err != nil {
 			return err
 		}
 		for _, doc := range page.Documents {
-			var d session
+			var d struct {
+				ExpiresAt time.Time `json:"expires_at"`
+			}
 			if json.Unmarshal(doc.Body, &d) == nil && now.Before(d.ExpiresAt) {
 				continue
 			}
-			if err := s.docs.DeleteDocument(ctx, loginKind, doc.ID, doc.Rev); err != nil && !errors.Is(err, bide.ErrConflict) && !errors.Is(err, bide.ErrNotFound) {
+			if err := s.docs.DeleteDocument(ctx, kind, doc.ID, doc.Rev); err != nil && !errors.Is(err, bide.ErrConflict) && !errors.Is(err, bide.ErrNotFound) {
 				return err
 			}
 		}

@@ -131,6 +131,22 @@ func fetched(t *testing.T) func(res *http.Response, err error) (int, string) {
 	}
 }
 
+// A server starts although the provider of its log-ins is down, and takes tokens.
+func TestAServerStartsWhileTheProviderIsDown(t *testing.T) {
+	dir := project(t)
+	cfg := "login: {issuer: \"http://" + freePort(t) + "\", client_id: bide, redirect_url: \"https://bide.example.com/auth/callback\", members: [{group: ops, roles: [operator]}]}\n"
+	if err := os.WriteFile(filepath.Join(dir, "bide.yaml"), []byte(cfg), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token := wants(t, dir, 0, []string{"token", "create", "shop", "--role", "viewer"})
+	url, _ := serving(t, dir, "serve")
+	t.Setenv("BIDE_TOKEN", token)
+	wants(t, dir, 0, []string{"ls", "--server", url})
+	if code, page := fetched(t)(http.Get(url + "/auth/oidc")); code != 503 || !strings.Contains(page, "does not answer") {
+		t.Errorf("a log-in while the provider is down: %d %s", code, page)
+	}
+}
+
 // People sign in to a server over https: with the provider of the configuration, or with a token.
 func TestPeopleSignInToAServer(t *testing.T) {
 	dir, at := project(t), freePort(t)

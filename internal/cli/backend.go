@@ -17,6 +17,7 @@ import (
 type backend interface {
 	reader
 	commander
+	linker
 	auditor
 	scheduler
 	granter
@@ -46,8 +47,6 @@ type commander interface {
 	Change(ctx context.Context, id string, v verb, cmd bide.Command) error
 	// Answer resolves a wait.
 	Answer(ctx context.Context, waitID string, answer bide.JSON, cmd bide.Command) (*bide.Run, error)
-	// Link makes a link to an open wait, for whoever it names; a path below the address of a server.
-	Link(ctx context.Context, waitID string, spec api.NewLink, cmd bide.Command) (*api.Link, error)
 	// Send delivers an event.
 	Send(ctx context.Context, e bide.Event) error
 	// ForkPreview lists what a fork from a record would make happen again.
@@ -56,6 +55,15 @@ type commander interface {
 	Fork(ctx context.Context, id string, seq int64, opts *bide.ForkOptions) (*bide.Run, error)
 	// Migrate moves a run to another version of its flow.
 	Migrate(ctx context.Context, id, version string, cmd bide.Command) (*bide.Run, error)
+}
+
+type linker interface {
+	// Link makes a link to an open wait, for whoever it names; a path below the address of a server.
+	Link(ctx context.Context, waitID string, spec api.NewLink, cmd bide.Command) (*api.Link, error)
+	// Links lists what is kept of the links to a wait.
+	Links(ctx context.Context, waitID string) ([]api.KeptLink, error)
+	// RevokeLink ends a link.
+	RevokeLink(ctx context.Context, id string, cmd bide.Command) (*api.KeptLink, error)
 }
 
 type auditor interface {

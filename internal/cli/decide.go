@@ -114,14 +114,14 @@ func exactly(n int) cobra.PositionalArgs { return args(n, n) }
 // article is a kind of wait in a sentence.
 func article(k bide.WaitKind) string {
 	if k == "" {
-		return "a wait that is closed"
+		return "no wait of the run"
 	}
 	return "a wait of kind " + string(k)
 }
 
 // decision is what a verb means for a wait: a decision about its call, or one of the words among its choices.
 func decision(w *bide.Wait, v bide.Verb, words []string, edited bide.JSON, message string) (bide.JSON, error) {
-	if w.Kind == "" { // closed: how, is for the kernel to say
+	if w.Kind == "" { // there is none: the kernel says so
 		return plainJSON(string(v))
 	}
 	if w.Kind == bide.WaitToolApproval {

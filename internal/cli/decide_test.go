@@ -108,7 +108,9 @@ func TestAToolCallIsDecidedFromTheCommandLine(t *testing.T) {
 		if got := d.outcome(); !strings.Contains(got, c.want) {
 			t.Errorf("after bide %q the output is %s, want %s in it", c.args, got, c.want)
 		}
-		d.bide(4, "approve", "r.1", "--command-id", "late") // it was decided
+		d.bide(0, append([]string{c.args[0], "r.1"}, c.args[2:]...)...) // the same again
+		d.bide(4, "respond", "r.1", "something else")
+		d.bide(3, "approve", "r.2", "--command-id", "late")
 	}
 }
 

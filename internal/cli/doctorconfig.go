@@ -148,7 +148,7 @@ func (x *examiner) proxies() {
 }
 
 func (x *examiner) models() {
-	if _, err := openModels(x.cfg); err != nil {
+	if _, err := openModels(x.cfg, nil); err != nil {
 		x.add("models", verdictBad, "bide help config", "%v", err)
 		return
 	}
@@ -266,8 +266,12 @@ func (x *examiner) login() {
 	}
 	ctx, stop := context.WithTimeout(x.cmd.Context(), patience)
 	defer stop()
-	if _, err := x.cfg.login(ctx, auth.NewSessions(nil, nil)); err != nil {
-		x.add("login", verdictBad, "bide help config", "%s", explain(err).Error())
+	login, err := x.cfg.login(ctx, auth.NewSessions(nil, nil), nil)
+	if err == nil {
+		err = login.Discover(ctx)
+	}
+	if err != nil {
+		x.add("login", verdictBad, "bide help config", "people cannot log in: %s", explain(err).Error())
 		return
 	}
 	s, err := parseLogin(x.cfg.get("login"))

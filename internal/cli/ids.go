@@ -97,8 +97,28 @@ func unique(ref string, found []string) (string, error) {
 		why: strings.Join(shown, "\n") + more}
 }
 
-// resolveWait returns the open wait that a person means: by its id, whose run
-// may be shortened, or as the only one that a person can answer in a run or in what it started.
+// closedWait finds a wait in the ledger of its run. One that was never there is blank: the kernel says so.
+func closedWait(ctx context.Context, b reader, run, id string) (*bide.Wait, error) {
+	for rec, err := range b.Records(ctx, run, 1, false) {
+		if err != nil {
+			return nil, err
+		}
+		if rec.Kind != bide.KindWaitOpened {
+			continue
+		}
+		data, err := rec.Decode()
+		if err != nil {
+			return nil, err
+		}
+		if w, ok := data.(*bide.Wait); ok && w.ID == id {
+			return w, nil
+		}
+	}
+	return &bide.Wait{ID: id}, nil
+}
+
+// resolveWait returns the wait that a person means: by its id, whose run may be shortened, or as the only one that a person can
+// answer in a run or in what it started. One that is closed is as it was opened, so that the same answer is the same again.
 func resolveWait(ctx context.Context, b reader, ref string) (*bide.Wait, error) {
 	runRef, number, isWait := cutWait(ref)
 	id, err := resolve(ctx, b, runRef)
@@ -113,7 +133,7 @@ func resolveWait(ctx context.Context, b reader, ref string) (*bide.Wait, error) 
 		if w := run.Wait(id + "." + number); w != nil {
 			return w, nil
 		}
-		return &bide.Wait{ID: id + "." + number}, nil // closed: the kernel says how
+		return closedWait(ctx, b, id, id+"."+number)
 	}
 	waits, err := answerable(ctx, b, id)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/bide-dev/bide/gateway/auth"
@@ -39,7 +40,7 @@ func checkLogin(value string) error {
 }
 
 // login returns how people log in, or nil when the configuration does not say.
-func (c *config) login(ctx context.Context, sessions *auth.Sessions) (*auth.Login, error) {
+func (c *config) login(ctx context.Context, sessions *auth.Sessions, log *slog.Logger) (*auth.Login, error) {
 	if c.get("login") == "" {
 		return nil, nil
 	}
@@ -52,9 +53,6 @@ func (c *config) login(ctx context.Context, sessions *auth.Sessions) (*auth.Logi
 			return nil, &problem{code: exitUsage, what: fmt.Sprintf("login: there is no secret %q for the client %s", s.Secret, s.ClientID), why: err.Error(), err: err}
 		}
 	}
-	login, err := auth.NewLogin(ctx, sessions, s.LoginOptions)
-	if err != nil {
-		return nil, &problem{code: exitError, what: "people cannot log in", why: err.Error(), next: "bide doctor", err: err}
-	}
-	return login, nil
+	s.Logger = log
+	return auth.NewLogin(sessions, s.LoginOptions)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway/auth"
@@ -74,7 +75,7 @@ func (c *config) path(setting, path string) string {
 	return filepath.Join(c.project.root, path)
 }
 
-func openModels(cfg *config) (*llm.Models, error) {
+func openModels(cfg *config, relay bide.Relay) (*llm.Models, error) {
 	models, err := llm.ParseConfig([]byte(cfg.get("models")))
 	if err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func openModels(cfg *config) (*llm.Models, error) {
 		models.Providers[name] = p
 	}
 	return llm.New(models, llm.Kinds{"openai": openai.Open, "gemini": openai.Open, "anthropic": anthropic.Open, llm.ScriptedName: scripted.Open},
-		&llm.Options{NamedOnly: cfg.uploaded})
+		&llm.Options{NamedOnly: cfg.uploaded, Relay: relay})
 }
 
 // closers end what was opened, the last first.
@@ -166,7 +167,7 @@ func (l *local) equip(ctx context.Context, cfg *config) error {
 	if l.equipped != nil {
 		return nil
 	}
-	models, err := openModels(cfg)
+	models, err := openModels(cfg, l.relay(cfg))
 	if err != nil {
 		return unusable("models", err)
 	}
@@ -184,6 +185,16 @@ func (l *local) equip(ctx context.Context, cfg *config) error {
 	set.Register(l.rt)
 	agent.Handle(l.rt, l.docs)
 	return general.Register(l.rt)
+}
+
+// relay passes answers under way on to other processes on the store, where it can. Rules of redaction are for what is whole: with
+// them, fragments do not leave the process.
+func (l *local) relay(cfg *config) bide.Relay {
+	relay, ok := l.docs.(bide.Relay)
+	if !ok || cfg.get("redact") != "" {
+		return nil
+	}
+	return relay
 }
 
 // sectionJSON writes a part of a configuration file as JSON.

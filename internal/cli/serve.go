@@ -70,9 +70,17 @@ func (h *host) guard(ctx context.Context, cfg *config) (*auth.Guard, http.Handle
 		return nil, nil, err
 	}
 	sessions := auth.NewSessions(h.b.engine.Store(), nil)
-	login, err := cfg.login(ctx, sessions)
+	login, err := cfg.login(ctx, sessions, h.b.log)
 	if err != nil {
 		return nil, nil, err
+	}
+	if login != nil {
+		h.beside = append(h.beside, work{"ask the provider of logins", func(ctx context.Context) error {
+			if err := login.Discover(ctx); err != nil && ctx.Err() == nil {
+				h.b.log.Warn("nobody can log in yet; the provider is asked again when somebody does", "err", err)
+			}
+			return nil
+		}})
 	}
 	h.beside = append(h.beside, work{"remove sessions that have ended", sessions.Run})
 	guard := auth.New(h.b.engine.Store(), &auth.Options{Sessions: sessions, TrustedProxies: proxies, Rate: float64(rate), Burst: 2 * rate, Logger: h.b.log})

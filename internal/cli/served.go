@@ -101,7 +101,7 @@ func (r *remote) retain(ctx context.Context, rule retention.Rule, o *retention.O
 	}
 	out := &retention.Result{Held: done.Held, Active: done.Active, More: done.More}
 	for _, t := range done.Removed {
-		removed := retention.Removed{Root: bide.RunInfo{ID: t.RunID}, Runs: t.Runs}
+		removed := retention.Removed{Root: bide.RunInfo{ID: t.RunID, Workflow: t.Workflow, Status: t.Status, EndedAt: t.EndedAt}, Runs: t.Runs}
 		if t.Archive != "" {
 			if err := removed.Archive.UnmarshalText([]byte(t.Archive)); err != nil {
 				return nil, err

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -123,6 +124,16 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 		t.Error(err)
 	} else if body, err := io.ReadAll(page.Body); err != nil || page.StatusCode != 200 || !strings.HasPrefix(link, url) || !strings.Contains(string(body), "link:bob") {
 		t.Errorf("the page at %s = %d %s %v", link, page.StatusCode, body, err)
+	}
+	var kept []struct {
+		ID string `json:"link_id"`
+	}
+	if err := json.Unmarshal([]byte(do(0, "link list "+id+" -o json", "link:bob")), &kept); err != nil || len(kept) != 1 {
+		t.Fatalf("link list = %v, %v", kept, err)
+	}
+	do(0, "link revoke "+kept[0].ID, "opens nothing any more")
+	if page, err := http.Get(link); err != nil || page.StatusCode != http.StatusGone {
+		t.Errorf("the page of the revoked link = %v, %v; want 410", page, err)
 	}
 	do(0, "approve "+id)
 	do(0, "run --resume "+id, "Ledger verified")

@@ -92,17 +92,34 @@ func Holds(ctx context.Context, docs bide.Documents) (out []Held, err error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range page.Documents {
-			h := Held{RunID: d.ID, At: d.UpdatedAt}
-			if err := json.Unmarshal(d.Body, &h); err != nil {
-				return nil, bide.Errorf(bide.CodeCorrupt, "hold %s: %w", d.ID, err)
+		for i := range page.Documents {
+			h, err := readHold(&page.Documents[i])
+			if err != nil {
+				return nil, err
 			}
-			out = append(out, h)
+			out = append(out, *h)
 		}
 		if q.After = page.Next; q.After == "" {
 			return out, nil
 		}
 	}
+}
+
+// HoldOf returns the hold on a tree of runs, or ErrNotFound.
+func HoldOf(ctx context.Context, docs bide.Documents, rootID string) (*Held, error) {
+	d, err := docs.Document(ctx, HoldKind, rootID)
+	if err != nil {
+		return nil, err
+	}
+	return readHold(d)
+}
+
+func readHold(d *bide.Document) (*Held, error) {
+	h := &Held{RunID: d.ID, At: d.UpdatedAt}
+	if err := json.Unmarshal(d.Body, h); err != nil {
+		return nil, bide.Errorf(bide.CodeCorrupt, "hold %s: %w", d.ID, err)
+	}
+	return h, nil
 }
 
 // Unhold ends a hold. It does nothing when there is none.

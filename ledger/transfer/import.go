@@ -168,7 +168,7 @@ type putting struct {
 	batch   []bide.Record
 	bytes   int
 	command *bide.CommandRecord
-	key     bide.JSON // nil when it is not encrypted
+	key     bide.JSON   // nil when it is not encrypted
 	encrypt *encrypting // nil unless it comes plain and is to be encrypted
 	failed  error
 }

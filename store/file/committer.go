@@ -6,10 +6,23 @@ import (
 	"runtime"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/queue"
 )
 
 // maxBacklog bounds the records in memory that no ledger file has yet.
 const maxBacklog = 64 << 20
+
+// entry is a change on its way to the committer.
+type entry struct {
+	// do puts the change into a batch, or fails and leaves the batch as it is.
+	do     func(*batch) error
+	bytes  int
+	result error      // of do
+	done   chan error // receives the outcome, once
+}
+
+// next picks a group of 512 changes and 4 MiB at most. A single change may be larger.
+var next = queue.Oldest(512, 4<<20, func(e *entry) int { return e.bytes })
 
 // submit gives a change to the committer and waits for its outcome.
 func (s *Store) submit(ctx context.Context, bytes int, do func(*batch) error) error {
@@ -17,7 +30,7 @@ func (s *Store) submit(ctx context.Context, bytes int, do func(*batch) error) er
 		return err
 	}
 	e := &entry{do: do, bytes: bytes, done: make(chan error, 1)}
-	if !s.queue.push(e) {
+	if !s.queue.Push(e) {
 		return errClosed(s.dir)
 	}
 	select {
@@ -34,7 +47,7 @@ func (s *Store) commitAll() {
 	var group []*entry
 	for {
 		var more bool
-		if group, more = s.queue.take(group); !more {
+		if group, more = s.queue.Take(group, next); !more {
 			return
 		}
 		err := s.commitGroup(group)

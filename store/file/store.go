@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/queue"
 )
 
 // Durability says what an acknowledged commit survives.
@@ -104,7 +105,7 @@ type Store struct {
 	log  *slog.Logger
 	lock io.Closer
 
-	queue     *queue
+	queue     *queue.Queue[*entry]
 	committed chan struct{} // closed when the committer has ended
 	filer     *filer
 
@@ -166,7 +167,7 @@ func open(ctx context.Context, dir string, opts *Options, d disk) (*Store, error
 		return nil, fmt.Errorf("path of the store: %w", err)
 	}
 	s := &Store{
-		dir: dir, opts: o, disk: d, log: o.Logger, queue: newQueue(), committed: make(chan struct{}),
+		dir: dir, opts: o, disk: d, log: o.Logger, queue: queue.New[*entry](), committed: make(chan struct{}),
 		index: newIndex(), dirty: map[*run]bool{}, unfiled: map[*run]bool{}, removals: map[string]string{},
 		docs: map[string]*storedDocument{}, shrinkFrom: shrinkFrom,
 	}
@@ -205,7 +206,7 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 // that not everything has reached the files of the runs; the journal has it.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
-		s.queue.close()
+		s.queue.Close()
 		<-s.committed
 		s.filer.end()
 		s.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/internal/queue"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 // committer is one of the goroutines that commit, and its connection.
 type committer struct {
 	store  *Store
-	queue  *queue
+	queue  *queue.Queue[*entry]
 	config *pgx.ConnConfig
 	conn   *pgx.Conn // nil when there is none
 }
@@ -33,7 +34,7 @@ func (c *committer) run() {
 	var group []*entry
 	for {
 		var more bool
-		if group, more = c.queue.take(group); !more {
+		if group, more = c.queue.Take(group, pick); !more {
 			return
 		}
 		c.commit(group)
@@ -57,7 +58,7 @@ func (c *committer) commit(group []*entry) {
 			}
 		case failedConnection:
 			c.drop()
-			if group = c.givenUp(group, err); c.queue.isClosed() {
+			if group = c.givenUp(group, err); c.closing() {
 				c.fail(group, err)
 				return
 			}
@@ -81,13 +82,23 @@ func (c *committer) commit(group []*entry) {
 	}
 }
 
+// closing tells whether the store closes.
+func (c *committer) closing() bool {
+	select {
+	case <-c.queue.Closing():
+		return true
+	default:
+		return false
+	}
+}
+
 // wait pauses before another attempt; it ends early when the store closes.
 func (c *committer) wait(pause time.Duration) {
 	timer := time.NewTimer(pause/2 + rand.N(pause/2+1))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-c.queue.closing:
+	case <-c.queue.Closing():
 	}
 }
 

@@ -8,9 +8,7 @@ import (
 // Queued is how many commits wait for the committers.
 func (s *Store) Queued() (n int) {
 	for _, q := range s.queues {
-		q.mu.Lock()
-		n += len(q.entries)
-		q.mu.Unlock()
+		n += q.Len()
 	}
 	return n
 }
@@ -27,4 +25,11 @@ func (s *Store) Forget(ctx context.Context, before time.Time) error { return s.f
 func (s *Store) PruneFeed(ctx context.Context) error {
 	_, err := s.pruneFeed(ctx, 0, pruned)
 	return err
+}
+
+// Wanted reports whether another process is known to listen for a topic.
+func (s *Store) Wanted(topic string) bool {
+	s.relay.mu.Lock()
+	defer s.relay.mu.Unlock()
+	return s.relay.isWanted(digest(topic))
 }

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,7 +25,9 @@ type proxy struct {
 	target string
 	cut    atomic.Bool // drop the next answer that ends a transaction, and the connection with it
 	cuts   atomic.Int32
-	when   func() bool // if not nil, says whether it is time to cut
+	// statements is how many the clients have sent.
+	statements atomic.Int64
+	when       func() bool // if not nil, says whether it is time to cut
 }
 
 // ended is how the server says that it is ready, outside of any transaction.
@@ -71,7 +74,7 @@ func (p *proxy) pass(client net.Conn) {
 	defer server.Close()
 	go func() {
 		defer server.Close()
-		copyUntil(server, client, func([]byte) bool { return false })
+		copyUntil(server, client, p.count())
 	}()
 	copyUntil(client, server, func(b []byte) bool {
 		if !bytes.HasSuffix(b, ended) || !p.cut.CompareAndSwap(true, false) {
@@ -96,6 +99,32 @@ func copyUntil(to, from net.Conn, stop func([]byte) bool) {
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
+		}
+	}
+}
+
+// count returns what counts the statements that a client sends over one connection.
+func (p *proxy) count() func([]byte) bool {
+	var left []byte
+	started := false
+	return func(b []byte) bool {
+		left = append(left, b...)
+		for {
+			head := 5
+			if !started {
+				head = 4 // the first message has no kind
+			}
+			if len(left) < head {
+				return false
+			}
+			n := int(binary.BigEndian.Uint32(left[head-4:])) + head - 4
+			if len(left) < n {
+				return false
+			}
+			if started && (left[0] == 'Q' || left[0] == 'E') {
+				p.statements.Add(1)
+			}
+			started, left = true, left[n:]
 		}
 	}
 }

@@ -107,7 +107,7 @@ func (s *Store) notify(tokens <-chan struct{}, kind string) {
 			s.hints.tell(false)
 		}
 		if able {
-			_, err := s.pool.Exec(s.ctx, sqlNotify, s.channel(), s.own()+kind)
+			_, err := s.pool.Exec(s.ctx, sqlNotify, s.channel(), s.own()+" "+kind)
 			if able = kindOf(err) != failedServer; !able {
 				s.log.Info("the server has no notifications; polling will do", "server", s.server, "err", err)
 			}
@@ -121,8 +121,8 @@ func (s *Store) notify(tokens <-chan struct{}, kind string) {
 	}
 }
 
-// own is how the notifications of this store begin.
-func (s *Store) own() string { return strconv.FormatUint(s.me, 36) + " " }
+// own is how the notifications of this store begin, before a space.
+func (s *Store) own() string { return strconv.FormatUint(s.me, 36) }
 
 // listen receives the hints of other processes until the store ends, or the
 // server says that it cannot.
@@ -156,17 +156,48 @@ func (s *Store) listenOnce(config *pgx.ConnConfig) (connected bool, err error) {
 		defer cancel()
 		_ = conn.Close(ctx)
 	}()
-	if _, err := conn.Exec(s.ctx, sqlListen+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
-		return false, err
+	for _, channel := range []string{s.channel(), s.asksChannel()} {
+		if _, err := conn.Exec(s.ctx, sqlListen+pgx.Identifier{channel}.Sanitize()); err != nil {
+			return false, err
+		}
 	}
 	s.hints.tell(true) // what was said before is missed
+	h := &hearing{store: s, conn: conn, told: map[string]bool{}, parts: map[string]*part{}}
 	for {
-		n, err := conn.WaitForNotification(s.ctx)
-		if err != nil {
+		if err := h.tell(); err != nil {
 			return true, err
 		}
-		if !strings.HasPrefix(n.Payload, s.own()) {
-			s.hints.tell(!strings.HasSuffix(n.Payload, hintFeed))
+		if err := h.hear(); err != nil {
+			return true, err
 		}
 	}
+}
+
+// hear takes notifications until the others are to be told something, or the connection breaks.
+func (h *hearing) hear() error {
+	s := h.store
+	ctx, stop := h.until(s.ctx)
+	defer stop()
+	for ctx.Err() == nil {
+		n, err := h.conn.WaitForNotification(ctx)
+		if err != nil && ctx.Err() != nil && !h.conn.IsClosed() {
+			return s.ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		who, what, _ := strings.Cut(n.Payload, " ")
+		switch {
+		case who == s.own():
+		case n.Channel == s.asksChannel():
+			if h.asked(who, what) {
+				return nil
+			}
+		case n.Channel == s.liveChannel():
+			h.text(who, what)
+		default:
+			s.hints.tell(what != hintFeed)
+		}
+	}
+	return s.ctx.Err()
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/internal/pack"
+	"github.com/bide-dev/bide/internal/queue"
 )
 
 // Options refines a store. Nil means the defaults.
@@ -86,10 +87,11 @@ type Store struct {
 	log    *slog.Logger
 	pool   *pgxpool.Pool
 	packer *pack.Packer
-	queues []*queue // one per committer
+	queues []*queue.Queue[*entry] // one per committer
 	seed   maphash.Seed
 	me     uint64 // tells its own notifications from others'
 	hints  *hints
+	relay  *relay
 	lost   lostClaims
 	alive  sync.Map      // by owner: until when it said to be alive
 	fed    atomic.Int64  // a position that the feed has passed
@@ -108,6 +110,7 @@ var (
 	_ bide.Counter   = (*Store)(nil)
 	_ bide.Documents = (*Store)(nil)
 	_ bide.Hinter    = (*Store)(nil)
+	_ bide.Relay     = (*Store)(nil)
 )
 
 // Open opens the store in the database that url names, and creates its tables
@@ -134,7 +137,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: o, server: where(config.ConnConfig), log: o.Logger, packer: packer, seed: maphash.MakeSeed(), me: rand.Uint64(),
-		hints: newHints(), moving: make(chan struct{}, 1)}
+		hints: newHints(), relay: newRelay(), moving: make(chan struct{}, 1)}
 	s.moving <- struct{}{}
 	if err := s.migrate(ctx, config.ConnConfig.Copy()); err != nil {
 		return nil, s.explain("open", err)
@@ -144,13 +147,14 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	for range o.Committers {
-		c := &committer{store: s, queue: newQueue(), config: configureCommitter(config.ConnConfig)}
+		c := &committer{store: s, queue: queue.New[*entry](), config: configureCommitter(config.ConnConfig)}
 		s.queues = append(s.queues, c.queue)
 		s.work.Go(c.run)
 	}
 	s.aside.Go(s.sweep)
 	s.aside.Go(func() { s.notify(s.hints.claimable, hintClaimable) })
 	s.aside.Go(func() { s.notify(s.hints.committed, hintFeed) })
+	s.aside.Go(s.show)
 	s.aside.Go(func() { s.listen(config.ConnConfig.Copy()) })
 	return s, nil
 }
@@ -169,7 +173,7 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 	if err := s.findTook(ctx, e, c.Took); err != nil {
 		return err
 	}
-	if !s.queueOf(e).push(e) {
+	if !s.queueOf(e).Push(e) {
 		return s.errClosed()
 	}
 	select {
@@ -181,7 +185,7 @@ func (s *Store) Commit(ctx context.Context, c *bide.Commit) error {
 }
 
 // queueOf returns the queue that holds all commits of a run.
-func (s *Store) queueOf(e *entry) *queue {
+func (s *Store) queueOf(e *entry) *queue.Queue[*entry] {
 	return s.queues[maphash.String(s.seed, e.route())%uint64(len(s.queues))]
 }
 
@@ -190,7 +194,7 @@ func (s *Store) queueOf(e *entry) *queue {
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	for _, q := range s.queues {
-		q.close()
+		q.Close()
 	}
 	s.work.Wait()
 	s.end()

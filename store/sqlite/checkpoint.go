@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/bide-dev/bide/internal/queue"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -16,8 +17,8 @@ const (
 )
 
 // rest gives back what the log takes while nothing comes.
-func (w *writer) rest(q *queue) {
-	for w.wrote && q.idle(quiet) {
+func (w *writer) rest(q *queue.Queue[*entry]) {
+	for w.wrote && q.Idle(quiet) {
 		w.wrote = !w.cutLog()
 	}
 }

@@ -1,8 +1,4 @@
 package sqlite
 
 // Queued is how many commits wait for the committer.
-func (s *Store) Queued() int {
-	s.queue.mu.Lock()
-	defer s.queue.mu.Unlock()
-	return len(s.queue.entries)
-}
+func (s *Store) Queued() int { return s.queue.Len() }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/internal/pack"
+	"github.com/bide-dev/bide/internal/queue"
 )
 
 // Durability says what an acknowledged commit survives.
@@ -85,7 +86,7 @@ type Store struct {
 	path    string
 	disk    string // the name of the virtual file system
 	opts    Options
-	queue   *queue
+	queue   *queue.Queue[*entry]
 	readers *pool
 	packer  *pack.Packer
 	wrote   atomic.Int64  // when the last transaction ended, in Unix nanoseconds; in the future while one is at work
@@ -127,7 +128,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, disk: disk, opts: o, queue: newQueue(), packer: packer, foreign: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Store{path: path, disk: disk, opts: o, queue: queue.New[*entry](), packer: packer, foreign: make(chan struct{}, 1), done: make(chan struct{})}
 	s.readers = newPool(o.Readers, func() (*reader, error) { return s.openReader() })
 	conn, err := s.openFirst(ctx)
 	if err != nil {
@@ -175,7 +176,7 @@ func (s *Store) request(ctx context.Context, r request) error {
 
 // do hands work to the committer and waits for its outcome.
 func (s *Store) do(ctx context.Context, e *entry) error {
-	if !s.queue.push(e) {
+	if !s.queue.Push(e) {
 		return errClosed(s.path)
 	}
 	select {
@@ -189,7 +190,7 @@ func (s *Store) do(ctx context.Context, e *entry) error {
 
 // Close implements bide.Store. It may be called more than once.
 func (s *Store) Close() error {
-	s.queue.close()
+	s.queue.Close()
 	<-s.done
 	return s.closed
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bide-dev/bide/internal/queue"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -35,16 +36,19 @@ func (w *writer) use(conn *sqlite3.Conn) {
 	w.statements, w.flushes = &s, w.store.opts.Durability == DurabilityFull
 }
 
+// next picks a batch of 256 commits and 1 MiB at most. A single commit may be larger.
+var next = queue.Oldest(256, 1<<20, func(e *entry) int { return e.bytes })
+
 // work commits what callers push until the queue is closed and empty.
-func (w *writer) work(q *queue) {
+func (w *writer) work(q *queue.Queue[*entry]) {
 	var batch []*entry
 	for {
 		var more bool
 		w.rest(q)
 		if w.flush > slowFlush {
-			q.gather(len(batch))
+			q.Gather(len(batch))
 		}
-		if batch, more = q.take(batch); !more {
+		if batch, more = q.Take(batch, next); !more {
 			return
 		}
 		err := w.transaction(batch)

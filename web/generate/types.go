@@ -102,9 +102,9 @@ func (s *schema) object(indent string) string {
 	if len(s.Properties) == 0 {
 		var value schema
 		if len(s.Additional) == 0 || s.Additional[0] != '{' || json.Unmarshal(s.Additional, &value) != nil {
-			return "Record<string, Json>"
+			return "{ [name: string]: Json }"
 		}
-		return "Record<string, " + value.text(indent) + ">"
+		return "{ [name: string]: " + value.text(indent) + " }"
 	}
 	var b strings.Builder
 	b.WriteString("{\n")

@@ -13,8 +13,8 @@ export interface Action {
   command?: string[];
   /** what it leads to; asked for before it is done */
   consequence?: string;
-  /** whether a reason may be given */
-  reason?: boolean;
+  /** whether a reason may be given, or what it is for; by default for the ledger */
+  reason?: boolean | string;
   danger?: boolean;
   primary?: boolean;
   /** what it needs; without it the button is off and says so. Defaults to operate. */
@@ -66,7 +66,7 @@ export function Act({ of: a, done }: { of: Action; done?: (answer: unknown) => v
       {asking && (
         <Dialog title={a.label} close={() => ask(false)}>
           {a.consequence && <p>{a.consequence}</p>}
-          {a.reason && <label class="field">Reason, for the ledger <input type="text" value={reason} onInput={(e) => setReason(e.currentTarget.value)} /></label>}
+          {a.reason && <label class="field">{a.reason === true ? "Reason, for the ledger" : a.reason} <input type="text" value={reason} onInput={(e) => setReason(e.currentTarget.value)} /></label>}
           <Refusal error={error} />
           <footer>
             <button type="button" onClick={() => ask(false)}>Leave it</button>
@@ -99,6 +99,12 @@ export function verb(name: Verb, runID: string): Action {
     case "delete": return { label: "Delete", request: { method: "DELETE", path }, command: ["delete", runID], danger: true, consequence: "The run and all runs below it are removed with their ledgers. This cannot be undone." };
   }
 }
+
+/** unhold lifts the hold on a run's tree. */
+export const unhold = (runID: string): Action => ({
+  label: "Lift the hold", right: "admin", danger: true, command: ["retention", "unhold", runID], request: { method: "DELETE", path: `v1/runs/${encodeURIComponent(runID)}/hold` },
+  consequence: "From then on the run and its tree may be deleted, and the next removal of old runs takes them if a rule does.",
+});
 
 /** verbsFor are the changes that a run in a status can take. */
 export function verbsFor(status: string, setAside?: string): Verb[] {

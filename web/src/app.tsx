@@ -7,7 +7,7 @@ import { root } from "./api/client";
 import { more, open } from "./inbox";
 import { me } from "./me";
 import { login } from "./ui/basics";
-import { go, href, segments } from "./router";
+import { go, href, query, segments } from "./router";
 import { now, span } from "./time";
 import { theme, type Theme } from "./theme";
 import { Home } from "./pages/home";
@@ -19,18 +19,21 @@ import { Schedules } from "./pages/schedules";
 import { Events } from "./pages/events";
 import { Tools } from "./pages/tools";
 import { Charts } from "./pages/charts";
+import { Bookmarks } from "./pages/bookmarks";
+import { Compare } from "./pages/compare";
+import { Retention } from "./pages/retention";
 import { Workers } from "./pages/workers";
 import { Settings } from "./pages/settings";
 
 const places = [
-  ["", "Home", "⌂"], ["inbox", "Inbox", "✉"], ["runs", "Runs", "▶"], ["workflows", "Workflows", "◇"],
-  ["schedules", "Schedules", "◷"], ["events", "Events", "↯"], ["tools", "Tools", "⚒"], ["charts", "Charts", "▥"], ["workers", "Workers", "⚙"], ["settings", "Settings", "☰"],
+  ["", "Home", "⌂"], ["inbox", "Inbox", "✉"], ["runs", "Runs", "▶"], ["bookmarks", "Bookmarks", "⚑"], ["workflows", "Workflows", "◇"],
+  ["schedules", "Schedules", "◷"], ["events", "Events", "↯"], ["tools", "Tools", "⚒"], ["charts", "Charts", "▥"], ["workers", "Workers", "⚙"], ["retention", "Retention", "◫"], ["settings", "Settings", "☰"],
 ] as const;
 
 const count = () => (open.value ? `${open.value.size}${more.value ? "+" : ""}` : "");
 
 effect(() => {
-  const name = places.find(([p]) => p === (segments.value[0] ?? ""))?.[1] ?? "";
+  const name = places.find(([p]) => p === (segments.value[0] ?? ""))?.[1] ?? (segments.value[0] === "compare" ? "Compare" : "");
   const here = segments.value[1] ? `${segments.value[1].slice(0, 24)} · ` : "";
   document.title = `${open.value?.size ? `(${count()}) ` : ""}${here}${name} · bide`;
 });
@@ -50,6 +53,7 @@ export function App() {
     return () => removeEventListener("keydown", key);
   }, []);
   const here = segments.value[0] ?? "";
+  useEffect(() => document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }), [here]); // on a narrow screen the navigation scrolls
   const themes: Theme[] = ["system", "light", "dark"];
   return (
     <>
@@ -102,6 +106,9 @@ function Page() {
     case "inbox": return <Inbox />;
     case "runs": return id ? <RunPage key={id} id={id} /> : <Runs />;
     case "workflows": return id ? <WorkflowPage key={id} id={id} version={rest[0]} /> : <Workflows />;
+    case "bookmarks": return <Bookmarks />;
+    case "compare": return <Compare key={`${query.value.get("a")} ${query.value.get("b")}`} />;
+    case "retention": return <Retention />;
     case "schedules": return <Schedules />;
     case "events": return <Events />;
     case "tools": return <Tools />;

@@ -124,6 +124,7 @@ export type Effect = {
   attempt_timeout?: string;
   delivery?: string;
   error_result?: boolean;
+  failed?: string;
   payload?: Json;
   result?: string;
   retry?: RetryPolicy;
@@ -139,6 +140,7 @@ export type EffectState = {
   delivery?: string;
   error?: Failure;
   error_result?: boolean;
+  failed?: string;
   fan_out?: FanOutState;
   idempotency_key: string;
   lost?: number;
@@ -230,7 +232,7 @@ export type FlowList = {
 
 export type Fork = {
   /** defaults to the origin's */
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   /** why, for the ledger */
   reason?: string;
   /** defaults to one made from the Idempotency-Key, or else to a fresh one */
@@ -324,6 +326,19 @@ export type HookSpec = {
   style: string;
 };
 
+export type KeptLink = {
+  /** who answers with it, as it will stand in the ledger */
+  actor: string;
+  /** who made it */
+  by: string;
+  created_at: string;
+  expires_at: string;
+  link_id: string;
+  revoked_at?: string;
+  revoked_by?: string;
+  wait_id: string;
+};
+
 export type Latencies = {
   /** by the time of the end, those without runs included */
   buckets: LatencyBucket[];
@@ -368,12 +383,18 @@ export type Link = {
   /** who answers with it, as it will stand in the ledger */
   actor: string;
   expires_at: string;
+  /** to revoke it by; no secret */
+  link_id: string;
   /** below the address of the server; whoever has it may answer, so it is a secret */
   path: string;
 };
 
+export type LinkList = {
+  links: KeptLink[];
+};
+
 export type LlmSpending = {
-  by_model?: Record<string, LlmSpending>;
+  by_model?: { [name: string]: LlmSpending };
   cache_read_tokens: number;
   cache_write_tokens: number;
   calls: number;
@@ -392,7 +413,7 @@ export type MadeToken = {
   created_by?: string;
   expires_at?: string;
   groups?: string[] | null;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   last_used_at?: string;
   name: string;
   namespace?: string;
@@ -409,7 +430,7 @@ export type MadeWebhook = {
   created_at: string;
   created_by?: string;
   disabled?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   namespace?: string;
   /** verifies what is sent; shown this once */
   secret: string;
@@ -668,9 +689,15 @@ export type RemotePollRequest = {
 export type RemovedTree = {
   /** SHA-256 of its export */
   archive?: string;
+  /** when the first run ended */
+  ended_at: string;
   /** its first run */
   run_id: string;
   runs: number;
+  /** of the first run */
+  status: string;
+  /** of the first run */
+  workflow: string;
 };
 
 export type Replay = {
@@ -734,7 +761,7 @@ export type Run = {
   grants?: Grant[] | null;
   head: string;
   key?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   max_steps: number;
   node?: string;
   origin?: string;
@@ -751,7 +778,7 @@ export type Run = {
   status: string;
   step: number;
   updated_at: string;
-  vars: Record<string, Json>;
+  vars: { [name: string]: Json };
   version: string;
   wait_count?: number;
   waits?: RunWait[] | null;
@@ -775,7 +802,7 @@ export type RunInfo = {
   ended_at?: string;
   head: string;
   key?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   node?: string;
   origin?: string;
   parent?: string;
@@ -882,7 +909,7 @@ export type ScheduleSpec = {
   input?: Json;
   interval?: string;
   jitter?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   name: string;
   overlap?: string;
   queue?: number;
@@ -900,6 +927,26 @@ export type ScheduleTimes = {
   times: string[];
 };
 
+export type Session = {
+  actor: string;
+  created_at: string;
+  /** it is the one that this request comes with */
+  current: boolean;
+  expires_at: string;
+  groups?: string[] | null;
+  labels?: { [name: string]: string };
+  namespace?: string;
+  roles: string[];
+  session_id: string;
+  /** the token that it was begun with, and ends with */
+  token_id?: string;
+  workflows?: string[] | null;
+};
+
+export type SessionList = {
+  sessions: Session[];
+};
+
 export type SharedGrant = {
   args_sha256?: string;
   at: string;
@@ -913,12 +960,27 @@ export type SharedGrant = {
   tool_sha256?: string;
 };
 
+export type Signed = {
+  /** when the checkpoint was signed */
+  at: string;
+  /** of that record */
+  head: string;
+  /** name and number of those keys of this server that signed it, which was checked */
+  keys: string[];
+  /** the name of the log */
+  origin: string;
+  /** the last record that it speaks for, and so for all before it */
+  seq: number;
+  /** name and number of the others that signed it: bide verify checks them with their public halves */
+  unknown: string[];
+};
+
 export type StartRun = {
   /** any JSON value; its numbers keep their text */
   input?: Json;
   /** names the run among those of its workflow: the same key gives the same run */
   key?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   max_steps?: number;
   /** why, for the ledger */
   reason?: string;
@@ -954,7 +1016,7 @@ export type Subscription = {
   created_at: string;
   created_by?: string;
   disabled?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   namespace?: string;
   subscription_id: string;
   types?: string[] | null;
@@ -963,7 +1025,7 @@ export type Subscription = {
 };
 
 export type SubscriptionSpec = {
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   types?: string[] | null;
   url: string;
   workflows?: string[] | null;
@@ -984,7 +1046,7 @@ export type Token = {
   created_by?: string;
   expires_at?: string;
   groups?: string[] | null;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   last_used_at?: string;
   name: string;
   namespace?: string;
@@ -1003,7 +1065,7 @@ export type TokenSpec = {
   actor?: string;
   expires_at?: string;
   groups?: string[] | null;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   name: string;
   namespace?: string;
   roles: string[] | null;
@@ -1102,7 +1164,7 @@ export type TraceSide = {
   ended_at?: string;
   head: string;
   key?: string;
-  labels?: Record<string, string>;
+  labels?: { [name: string]: string };
   node?: string;
   origin?: string;
   output?: Json;
@@ -1175,8 +1237,12 @@ export type V2ErrorModel = {
 
 export type Verification = {
   head: string;
+  /** what is wrong with the log of checkpoints; then nothing in it counts */
+  log_faults?: string[] | null;
   records: number;
   run_id: string;
+  /** what the newest signed checkpoint says of it; absent when it says nothing */
+  signed?: Signed;
 };
 
 export type Wait = {
@@ -1211,6 +1277,7 @@ export type Wait = {
   step: number;
   until?: string;
   wait_id: string;
+  /** for which a grant counts that is given with the answer: of a run of an agent step, the flow */
   workflow: string;
 };
 

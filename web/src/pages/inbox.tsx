@@ -1,6 +1,6 @@
 // Everything that waits for a person, by deadline, with what it takes to answer.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { call, Problem, segment } from "../api/client";
 import { get, print } from "../api/json";
 import type { Accepted, Wait } from "../api/types";
@@ -23,12 +23,18 @@ export function Inbox() {
   const live = shown.find((w) => w.wait_id === wanted) ?? all.find((w) => w.wait_id === wanted);
   const current = live ?? (kept && kept.wait_id === wanted ? kept : undefined) ?? shown[0];
 
-  useEffect(() => {
+  useLayoutEffect(() => { // before a key can choose another one
     if (current) {
       keep(current);
       if (current.wait_id !== wanted) put({ wait: current.wait_id });
     }
   }, [current?.wait_id, live]);
+
+  useEffect(() => { // what is chosen is in sight in the list; the page stays where it is
+    const at = document.querySelector<HTMLElement>(".wait-list [aria-current]");
+    const list = at?.closest("ul");
+    if (at && list && (at.offsetTop < list.scrollTop || at.offsetTop + at.offsetHeight > list.scrollTop + list.clientHeight)) list.scrollTop = at.offsetTop - list.clientHeight / 3;
+  }, [current?.wait_id]);
 
   const next = () => {
     const i = shown.findIndex((w) => w.wait_id === current?.wait_id);

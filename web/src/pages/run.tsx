@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { read, segment } from "../api/client";
 import type { Json } from "../api/json";
 import type { Rec } from "../api/record";
-import type { LlmSpending, Replay, Run, Verification } from "../api/types";
+import type { BookmarkList, LlmSpending, Run } from "../api/types";
 import { Act, verb, verbsFor } from "../actions";
 import { useLoaded } from "../load";
 import { go, href, put, query } from "../router";
@@ -19,9 +19,12 @@ import { Below } from "../run/children";
 import { RunGraph, useShape } from "../run/graph";
 import { Live, speaking } from "../run/live";
 import { Inspector, stateAt } from "../run/inspector";
+import { Kept } from "../run/kept";
 import { useRecords } from "../run/ledger";
+import { Marks } from "../run/mark";
 import { LedgerTable } from "../run/table";
 import { Timeline } from "../run/timeline";
+import { Trust } from "../run/trust";
 
 const views = [["graph", "Graph"], ["timeline", "Timeline"], ["ledger", "Ledger"]] as const;
 type View = (typeof views)[number][0];
@@ -39,6 +42,7 @@ export function RunPage({ id }: { id: string }) {
   const view = (query.value.get("view") as View) || "graph";
   const select = (to: number) => put({ seq: to >= last ? undefined : Math.max(1, to) });
   const shape = useShape(live.value);
+  const marks = useLoaded((s) => read<BookmarkList>("v1/bookmarks", { q: id }, s), [id]);
 
   if (!live.value) return <><h1>Run</h1>{live.error ? <Refusal error={live.error} /> : <p class="faint">Loading…</p>}</>;
   const now = live.value;
@@ -54,6 +58,7 @@ export function RunPage({ id }: { id: string }) {
       </section>
       <Refusal error={live.error ?? error ?? then.error} />
       <Scrubber seq={seq} last={last} at={records[seq - 1]?.at} select={select} complete={complete} />
+      <Marks of={marks.value?.bookmarks.filter((b) => b.run_id === id) ?? []} seq={seq} select={select} />
       <Tabs label="Views of the run" of={views} value={view} choose={(v) => put({ view: v === "graph" ? undefined : v })} />
       <div class="run-body">
         <div class="run-view">
@@ -64,9 +69,10 @@ export function RunPage({ id }: { id: string }) {
           <Trust run={now} />
           <Below run={now} />
           <Commands records={records} select={select} />
+          <Kept run={now} />
           <About run={now} />
         </div>
-        <Inspector id={id} records={records} seq={seq} head={now.head} select={select} />
+        <Inspector id={id} records={records} seq={seq} head={now.head} select={select} marked={marks.again} />
       </div>
     </>
   );
@@ -131,26 +137,6 @@ function Why({ run }: { run: Run }) {
   );
 }
 
-/** Trust checks the chain of hashes, by itself for short ledgers. */
-function Trust({ run }: { run: Run }) {
-  const [asked, ask] = useState(run.seq <= 2000 ? 1 : 0);
-  const path = `v1/runs/${segment(run.run_id)}`;
-  const checked = useLoaded((s) => (asked ? read<Verification>(`${path}/verification`, {}, s) : Promise.resolve(undefined)), [run.run_id, asked]);
-  const [again, setAgain] = useState(0);
-  const replay = useLoaded((s) => (again ? read<Replay>(`${path}/replay`, {}, s) : Promise.resolve(undefined)), [run.run_id, again]);
-  const v = checked.value;
-  return (
-    <section class="trust card" aria-label="Evidence">
-      <p role="status">
-        {checked.error ? <strong class="bad">The ledger does not hold together.</strong> : v ? <><span class="good" aria-hidden="true">✓</span> Ledger verified: {v.records} records, each with the hash of the one before. Head <code title={v.head}>{v.head.slice(0, 16)}…</code></> : asked ? "Verifying…" : "Not verified yet."}
-        {replay.value && (replay.value.same ? " The code decides every step as it was recorded." : ` The code decides step ${replay.value.divergence?.step} (${replay.value.divergence?.node}) otherwise now.`)}
-      </p>
-      <Refusal error={checked.error ?? replay.error} />
-      <p class="row"><button type="button" class="quiet" onClick={() => ask(asked + 1)}>Verify</button><button type="button" class="quiet" onClick={() => setAgain(again + 1)}>Replay the code</button></p>
-    </section>
-  );
-}
-
 /** Commands are the changes from outside: who asked for what, and which record it became. */
 function Commands({ records, select }: { records: Rec[]; select: (seq: number) => void }) {
   const given = records.filter((r) => r.command || r.actor);
@@ -179,10 +165,11 @@ function About({ run }: { run: Run }) {
         {given(run.deadline) && <><dt>Deadline</dt><dd>{moment(run.deadline)}</dd></>}
         {run.session && <><dt>Session</dt><dd>{run.session}</dd></>}
         {run.parent && <><dt>Below</dt><dd><RunLink id={run.parent} /></dd></>}
-        {run.origin && <><dt>Forked from</dt><dd><RunLink id={run.origin} /></dd></>}
+        {run.origin && <><dt>Forked from</dt><dd><RunLink id={run.origin} /> <a href={href(["compare"], { a: run.origin, b: run.run_id })}>compare</a></dd></>}
         {Object.entries(run.labels ?? {}).map(([n, v]) => <><dt key={n}>{n}</dt><dd>{v}</dd></>)}
         {!!u?.calls && <><dt>Models</dt><dd>{u.calls} calls, {u.input_tokens} tokens in, {u.output_tokens} out, {u.usd} USD{u.unpriced > 0 && `, ${u.unpriced} without a price`}</dd></>}
       </dl>
+      <p><a href={href(["compare"], { a: run.run_id })}>Compare it with another run</a></p>
       {!!run.grants?.length && (
         <><h4>Grants</h4><ul class="lines">{run.grants.map((g) => (
           <li key={g.grant_id}><span><code>{g.tool}</code> may be called in this {g.scope}{g.match === "tool+args" && " with the same arguments"}, by {g.by}</span>

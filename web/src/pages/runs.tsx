@@ -12,14 +12,23 @@ import { Dialog, Empty, Refusal, RunLink, Status, Time } from "../ui/basics";
 const chips = [["", "All"], ["status:running", "Running"], ["status:waiting", "Waiting"], ["status:paused", "Paused"], ["status:failed", "Failed"], ["status:completed", "Completed"], ["status:cancelled", "Cancelled"], ["is:set-aside", "Set aside"]] as const;
 const field = /(^|\s)(status:\S+|is:set-aside)(?=\s|$)/g;
 const size = 100;
-const columns = [["workflow", "Workflow"], ["status", "Status"], ["node", "At"], ["created_at", "Started"], ["updated_at", "Changed"], ["key", "Key"]] as const;
-type Column = (typeof columns)[number][0];
+
+/** orders are those in which the server lists runs: of a column, the one that a first click asks for and that of a second. */
+const orders: Record<string, readonly [string, string]> = { Status: ["status", "status_desc"], Started: ["created", "created_asc"], Changed: ["updated", "updated_asc"] };
+const columns = ["Workflow", "Status", "At", "Started", "Changed", "Key"];
+
+/** sorted says how a column is sorted by an order. */
+function sorted(column: string, order: string): "ascending" | "descending" | undefined {
+  const at = orders[column]?.indexOf(order) ?? -1;
+  if (at < 0) return undefined;
+  return (at === 0) === (column === "Status") ? "ascending" : "descending";
+}
 
 /** find fills a page: a search for words reads on, and its pages may come short. */
-async function find(q: string, cursor: string | undefined, signal: AbortSignal): Promise<RunPage> {
+async function find(q: string, order: string, cursor: string | undefined, signal: AbortSignal): Promise<RunPage> {
   const out: RunPage = { runs: [], next: cursor };
   for (let i = 0; i < 10; i++) {
-    const page = await read<RunPage>("v1/runs", { q, limit: size - out.runs.length, cursor: out.next }, signal);
+    const page = await read<RunPage>("v1/runs", { q, order, limit: size - out.runs.length, cursor: out.next }, signal);
     out.runs.push(...page.runs);
     out.next = page.next;
     if (!page.next || out.runs.length >= size) break;
@@ -30,13 +39,17 @@ async function find(q: string, cursor: string | undefined, signal: AbortSignal):
 export function Runs() {
   const q = query.value.get("q") ?? "";
   const [text, setText] = useState(q);
-  const [pages, setPages] = useState<string[]>([""]); // the cursors so far
-  const [sort, setSort] = useState<{ by: Column; down: boolean }>();
+  const wanted = query.value.get("order") ?? "";
+  const order = Object.values(orders).flat().includes(wanted) ? wanted : "created";
+  const listing = `${order} ${q}`;
+  const [at, setAt] = useState({ listing, cursors: [""] }); // the cursors so far, of this listing
+  const pages = at.listing === listing ? at.cursors : [""];
+  const setPages = (cursors: string[]) => setAt({ listing, cursors });
   const [picked, pick] = useState<Set<string>>(new Set());
   const cursor = pages.at(-1)!;
-  useEffect(() => { setText(q); setPages([""]); pick(new Set()); }, [q]);
+  useEffect(() => { setText(q); pick(new Set()); }, [q]);
   const live = pages.length === 1;
-  const { value, error, again } = useLoaded((s) => find(q, cursor, s), [q, cursor], () => live, 700);
+  const { value, error, again } = useLoaded((s) => find(q, order, cursor, s), [listing, cursor], () => live, 700);
   const others = q.replace(field, " ").trim();
   const counts = useLoaded((s) => read<RunCounts>("v1/stats/runs", { q: others }, s), [others], (_, r) => r.kind.startsWith("run."), 2000);
   const aside = useLoaded((s) => read<RunPage>("v1/runs", { q: `is:set-aside ${others}`.trim(), limit: 99 }, s), [others], (_, r) => r.kind.startsWith("run."), 5000);
@@ -46,16 +59,19 @@ export function Runs() {
     return c && `${(chip ? c.statuses[chip.slice(7) as keyof StatusCounts] : c.runs).toLocaleString()}${c.partial ? "+" : ""}`;
   };
   const search = (e: Event) => { e.preventDefault(); put({ q: text.trim() }); };
-  const runs = [...(value?.runs ?? [])];
-  if (sort) runs.sort((a, b) => (a[sort.by] ?? "").localeCompare(b[sort.by] ?? "") * (sort.down ? -1 : 1));
-  const request = () => ({ method: "GET" as const, path: "v1/runs", query: { q, limit: size } });
+  const runs = value?.runs ?? [];
+  const request = () => ({ method: "GET" as const, path: "v1/runs", query: { q, order, limit: size } });
+  const sort = (column: string) => {
+    const to = orders[column][order === orders[column][0] ? 1 : 0];
+    put({ order: to === "created" ? undefined : to });
+  };
   return (
     <>
       <h1>Runs</h1>
       <form class="row search" role="search" onSubmit={search}>
         <input class="grow" type="search" aria-label="Search runs" placeholder="status:waiting flow:refund since:1h label:team=ops order-42" value={text} onInput={(e) => setText(e.currentTarget.value)} />
         <button class="primary">Search</button>
-        <CopyAs command={["ls", ...q.split(/\s+/).filter(Boolean)]} request={request} />
+        <CopyAs command={order === "created" ? ["ls", ...q.split(/\s+/).filter(Boolean)] : undefined} request={request} />
       </form>
       <div class="toolbar" role="group" aria-label="Status">
         {chips.map(([c, name]) => (
@@ -73,9 +89,9 @@ export function Runs() {
               <tr>
                 <th><input type="checkbox" aria-label="All on this page" checked={picked.size === runs.length} onChange={(e) => pick(new Set(e.currentTarget.checked ? runs.map((r) => r.run_id) : []))} /></th>
                 <th>Run</th>
-                {columns.map(([c, name]) => (
-                  <th key={c} aria-sort={sort?.by === c ? (sort.down ? "descending" : "ascending") : undefined}>
-                    <button type="button" class="sort" title="Sort this page" onClick={() => setSort(sort?.by !== c ? { by: c, down: c.endsWith("_at") } : sort.down === c.endsWith("_at") ? { by: c, down: !sort.down } : undefined)}>{name}{sort?.by === c && (sort.down ? " ↓" : " ↑")}</button>
+                {columns.map((c) => (
+                  <th key={c} aria-sort={sorted(c, order)}>
+                    {orders[c] ? <button type="button" class="sort" title="Sort all runs" onClick={() => sort(c)}>{c}<span aria-hidden="true">{{ ascending: " ↑", descending: " ↓", none: " ↕" }[sorted(c, order) ?? "none"]}</span></button> : c}
                   </th>
                 ))}
                 <th>Labels</th>
@@ -100,8 +116,8 @@ export function Runs() {
         </div>
       )}
       <p class="row pager">
-        <button type="button" disabled={live} onClick={() => setPages(pages.slice(0, -1))}>Newer</button>
-        <button type="button" disabled={!value?.next} onClick={() => value?.next && setPages([...pages, value.next])}>Older</button>
+        <button type="button" disabled={live} onClick={() => setPages(pages.slice(0, -1))}>Previous page</button>
+        <button type="button" disabled={!value?.next} onClick={() => value?.next && setPages([...pages, value.next])}>Next page</button>
         {!live && <span class="faint">page {pages.length}; only the first page is live</span>}
       </p>
     </>
@@ -161,6 +177,7 @@ function Bulk({ runs, done }: { runs: RunInfo[]; done: () => void }) {
     <div class="toolbar bulk">
       <span>{runs.length} chosen</span>
       {names.map((v) => <button key={v} type="button" disabled={!!denied("operate")} title={denied("operate")} class={v === "cancel" || v === "delete" ? "danger" : ""} onClick={() => { say({}); ask(verb(v, "")); }}>{verb(v, "").label}</button>)}
+      {runs.length === 2 && <a class="button" href={href(["compare"], { a: runs[1].run_id, b: runs[0].run_id })}>Compare</a>}
       {asked && (
         <Dialog title={`${asked.label} ${able.length} of ${runs.length} runs`} close={() => { ask(undefined); if (Object.keys(said).length) done(); }}>
           <p>For each of them: {asked.consequence}</p>

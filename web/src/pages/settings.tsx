@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { call, newKey, read, root, segment, type Request } from "../api/client";
-import type { Health, MadeToken, RunPage, ScheduleList, TokenList, WorkerList } from "../api/types";
+import type { Health, MadeToken, RunPage, ScheduleList, SessionList, TokenList, WorkerList } from "../api/types";
 import { Act, CopyAs } from "../actions";
 import { useLoaded } from "../load";
 import { denied, me } from "../me";
@@ -16,8 +16,9 @@ export function Settings() {
   return (
     <>
       <h1>Settings</h1>
-      <div class="cards">
+      <div class="cards stacked">
         <Me />
+        <Users />
         <Tokens />
         <section class="card">
           <h2>Server</h2>
@@ -50,6 +51,29 @@ function Me() {
     <section class="card">
       <h2>You</h2>
       <dl class="facts"><dt>In the ledger</dt><dd>{who.actor}</dd><dt>Roles</dt><dd>{who.roles.join(", ")}</dd><dt>May</dt><dd>{who.rights.join(", ")}</dd>{who.namespace && <><dt>Namespace</dt><dd>{who.namespace}</dd></>}</dl>
+    </section>
+  );
+}
+
+/** Users are those who are signed in with a browser; administrators can sign them out. */
+function Users() {
+  const may = !denied("admin");
+  const { value, error, again } = useLoaded((s) => (may && me.value ? read<SessionList>("v1/sessions", {}, s) : Promise.resolve(undefined)), [may, me.value]);
+  const sessions = [...(value?.sessions ?? [])].sort((a, b) => a.actor.localeCompare(b.actor) || b.created_at.localeCompare(a.created_at));
+  return (
+    <section class="card">
+      <h2>Users</h2>
+      {!may && <p class="denied">{denied("admin")}</p>}
+      <Refusal error={error} />
+      {value && sessions.length === 0 && <p class="faint">Nobody is signed in with a browser. Programs come with tokens.</p>}
+      <ul class="lines" aria-label="Users">{sessions.map((s, i) => (
+        <li key={s.session_id}>
+          <span>{sessions[i - 1]?.actor !== s.actor && <><strong>{s.actor}</strong> <span class="faint">{[...s.roles, ...(s.groups ?? [])].join(", ")}{s.namespace && `, in ${s.namespace}`}</span><br /></>}
+            <span class="faint">{s.token_id ? "signed in with a token" : "logged in"} <Time at={s.created_at} />, until <Time at={s.expires_at} />{s.current && "; this browser"}</span></span>
+          <Act of={{ label: "Sign out", right: "admin", danger: true, request: { method: "DELETE", path: `v1/sessions/${segment(s.session_id)}` }, consequence: s.current ? "This browser is signed out at once." : `A browser of ${s.actor} is signed out at once. Whoever may still log in can do so again.` }} done={again} />
+        </li>
+      ))}</ul>
+      {sessions.length > 0 && <p class="faint">A session that was begun with a token ends with it.</p>}
     </section>
   );
 }

@@ -1,19 +1,19 @@
 // One record: what it holds, the effect that it is about with its attempts, what it changed in the vars.
 
 import { useState } from "preact/hooks";
-import { call, newKey, read, segment, type Request } from "../api/client";
-import { diff, get, print, type Json } from "../api/json";
+import { read, segment } from "../api/client";
+import { diff, get, type Json } from "../api/json";
 import type { Rec } from "../api/record";
-import type { ForkPreview, Run } from "../api/types";
-import { CopyAs } from "../actions";
+import type { Run } from "../api/types";
 import { denied } from "../me";
-import { go, href } from "../router";
 import { moment } from "../time";
 import { told } from "../words";
-import { Copy, Dialog, Refusal, RunLink, Tabs } from "../ui/basics";
+import { Copy, Refusal, RunLink, Tabs } from "../ui/basics";
 import { Changes, Tree } from "../ui/json";
 import { Artifacts, artifactsIn } from "../ui/preview";
 import { EffectDetails } from "./effect";
+import { Fork } from "./fork";
+import { Mark } from "./mark";
 import { effectOf } from "./ledger";
 import { useLoaded } from "../load";
 
@@ -33,9 +33,9 @@ export function stateAt(id: string, seq: number): Promise<Run> {
   return found;
 }
 
-export function Inspector({ id, records, seq, head, select }: { id: string; records: Rec[]; seq: number; head: string; select: (seq: number) => void }) {
+export function Inspector({ id, records, seq, head, select, marked }: { id: string; records: Rec[]; seq: number; head: string; select: (seq: number) => void; marked: () => void }) {
   const [view, setView] = useState<(typeof views)[number][0]>("record");
-  const [forking, fork] = useState(false);
+  const [doing, begin] = useState<"fork" | "mark">();
   const r = records[seq - 1];
   if (!r) return <p class="faint">Choose a record.</p>;
   const hash = records[seq]?.prev ?? (seq === records.length ? head : "");
@@ -43,7 +43,10 @@ export function Inspector({ id, records, seq, head, select }: { id: string; reco
     <section class="inspector card" aria-label={`Record ${seq}`}>
       <header>
         <h3><span class="faint">#{seq}</span> {r.kind}</h3>
-        <button type="button" class="quiet" disabled={!!denied("operate")} title={denied("operate")} onClick={() => fork(true)}>Fork from here…</button>
+        <span>
+          <button type="button" class="quiet" disabled={!!denied("operate")} title={denied("operate")} onClick={() => begin("mark")}>Bookmark…</button>
+          <button type="button" class="quiet" disabled={!!denied("operate")} title={denied("operate")} onClick={() => begin("fork")}>Fork from here…</button>
+        </span>
       </header>
       <p>{told(r)}</p>
       <dl class="facts">
@@ -59,7 +62,8 @@ export function Inspector({ id, records, seq, head, select }: { id: string; reco
       {view === "record" && <Record key={seq} id={id} records={records} record={r} select={select} />}
       {view === "changes" && <Changed id={id} seq={seq} />}
       {view === "state" && <State id={id} seq={seq} />}
-      {forking && <Fork id={id} seq={seq} close={() => fork(false)} />}
+      {doing === "fork" && <Fork id={id} seq={seq} close={() => begin(undefined)} />}
+      {doing === "mark" && <Mark id={id} seq={seq} close={() => begin(undefined)} done={marked} />}
     </section>
   );
 }
@@ -98,32 +102,4 @@ function Changed({ id, seq }: { id: string; seq: number }) {
 function State({ id, seq }: { id: string; seq: number }) {
   const { value, error } = useLoaded(() => stateAt(id, seq), [id, seq]);
   return <><Refusal error={error} />{value && <Tree value={value.vars as Json} label={`Vars after record ${seq}`} />}</>;
-}
-
-/** Fork starts a new run from a record, after it has said what would happen again. */
-function Fork({ id, seq, close }: { id: string; seq: number; close: () => void }) {
-  const path = `v1/runs/${segment(id)}/fork`;
-  const preview = useLoaded((s) => read<ForkPreview>(path, { seq }, s), [id, seq]);
-  const [error, setError] = useState<unknown>();
-  const [key] = useState(newKey);
-  const request = (): Request => ({ method: "POST", path, body: { seq }, key });
-  const effects = preview.value?.effects ?? [];
-  const run = async () => {
-    try {
-      go(href(["runs", (await call<Run>(request())).run_id]));
-    } catch (e) {
-      setError(e);
-    }
-  };
-  return (
-    <Dialog title={`Fork from record ${seq}`} close={close}>
-      <p>A new run goes on from the state after this record. This run stays as it is.</p>
-      {preview.value && (effects.length === 0 ? <p>No effect that already happened would happen again.</p> : (
-        <><p>Effects that happened after it in this run, and would happen again:</p>
-          <ul>{effects.map((e, i) => <li key={i}><code>{e.type}</code> at {e.node}{e.unsafe && <strong> — it is not meant to happen twice</strong>} <span class="faint clip">{print(e.payload ?? null)}</span></li>)}</ul></>
-      ))}
-      <Refusal error={error ?? preview.error} />
-      <footer><CopyAs request={request} /><button type="button" onClick={close}>Leave it</button><button type="button" class="primary" disabled={!preview.value} onClick={run}>Fork</button></footer>
-    </Dialog>
-  );
 }

@@ -3,7 +3,7 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { Rec } from "../api/record";
 import { clock, given, now, span } from "../time";
-import { useWindow } from "../ui/window";
+import { useNarrow, useWindow } from "../ui/window";
 
 const kinds = ["work", "waited", "queued", "failed", "lost"] as const;
 type Kind = (typeof kinds)[number];
@@ -130,11 +130,12 @@ function scaleOf(times: number[], fold: boolean) {
   return { of: (t: number) => index.get(t) ?? 0, folds: folds.sort((a, b) => b.gap - a.gap).slice(0, 200) };
 }
 
-const line = 28; // px, as in main.css
+const lines = { wide: 28, narrow: 48 }; // px, as in main.css; on a narrow screen names are above their bars
 
 export function Timeline({ records, seq, select }: { records: Rec[]; seq: number; select: (seq: number) => void }) {
   const [fold, setFold] = useState(true);
   const [zoom, setZoom] = useState(1);
+  const line = useNarrow() ? lines.narrow : lines.wide;
   const box = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => rowsOf(records, seq), [records, seq]);
   const last = records[Math.min(seq, records.length) - 1];

@@ -1,6 +1,6 @@
 // A form out of a JSON Schema. What it has no field for is written as JSON.
 
-import { useId, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { get, isObject, isRaw, number, parse, print, type Json } from "../api/json";
 import type { Fault } from "../api/types";
 
@@ -10,6 +10,7 @@ interface FieldProps {
   change: (v: Json | undefined) => void;
   path: string; // JSON Pointer
   label?: string;
+  item?: boolean; // of a list: the label says more than the title
   required?: boolean;
   faults?: Fault[];
   top: Json | undefined; // the whole schema, for references
@@ -25,6 +26,8 @@ export function initial(schema: Json | undefined, top = schema): Json | undefine
   const s = resolve(schema, top);
   const def = get(s, "default");
   if (def !== undefined) return def;
+  const least = Number(get(s, "minItems") ?? 0);
+  if (kind(s) === "array" && least > 0) return Array.from({ length: Math.min(least, 20) }, () => initial(get(s, "items"), top) ?? blank(resolve(get(s, "items"), top)));
   const props = get(s, "properties");
   if (!isObject(props)) return undefined;
   const out: { [name: string]: Json } = {};
@@ -52,7 +55,7 @@ function Field(p: FieldProps) {
   const id = useId();
   const faults = (p.faults ?? []).filter((f) => p.path && (f.path ?? "").endsWith(p.path));
   const about = text(get(schema, "description"));
-  const title = text(get(schema, "title")) || p.label || "";
+  const title = p.item ? p.label ?? "" : text(get(schema, "title")) || p.label || "";
   const hints = { "aria-describedby": about || faults.length ? `${id}-about` : undefined, "aria-invalid": faults.length > 0 || undefined, "aria-required": p.required || undefined };
   const said = (about || faults.length > 0) && (
     <div id={`${id}-about`}>
@@ -158,21 +161,30 @@ function Members(p: Framed) {
   return <fieldset><legend>{p.caption as any}</legend>{p.said as any}{fields}</fieldset>;
 }
 
+/** List is a list, a field or a group of fields to each item. */
 function List(p: Framed) {
   const items = Array.isArray(p.value) ? p.value : [];
   const sub = get(p.schema, "items");
+  const name = text(get(resolve(sub, p.top), "title")) || "item";
+  const keys = useRef<number[]>([]); // of the items as they are drawn: what is half written stays with its item when one before it goes
+  while (keys.current.length < items.length) keys.current.push((keys.current.at(-1) ?? 0) + 1);
+  keys.current.length = items.length;
   const set = (i: number, v: Json | undefined) => p.change(items.map((old, j) => (j === i ? v ?? null : old)));
+  const remove = (i: number) => {
+    keys.current.splice(i, 1);
+    p.change(items.filter((_, j) => j !== i));
+  };
   return (
     <fieldset>
       <legend>{(p.caption as any) || "List"}</legend>
       {p.said as any}
       {items.map((v, i) => (
-        <div class="list-item" key={i}>
-          <Field schema={sub} value={v} change={(nv) => set(i, nv)} path={`${p.path}/${i}`} label={`${i + 1}`} faults={p.faults} top={p.top} />
-          <button type="button" class="quiet" aria-label={`Remove item ${i + 1}`} onClick={() => p.change(items.filter((_, j) => j !== i))}>✕</button>
+        <div class="list-item" key={keys.current[i]}>
+          <Field schema={sub} value={v} change={(nv) => set(i, nv)} path={`${p.path}/${i}`} label={`${name} ${i + 1}`} item faults={p.faults} top={p.top} />
+          <button type="button" class="quiet" aria-label={`Remove ${name} ${i + 1}`} onClick={() => remove(i)}>✕</button>
         </div>
       ))}
-      <button type="button" class="quiet" onClick={() => p.change([...items, initial(sub, p.top) ?? blank(resolve(sub, p.top))])}>Add an item</button>
+      <button type="button" class="quiet" onClick={() => p.change([...items, initial(sub, p.top) ?? blank(resolve(sub, p.top))])}>Add {/^[aeiou]/i.test(name) ? "an" : "a"} {name}</button>
     </fieldset>
   );
 }

@@ -1,6 +1,19 @@
 // Which rows of a long list are in sight.
 
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
+
+const small = matchMedia("(max-width: 760px)"); // as in main.css
+
+/** useNarrow says whether the window is a narrow one. */
+export function useNarrow(): boolean {
+  const [narrow, set] = useState(small.matches);
+  useEffect(() => {
+    const look = () => set(small.matches);
+    small.addEventListener("change", look);
+    return () => small.removeEventListener("change", look);
+  }, []);
+  return narrow;
+}
 
 /** useWindow says which rows of a scrolling box to draw: count of them from first on. It scrolls to row at when that changes. */
 export function useWindow(box: { current: HTMLElement | null }, rows: number, line: number, at: number) {

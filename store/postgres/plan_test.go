@@ -102,6 +102,7 @@ func TestStatementsUseTheIndexesTheyName(t *testing.T) {
 		{"records after snapshot", sqlRecordsAfterSnapshot, []any{"run-7"}, []string{"ledger_pkey", "snapshots_pkey"}},
 		{"command", sqlCommand, []any{"run-7", "cmd"}, []string{"commands_pkey"}},
 		{"mail", sqlMail, []any{"run-7", 101}, []string{"waits_pkey", "mail_waiting"}},
+		{"all mail", sqlAllMail, []any{"run-7"}, []string{"mail_waiting"}},
 		{"mail of many keys", sqlWideMail, []any{"run-7", 101}, []string{"waits_pkey", "mail_waiting"}},
 		{"claim", sqlClaim, []any{"w-1", int64(9000), 32, false, []string{"wf-1/1", "wf-5/1"}, int64(1), 64, int64(2)}, []string{"runs_ready", "runs_due", "runs_owner", "runs_pkey", "ledger_pkey", "snapshots_pkey"}},
 		{"release", sqlReleaseAll, []any{"w-1", false}, []string{"runs_owner"}},

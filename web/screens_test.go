@@ -105,7 +105,7 @@ func TestScreens(t *testing.T) {
 			where := fmt.Sprintf("%s, %s, %d pixels wide", name, look.theme, look.width)
 			p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+places[name]))
 			p.says(".connection", "Live")
-			p.sees(`document.querySelectorAll("main h1").length === 1 && document.querySelector("main").innerText.length > 20 && !document.querySelector("main").innerText.includes("Loading")`)
+			p.sees(`document.querySelectorAll("main h1").length === 1 && document.querySelectorAll("#app > header").length === 1 && document.querySelector("main").innerText.length > 20 && !document.querySelector("main").innerText.includes("Loading")`)
 			if act := acts[name]; act != nil {
 				act(p)
 			}

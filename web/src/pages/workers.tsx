@@ -31,7 +31,7 @@ export function Workers() {
             const late = lag(w);
             return (
               <tr key={w.id}>
-                <td class="mono">{w.id}</td>
+                <td class="mono clip" title={w.id}>{w.id}</td>
                 <td><Status of={state(w)} /></td>
                 <td><Time at={w.since} /></td><td><Time at={w.alive_until} /></td><td>{w.runs}</td><td>{w.here?.claimed}</td>
                 <td>{w.here && w.here.set_aside > 0 ? <a href={href(["runs"], { q: "is:set-aside" })}>{w.here.set_aside}</a> : w.here?.set_aside}</td>

@@ -131,7 +131,7 @@ func TestScreens(t *testing.T) {
 	}
 }
 
-// small is a picture with the 64 colours that it has most of.
+// small is a picture with the 128 colours that it has most of.
 func small(t *testing.T, drawn []byte) []byte {
 	t.Helper()
 	from, err := png.Decode(bytes.NewReader(drawn))
@@ -145,7 +145,7 @@ func small(t *testing.T, drawn []byte) []byte {
 	}
 	colours := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return counts[b] - counts[a] })
 	var palette color.Palette
-	for _, c := range colours[:min(64, len(colours))] {
+	for _, c := range colours[:min(128, len(colours))] {
 		palette = append(palette, c)
 	}
 	nearest := map[color.RGBA]uint8{}

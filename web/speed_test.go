@@ -107,7 +107,7 @@ func TestAHundredThousandRunsAreSearched(t *testing.T) {
 	p.says(".pager", "page 2")
 	p.click("thead", "Started")
 	p.sees(`!document.querySelector(".pager").innerText.includes("page 2") && document.querySelector("th[aria-sort=descending]")?.innerText.startsWith("Started")`)
-	search("status:failed", "run-099", 100)
+	search("status:failed", "run-099007", 100)
 	search("flow:refund label:customer=c42", "run-099", 67)
 	search("054321", "run-054321", 1) // a word: read through, page by page
 }

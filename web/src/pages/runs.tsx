@@ -1,6 +1,6 @@
 // All runs, by a search in the language of the command line.
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { call, read } from "../api/client";
 import type { RunCounts, RunInfo, RunPage, StatusCounts } from "../api/types";
 import { CopyAs, verb, verbsFor } from "../actions";
@@ -47,7 +47,7 @@ export function Runs() {
   const setPages = (cursors: string[]) => setAt({ listing, cursors });
   const [picked, pick] = useState<Set<string>>(new Set());
   const cursor = pages.at(-1)!;
-  useEffect(() => { setText(q); pick(new Set()); }, [q]);
+  useLayoutEffect(() => { setText(q); pick(new Set()); }, [q]); // before somebody types on
   const live = pages.length === 1;
   const { value, error, again } = useLoaded((s) => find(q, order, cursor, s), [listing, cursor], () => live, 700);
   const others = q.replace(field, " ").trim();

@@ -138,13 +138,23 @@ func nextFor(e *bide.Error) string {
 	return ""
 }
 
+// elsewhere is err; when something was not there, with the command that lists what is.
+func elsewhere(err error, next string) error {
+	if !errors.Is(err, bide.ErrNotFound) {
+		return err
+	}
+	p := *explain(err)
+	p.next = next
+	return &p
+}
+
 // complain writes a problem for a person.
 func complain(w io.Writer, p *problem) {
-	fmt.Fprintln(w, "bide:", p.what)
+	fmt.Fprintln(w, "bide:", visible(p.what))
 	for line := range strings.Lines(p.why) {
-		fmt.Fprintln(w, "  "+strings.TrimRight(line, "\n"))
+		fmt.Fprintln(w, "  "+visible(strings.TrimRight(line, "\n")))
 	}
 	if p.next != "" {
-		fmt.Fprintln(w, "  try: "+p.next)
+		fmt.Fprintln(w, "  try: "+visible(p.next))
 	}
 }

@@ -114,6 +114,7 @@ func TestEveryFaultOfAStepIsReportedWithItsPlace(t *testing.T) {
 		{"- wait: {}", `4:11: wait needs exactly one of for and until`},
 		{"- wait_event: {name: x, scope: planet}", `4:34: scope is one of ["run" "session" "workflow" "global"]`},
 		{"- http: {url: x, json: 1, body: b}", `4:35: a request has one body: json, form or body`},
+		{"- ask: {prompt: x, schema: {}}", `4:22: ask has no member "schema"; it has prompt, choices, free_text, assignees, timeout, on_timeout`},
 		{"- http: {url: x, methd: GET}", `4:20: http has no member "methd"; did you mean "method"?`},
 		{"- http: {url: [x]}", `4:17: /steps/0/http/url: got array, want`},
 		{"- exec: {command: git status}", `4:21: command is a list of a program and its arguments, not the string "git status"; there is no shell`},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 )
 
 // The exit codes, as in `bide help exit-codes`.
@@ -121,6 +122,8 @@ func nextFor(e *bide.Error) string {
 		return "bide doctor"
 	case bide.CodeInvalidWorkflow:
 		return "bide flow lint FILE"
+	case api.CodeUnauthenticated:
+		return "BIDE_TOKEN=TOKEN; bide token create NAME --role ROLE, where the store is, makes one"
 	case bide.CodeStoreLocked, bide.CodeStoreReadOnly, bide.CodeStoreFull, bide.CodeStoreTooNew, bide.CodeStoreForeign:
 		return "bide doctor"
 	}

@@ -51,7 +51,7 @@ func (s *Store) explain(doing string, err error) error {
 	case sqlite3.NOTADB:
 		return as(bide.CodeStoreForeign, "%s: %s is not a SQLite file, or its first page is damaged; choose another path", doing, s.path)
 	case sqlite3.IOERR:
-		return fmt.Errorf("%s: reading or writing %s failed; check the disk: %w", doing, s.path, err)
+		return fmt.Errorf("%s: reading or writing %s failed; check the disk, and whether it has space left: %w", doing, s.path, err)
 	case sqlite3.CANTOPEN:
 		return fmt.Errorf("%s: %s cannot be opened; check that its directory exists and may be written: %w", doing, s.path, err)
 	}

@@ -48,7 +48,7 @@ var layout = map[string][]string{
 	"gateway/webhook":     {".", "gateway/api", "gateway/auth", "gateway/problem", "tool"},
 	"gateway/remote":      {".", "gateway/api", "gateway/auth", "gateway/problem"},
 	"gateway/mcpserver":   {".", "gateway/api"},
-	"client":              {".", "gateway/api", "llm", "schedule"},
+	"client":              {".", "agent", "gateway/api", "llm", "schedule"},
 	"web":                 {},
 	"internal/search":     {"."},
 	"internal/cli":        {"*", "store/*", "llm/*", "flow/flowtest", "gateway/api", "gateway/auth", "gateway/mcpserver", "gateway/webhook", "gateway/remote", "internal/search"},

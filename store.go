@@ -53,6 +53,13 @@ type Store interface {
 	Close() error
 }
 
+// Mailer is what a store offers that lists mail, besides Store: what moves a run moves its mail.
+type Mailer interface {
+	// Mail returns all messages to a run that it has not taken, in the order of sending: also those that it
+	// does not wait for yet. Messages to keys are not among them. It fails with ErrNotFound.
+	Mail(ctx context.Context, runID string) ([]Message, error)
+}
+
 // Commit is everything one transition of a run must persist, as one value (K1).
 // One without RunID and Records only sends messages.
 type Commit struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/llm"
+	"github.com/bide-dev/bide/store/mem"
 	"github.com/bide-dev/bide/tool"
 )
 
@@ -297,4 +298,44 @@ func TestAnInputChangesItsOwnRunOnly(t *testing.T) {
 
 func other() tool.Tool {
 	return tool.Func("other", "", tool.ReadOnly, func(context.Context, struct{}) (string, error) { return "", nil })
+}
+
+// A server of tools may go while one of its calls waits for a decision.
+func TestAToolThatGoesInTheMiddleOfATurnIsAnErrorForTheModel(t *testing.T) {
+	store := mem.New()
+	answers := func(turn int, req *llm.Request) (*llm.Response, error) {
+		if turn == 1 {
+			return wants("lookup", `{"word":"x"}`, "nothing", `{}`)
+		}
+		return says(req.Messages[len(req.Messages)-1].Parts[0].ResultText())
+	}
+	asks := func(tools ...tool.Tool) *tool.Set { return bide.Must(tool.New(nil, tools...)) }
+	first := newDesk(t, desk{store: store}, agent.Config{Tools: asks(words())}, answers)
+	run := first.run(agent.Input{})
+	if len(run.Waits) != 1 {
+		t.Fatalf("waits = %+v, want a decision", run.Waits)
+	}
+	other := tool.Func("other", "", tool.ReadOnly, func(context.Context, struct{}) (string, error) { return "", nil })
+	second := newDesk(t, desk{store: store}, agent.Config{Tools: asks(other)}, answers)
+	second.answer(run.Waits[0], bide.Approval{Approved: new(true)})
+	if out := output(t, bide.Must(second.rt.Tick(ctx, "r"))); !strings.Contains(out.Answer, `there is no tool "lookup"`) {
+		t.Errorf("output = %+v", out)
+	}
+}
+
+func TestAnAnswerWithVeryManyCallsDoesNotEndTheRun(t *testing.T) {
+	d := newDesk(t, desk{}, agent.Config{Tools: auto(words())}, func(turn int, req *llm.Request) (*llm.Response, error) {
+		if turn > 1 {
+			parts := req.Messages[len(req.Messages)-1].Parts
+			return says(fmt.Sprintf("%d: %s, %s", len(parts), parts[99].ResultText(), parts[100].ResultText()))
+		}
+		var calls []string
+		for i := range 1100 {
+			calls = append(calls, "lookup", fmt.Sprintf(`{"word":"w%d"}`, i))
+		}
+		return wants(calls...)
+	})
+	if out := output(t, d.run(agent.Input{})); out.Answer != "1100: about w99, The call was not made: only the first 100 calls of an answer are." || out.Used.ToolCalls != 100 {
+		t.Errorf("output = %+v", out)
+	}
 }

@@ -19,9 +19,9 @@
 //
 // # Limits
 //
-// A call is made only if what it may use fits into what is left, and what it did use is counted after it. At a limit the agent
-// gives a final answer without tools, or opens a budget wait ([Limits].OnReached). Agents that an agent calls are child runs, and draw
-// on its limits as well as on their own.
+// A call is made only if what it may use fits into what is left, and what it did use is counted after it, attempts that failed with an answer
+// included. At a limit the agent gives a final answer without tools, or opens a budget wait ([Limits].OnReached). Calls under way when the
+// time is over are given up. Agents that an agent calls are child runs, and draw on its limits as well as on their own.
 //
 // The package knows no provider and no store but what a store has of documents and mail.
 package agent

@@ -459,7 +459,7 @@ func (c *counting) PutDocument(ctx context.Context, d bide.Document) (int64, err
 func TestRunsOfAProcessThatDrawOnOnePoolDoNotGetInEachOthersWay(t *testing.T) {
 	const workers = 40
 	store := &counting{Store: mem.New()}
-	d := team(t, desk{store: store}, agent.Limits{TotalTokens: 1_000_000, Iterations: 3}, workers)
+	d := team(t, desk{store: store}, agent.Limits{ToolCalls: 3 * workers}, workers)
 	auto(words()).Register(d.rt)
 	d.run(agent.Input{})
 	page := bide.Must(d.rt.Runs(ctx, bide.RunQuery{Parent: "r", Limit: 1000}))
@@ -475,5 +475,33 @@ func TestRunsOfAProcessThatDrawOnOnePoolDoNotGetInEachOthersWay(t *testing.T) {
 	output(t, d.tree())
 	if n := store.conflicts.Load(); len(page.Runs) != workers || n > 0 {
 		t.Errorf("%d runs; %d of %d writes of the pool were refused", len(page.Runs), n, store.writes.Load())
+	}
+}
+
+func TestProcessesThatDrawOnOnePoolLoseNothing(t *testing.T) {
+	const workers = 16
+	store := mem.New()
+	limits := agent.Limits{ToolCalls: 3 * workers}
+	d, other := team(t, desk{store: store}, limits, workers), team(t, desk{store: store}, limits, workers)
+	for _, p := range []*desk{d, other} {
+		auto(words()).Register(p.rt)
+	}
+	d.run(agent.Input{})
+	var all sync.WaitGroup
+	for i, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{Parent: "r", Limit: 1000})).Runs {
+		all.Go(func() {
+			if _, err := []*desk{d, other}[i%2].rt.Tick(ctx, info.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	output(t, d.tree())
+	var sum int64
+	for _, info := range bide.Must(d.rt.Runs(ctx, bide.RunQuery{Limit: 1000})).Runs {
+		sum += bide.Must(bide.Get[agent.Used](bide.Must(d.rt.Get(ctx, info.ID)).Vars, "used")).InputTokens
+	}
+	if pools, _, err := agent.Pools(ctx, store, "", 0); err != nil || pools[0].Used.InputTokens != sum || pools[0].Runs != workers+1 {
+		t.Errorf("pools = %+v, %v; want %d input tokens of %d runs", pools, err, sum, workers+1)
 	}
 }

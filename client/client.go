@@ -87,6 +87,9 @@ type call struct {
 	body         any    // sent as JSON; nil sends none
 }
 
+// plain is an answer that is not JSON.
+type plain string
+
 // do makes a call, again while it fails on the way, and reads the answer into out, unless that is nil.
 func (c *Client) do(ctx context.Context, what call, out any) error {
 	var body []byte
@@ -135,6 +138,10 @@ func (c *Client) once(ctx context.Context, what call, body []byte, out any) (aga
 	}
 	if err := refusal(resp, raw); err != nil {
 		return resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusBadGateway, err
+	}
+	if text, ok := out.(*plain); ok {
+		*text = plain(raw)
+		return false, nil
 	}
 	if out == nil {
 		return false, nil

@@ -130,6 +130,24 @@ func TestABadConnectionDoublesAndLosesNothing(t *testing.T) {
 	if err != nil || len(nodes.Nodes) != 1 || nodes.Nodes[0].Here != 5 {
 		t.Errorf("NodeSums = %+v, %v, want 5 runs at one node", nodes, err)
 	}
+	if me, err := c.Me(ctx); err != nil || me.Actor != "Bearer ann" {
+		t.Errorf("Me = %+v, %v", me, err)
+	}
+	if out, err := c.Output(ctx, ids[0]); err != nil || out.Status != bide.StatusWaiting || out.Output != nil {
+		t.Errorf("Output = %+v, %v, want that of a run that waits", out, err)
+	}
+	if text, err := c.Report(ctx, ids[0], true); err != nil || !strings.Contains(text, "<html") || !strings.Contains(text, ids[0]) {
+		t.Errorf("Report = %.80q, %v", text, err)
+	}
+	if usage, err := c.UsageOf(ctx, client.RunsQuery{Search: "flow:ask"}); err != nil || len(usage.Runs) != 0 {
+		t.Errorf("UsageOf = %+v, %v, want no runs that asked models", usage, err)
+	}
+	if budgets, err := c.Budgets(ctx, 0, ""); err != nil || len(budgets.Budgets) != 0 {
+		t.Errorf("Budgets = %+v, %v, want none", budgets, err)
+	}
+	if _, err := c.ScheduleTimes(ctx, "nightly", 3); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("ScheduleTimes of no schedule = %v", err)
+	}
 	page, err := c.Runs(ctx, client.RunsQuery{Search: "flow:ask"})
 	if err != nil || len(page.Runs) != 5 || len(f.keys) != 5 || twice == 0 {
 		t.Fatalf("5 starts under %d keys, %d of them sent again, made %d runs (%v)", len(f.keys), twice, len(page.Runs), err)

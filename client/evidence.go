@@ -71,3 +71,14 @@ func (c *Client) Hold(ctx context.Context, runID, reason, commandID string) (*ap
 func (c *Client) Unhold(ctx context.Context, runID, commandID string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: path("runs", runID, "hold"), key: commandID}, nil)
 }
+
+// Report tells what happened in a run and who decided what, as Markdown, or as a page of HTML.
+func (c *Client) Report(ctx context.Context, runID string, html bool) (string, error) {
+	format := "markdown"
+	if html {
+		format = "html"
+	}
+	var text plain
+	err := c.do(ctx, call{method: http.MethodGet, path: path("runs", runID, "report"), query: values("format", format)}, &text)
+	return string(text), err
+}

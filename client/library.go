@@ -49,6 +49,11 @@ func (c *Client) Schedule(ctx context.Context, name string) (*schedule.Schedule,
 	return get[schedule.Schedule](ctx, c, nil, "schedules", name)
 }
 
+// ScheduleTimes says when a schedule starts runs next, limit times at most. Limit defaults to 10.
+func (c *Client) ScheduleTimes(ctx context.Context, name string, limit int) (*api.ScheduleTimes, error) {
+	return get[api.ScheduleTimes](ctx, c, values("limit", number(limit)), "schedules", name, "times")
+}
+
 // CreateSchedule makes a schedule.
 func (c *Client) CreateSchedule(ctx context.Context, spec schedule.Spec, commandID string) (*schedule.Schedule, error) {
 	return change[schedule.Schedule](ctx, c, http.MethodPost, commandID, spec, "schedules")
@@ -143,6 +148,11 @@ func (c *Client) DrainWorker(ctx context.Context, id string, drained bool, comma
 		verb = "drain"
 	}
 	return change[api.Worker](ctx, c, http.MethodPost, commandID, nil, "workers", id, verb)
+}
+
+// Me says who the client's credentials are, and what they may do.
+func (c *Client) Me(ctx context.Context) (*api.Me, error) {
+	return get[api.Me](ctx, c, nil, "me")
 }
 
 // Ready reports how the server is: an error when it cannot be reached or cannot work.

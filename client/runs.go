@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"net/url"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
@@ -21,7 +22,11 @@ type RunsQuery struct {
 
 // Runs lists runs, newest first unless another order is asked for. A page may be shorter than the limit and not the last.
 func (c *Client) Runs(ctx context.Context, q RunsQuery) (*api.RunPage, error) {
-	return get[api.RunPage](ctx, c, values("q", q.Search, "internal", flag(q.Internal), "order", q.Order, "limit", number(q.Limit), "cursor", q.Cursor), "runs")
+	return get[api.RunPage](ctx, c, q.values(), "runs")
+}
+
+func (q *RunsQuery) values() url.Values {
+	return values("q", q.Search, "internal", flag(q.Internal), "order", q.Order, "limit", number(q.Limit), "cursor", q.Cursor)
 }
 
 // Start begins a run. Every change takes the id of its command, or makes one when it is empty.
@@ -133,4 +138,28 @@ func (c *Client) Replay(ctx context.Context, id string) (*api.Replay, error) {
 // Usage returns what the calls of models of a run took; with tree, of all runs below it too.
 func (c *Client) Usage(ctx context.Context, id string, tree bool) (*llm.Spending, error) {
 	return get[llm.Spending](ctx, c, values("tree", flag(tree)), "runs", id, "usage")
+}
+
+// Output returns the output of a run, or why it failed; both are empty before its end.
+func (c *Client) Output(ctx context.Context, id string) (*api.Output, error) {
+	return get[api.Output](ctx, c, nil, "runs", id, "output")
+}
+
+// RunUsage is what the calls of models of a run took; its children have their own.
+type RunUsage struct {
+	RunID    string       `json:"run_id"`
+	Workflow string       `json:"workflow"`
+	Status   bide.Status  `json:"status"`
+	Usage    llm.Spending `json:"usage"`
+}
+
+// UsagePage is one page of the runs that asked models.
+type UsagePage struct {
+	Runs []RunUsage `json:"runs"`
+	Next string     `json:"next,omitempty"` // cursor of the next page; empty at the end
+}
+
+// UsageOf lists what the calls of models took of the runs that match a search, and asked models. A page may be empty and not the last.
+func (c *Client) UsageOf(ctx context.Context, q RunsQuery) (*UsagePage, error) {
+	return get[UsagePage](ctx, c, q.values(), "usage")
 }

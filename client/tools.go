@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/agent"
 	"github.com/bide-dev/bide/gateway/api"
 )
 
@@ -31,4 +32,16 @@ func (c *Client) RevokeGrant(ctx context.Context, runID, grantID, commandID stri
 // RevokeSharedGrant ends a grant by what it is for: a session or a workflow.
 func (c *Client) RevokeSharedGrant(ctx context.Context, g *api.SharedGrant, commandID string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: path("grants", g.ID), query: values("scope", string(g.Scope), "of", g.Of), key: commandID}, nil)
+}
+
+// BudgetPage is one page of the budgets that agents share.
+type BudgetPage struct {
+	Budgets []agent.Standing `json:"budgets"` // each with the id of the agent's run
+	Next    string           `json:"next,omitempty"`
+}
+
+// Budgets lists the budgets that agents share with those that they start, and how far they are used. A page may be shorter than the
+// limit and not the last.
+func (c *Client) Budgets(ctx context.Context, limit int, cursor string) (*BudgetPage, error) {
+	return get[BudgetPage](ctx, c, values("limit", number(limit), "cursor", cursor), "budgets")
 }

@@ -3,8 +3,11 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +17,38 @@ import (
 	"github.com/bide-dev/bide/llm"
 	"github.com/bide-dev/bide/store/postgres"
 )
+
+// listens counts who listens for what is under way elsewhere.
+type listens struct{ atomic.Int64 }
+
+func (l *listens) Offer(string, func(bool) []string) func() { return func() {} }
+func (l *listens) Listen(string, func(string)) func()       { l.Add(1); return func() { l.Add(-1) } }
+
+// What models say elsewhere is listened for while somebody follows a run that goes on.
+func TestOnlyRunsThatGoOnAreListenedFor(t *testing.T) {
+	relay := &listens{}
+	s := newServer(t, &gateway.Options{Deltas: llm.NewDeltas(relay)})
+	url := s.listen()
+	run := s.start("operator", `{"workflow":"approval","input":{"amount":1}}`)
+	f := follow(t, url+"/v1/runs/"+run.ID+"/stream", "viewer")
+	f.must()
+	during := relay.Load()
+	if _, err := s.rt.Cancel(t.Context(), run.ID); err != nil {
+		t.Fatal(err)
+	}
+	for e := f.must(); e.Name != "end"; {
+		e = f.must()
+	}
+	if _, err := f.next(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the end: %v", err)
+	}
+	after := relay.Load()
+	ended := follow(t, url+"/v1/runs/"+run.ID+"/stream", "viewer")
+	ended.must()
+	if again := relay.Load(); during != 1 || after != 0 || again != 0 {
+		t.Errorf("listened for %d while it went on, %d after its end, and %d for a run that has ended, want 1, 0 and 0", during, after, again)
+	}
+}
 
 // Two servers share a PostgreSQL: a stream of one has what a model says in the other, before the record of it.
 func TestTheStreamOfARunHasWhatAModelSaysInAnotherServer(t *testing.T) {

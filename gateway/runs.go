@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/bide-dev/bide"
@@ -46,9 +44,6 @@ type listRuns struct {
 // maxLooked bounds how many runs one request looks at. The cursor of its page goes on.
 const maxLooked = 20_000
 
-// statuses are all, in the order in which listings by status have them.
-var statuses = []bide.Status{bide.StatusRunning, bide.StatusWaiting, bide.StatusPaused, bide.StatusCompleted, bide.StatusFailed, bide.StatusCancelled}
-
 func (s *Server) listRuns(ctx context.Context, in *listRuns) (*result[api.RunPage], error) {
 	q, err := search.Parse(in.Search, s.opts.Clock())
 	if err != nil {
@@ -56,52 +51,11 @@ func (s *Server) listRuns(ctx context.Context, in *listRuns) (*result[api.RunPag
 	}
 	l := &lister{sight: s.sight(ctx, auth.View), q: q, internal: in.Internal, left: maxLooked}
 	out := &api.RunPage{Runs: []bide.RunInfo{}}
-	order, byStatus := in.statuses(q)
-	if !byStatus {
-		rq := q.RunQuery()
-		rq.Order, rq.Cursor = bide.RunOrder(in.Order), in.Cursor
-		if in.Order == "created" {
-			rq.Order = bide.OrderCreated
-		}
-		out.Next, err = l.page(ctx, rq, in.Limit, &out.Runs)
-		return ok(out), err
-	}
-	status, cursor, found := strings.Cut(in.Cursor, "/")
-	i := max(slices.Index(order, bide.Status(status)), 0)
-	if in.Cursor != "" && (!found || i == 0 && bide.Status(status) != order[0]) {
-		return nil, bide.Errorf(bide.CodeInvalidInput, "%q is not a cursor of this listing; pass what the page before gave, or none", in.Cursor)
-	}
-	for ; i < len(order); i, cursor = i+1, "" {
-		rq := q.RunQuery()
-		rq.Status, rq.Cursor = order[i], cursor
-		next, err := l.page(ctx, rq, in.Limit-len(out.Runs), &out.Runs)
-		switch {
-		case err != nil:
-			return nil, err
-		case next != "":
-			out.Next = string(order[i]) + "/" + next
-			return ok(out), nil
-		case len(out.Runs) == in.Limit || l.left <= 0:
-			if i+1 < len(order) {
-				out.Next = string(order[i+1]) + "/"
-			}
-			return ok(out), nil
-		}
-	}
-	return ok(out), nil
-}
-
-// statuses are those that a listing by status has, in its order, and whether it is one.
-func (in *listRuns) statuses(q *search.Query) (order []bide.Status, is bool) {
-	for _, status := range statuses {
-		if len(q.Statuses) == 0 || slices.Contains(q.Statuses, status) {
-			order = append(order, status)
-		}
-	}
-	if in.Order == "status_desc" {
-		slices.Reverse(order)
-	}
-	return order, strings.HasPrefix(in.Order, "status")
+	out.Next, err = q.List(in.Order, in.Cursor, func(rq bide.RunQuery) (next string, enough bool, err error) {
+		next, err = l.page(ctx, rq, in.Limit-len(out.Runs), &out.Runs)
+		return next, len(out.Runs) == in.Limit || l.left <= 0, err
+	})
+	return ok(out), err
 }
 
 // lister looks for runs that are searched for and seen, at a bounded number of runs in all.

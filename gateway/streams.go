@@ -100,6 +100,9 @@ func (s *Server) streamRun(ctx context.Context, in *streamRun) (*huma.StreamResp
 		send(entry{event: "end", data: api.End{RunID: in.Run, Status: ended.Status}})
 		return nil
 	}
+	if run.Status.Final() { // no model is asked any more
+		return s.stream(ctx, records, nil)
+	}
 	return s.live(ctx, in.Run, records)
 }
 

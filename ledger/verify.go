@@ -10,6 +10,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -55,9 +57,10 @@ type VerifyOptions struct {
 	Seen string
 	// Runs are the ids of the runs to look at. Defaults to all, and then missing ones are found too.
 	Runs []string
-	// Progress is called after each run. Defaults to nothing.
-	Progress func(runs, records int64)
 }
+
+// checksAtOnce is how many runs are looked at at once.
+const checksAtOnce = 4
 
 // historyPrefix begins RunInfo.SetAside of a run that was imported to be read only; its waits are not open in the store.
 const historyPrefix = "history"
@@ -127,7 +130,7 @@ func (v *verifier) readLog(ctx context.Context, docs bide.Documents) (err error)
 
 func (v *verifier) named(ctx context.Context) error {
 	for _, id := range v.opts.Runs {
-		if err := v.run(ctx, id, nil); err != nil {
+		if err := v.run(ctx, id); err != nil {
 			return err
 		}
 	}
@@ -143,14 +146,38 @@ func (v *verifier) all(ctx context.Context) error {
 		}
 		for i := range page.Runs {
 			seen[page.Runs[i].ID] = true
-			if err := v.run(ctx, page.Runs[i].ID, &page.Runs[i]); err != nil && !errors.Is(err, bide.ErrNotFound) {
-				return err
-			}
+		}
+		if err := v.page(ctx, page.Runs); err != nil {
+			return err
 		}
 		if q.Cursor = page.Next; q.Cursor == "" {
 			return v.missing(ctx, seen)
 		}
 	}
+}
+
+// page checks runs, some at once, as each of them takes several reads of the store. What it finds stands in their order.
+func (v *verifier) page(ctx context.Context, rows []bide.RunInfo) error {
+	found, errs := make([]*finding, len(rows)), make([]error, len(rows))
+	var next atomic.Int64
+	var failed atomic.Bool
+	var all sync.WaitGroup
+	for range checksAtOnce {
+		all.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(rows) && !failed.Load(); i = next.Add(1) - 1 {
+				found[i], errs[i] = v.check(ctx, rows[i].ID, &rows[i])
+				if errors.Is(errs[i], bide.ErrNotFound) { // it was deleted meanwhile
+					errs[i] = nil
+				}
+				failed.CompareAndSwap(false, errs[i] != nil)
+			}
+		})
+	}
+	all.Wait()
+	for _, f := range found {
+		v.add(f)
+	}
+	return errors.Join(errs...)
 }
 
 // missing finds runs that were signed and are not there.
@@ -165,7 +192,7 @@ func (v *verifier) missing(ctx context.Context, seen map[string]bool) error {
 			continue
 		}
 		// It may have been started after the listing began.
-		if err := v.run(ctx, id, nil); errors.Is(err, bide.ErrNotFound) {
+		if err := v.run(ctx, id); errors.Is(err, bide.ErrNotFound) {
 			v.out.Faults = append(v.out.Faults, Fault{RunID: id, From: 1, To: last.Seq, Message: "the run is missing, and its deletion is not on record"})
 		} else if err != nil {
 			return err
@@ -175,11 +202,42 @@ func (v *verifier) missing(ctx context.Context, seen map[string]bool) error {
 	return nil
 }
 
-// run checks one run; row is what the listing said of it, or nil.
-func (v *verifier) run(ctx context.Context, id string, row *bide.RunInfo) error {
+// finding is what there is to say of one run.
+type finding struct {
+	records  int64
+	sealed   bool
+	unsigned *Span
+	faults   []Fault
+}
+
+// run checks one run.
+func (v *verifier) run(ctx context.Context, id string) error {
+	f, err := v.check(ctx, id, nil)
+	v.add(f)
+	return err
+}
+
+// add takes what was found into the report; nil is nothing.
+func (v *verifier) add(f *finding) {
+	if f == nil {
+		return
+	}
+	v.out.Runs++
+	v.out.Records += f.records
+	if f.sealed {
+		v.out.Sealed++
+	}
+	if f.unsigned != nil {
+		v.out.Unsigned = append(v.out.Unsigned, *f.unsigned)
+	}
+	v.out.Faults = append(v.out.Faults, f.faults...)
+}
+
+// check looks at one run; row is what the listing said of it, or nil.
+func (v *verifier) check(ctx context.Context, id string, row *bide.RunInfo) (f *finding, err error) {
 	kept, at, broken, err := v.kept(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	checked := &CheckedRun{}
 	if at != nil {
@@ -192,31 +250,24 @@ func (v *verifier) run(ctx context.Context, id string, row *bide.RunInfo) error 
 			checked, broken, err = &CheckedRun{}, err, nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	faults := checked.Faults
+	f = &finding{records: checked.Seq, faults: checked.Faults}
 	switch {
-	case len(faults) > 0:
+	case len(f.faults) > 0:
 	case broken != nil && !errors.Is(broken, bide.ErrSealed):
-		faults = append(faults, Fault{RunID: id, Message: broken.Error()})
+		f.faults = append(f.faults, Fault{RunID: id, Message: broken.Error()})
 	default:
 		if v.log.Newest != nil && checked.SignedTo < checked.Seq {
-			v.out.Unsigned = append(v.out.Unsigned, Span{id, checked.SignedTo + 1, checked.Seq})
+			f.unsigned = &Span{id, checked.SignedTo + 1, checked.Seq}
 		}
-		if checked.Sealed || kept == nil {
-			v.out.Sealed++
-		} else if faults, err = v.caches(ctx, checked.Run, row, kept); err != nil {
-			return err
+		if f.sealed = checked.Sealed || kept == nil; f.sealed {
+			return f, nil
 		}
+		f.faults, err = v.caches(ctx, checked.Run, row, kept)
 	}
-	v.out.Runs++
-	v.out.Records += checked.Seq
-	v.out.Faults = append(v.out.Faults, faults...)
-	if v.opts.Progress != nil {
-		v.opts.Progress(v.out.Runs, v.out.Records)
-	}
-	return nil
+	return f, err
 }
 
 // kept returns a run as the store keeps it, by its snapshot, and where its row says that it ends; and why that cannot be read.

@@ -16,7 +16,7 @@ import (
 type replier struct{ body io.Reader }
 
 // RoundTrip implements http.RoundTripper.
-func (w replier) RoundTrip(req *http.Request) (*http.Response, error) {
+func (w *replier) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(w.body), Request: req}, nil
 }
 
@@ -26,9 +26,11 @@ func TestAStreamThatIsCutAtAnyByteIsNoOtherAnswer(t *testing.T) {
 		list := []string{d.startCounted(), d.text("Grüße, "), d.callBegin(0, "a", "look"), d.callBegin(1, "b", "find"), d.callArgs(1, `{"x":`), d.callArgs(0, `{}`), d.callArgs(1, `1}`)}
 		begun := strings.Join(list, "\n\n") + "\n\n"
 		stream := begun + strings.Join(d.end(d.reasons[llm.FinishToolCalls], "all"), "\n\n") + "\n\n"
-		s := serve(t, nil)
+		var server replier
+		models := modelsAt(t, d.kind, serve(t, nil), &llm.Options{HTTP: &server})
 		generate := func(body io.Reader) (*llm.Response, error) {
-			return modelsAt(t, d.kind, s, &llm.Options{HTTP: replier{body}}).Generate(t.Context(), ask("hi"), nil)
+			server.body = body
+			return models.Generate(t.Context(), ask("hi"), nil)
 		}
 		whole, err := generate(strings.NewReader(stream))
 		if err != nil || whole.Text() != "Grüße, " || len(whole.ToolCalls()) != 2 {

@@ -104,7 +104,7 @@ func (m *Models) Default() string { return m.fallback }
 func (m *Models) Prices() *Prices { return m.prices }
 
 // Generate asks a model, once. emit, when not nil, is called with each delta as it comes. It fails with an
-// *Error. With CodeInvalidOutput the response is returned as well.
+// *Error. With CodeInvalidOutput, and for a tool call without a name, the response is returned as well.
 func (m *Models) Generate(ctx context.Context, req Request, emit func(Delta)) (*Response, error) {
 	raw, err := json.Marshal(req)
 	if err != nil {
@@ -127,6 +127,9 @@ func (m *Models) generate(ctx context.Context, req Request, key string, emit fun
 	resp.Role, resp.Model = RoleAssistant, asked
 	resp.Provider.Kind = m.configs[strings.SplitN(asked, "/", 2)[0]].Kind
 	resp.Cost = m.prices.Cost(asked, resp.Usage)
+	if i := slices.IndexFunc(resp.Parts, func(p Part) bool { return p.Type == PartToolCall && p.Name == "" }); i >= 0 {
+		return resp, m.fault(ctx, asked, Errorf(CodeProtocol, "a tool call has no name, only the arguments %s", clip(resp.Parts[i].ArgsText+string(resp.Parts[i].Args))))
+	}
 	if output == nil || resp.Finish == FinishToolCalls {
 		return resp, nil
 	}

@@ -220,6 +220,16 @@ func TestArgumentsThatAreNoJSONObjectAreKeptAsText(t *testing.T) {
 	})
 }
 
+func TestACallWithoutANameIsNoAnswer(t *testing.T) {
+	eachProvider(t, func(t *testing.T, d dialect) {
+		s := serve(t, events(append([]string{d.start, d.callBegin(0, "c1", ""), d.callArgs(0, `{"x":1}`)}, d.end(d.reasons[llm.FinishToolCalls], "all")...)...))
+		got, err := modelsAt(t, d.kind, s, nil).Generate(t.Context(), ask("hi"), nil)
+		if codeOf(err) != llm.CodeProtocol || !strings.Contains(err.Error(), `{"x":1}`) || got == nil {
+			t.Errorf("Generate = %v, %v; want code %s, and what was used", got, err, llm.CodeProtocol)
+		}
+	})
+}
+
 func TestCallsWithoutAnIDGetTheSameOneEveryTime(t *testing.T) {
 	eachProvider(t, func(t *testing.T, d dialect) {
 		ids := func(text string) (out []string) {

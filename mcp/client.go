@@ -2,6 +2,8 @@ package mcp
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -197,7 +200,11 @@ func (h withHeader) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
-// Tools lists the server's tools. The names of those of two servers differ.
+// maxTools is how many tools of one server are taken.
+const maxTools = 1000
+
+// Tools lists the server's tools, of which there may be 1,000. The names of those of two servers differ. A name that models cannot be given is
+// made one of letters, digits, _ and -, with a part of its hash.
 func (c *Client) Tools(ctx context.Context) ([]tool.Tool, error) {
 	session, _, err := c.connected(ctx)
 	if err != nil {
@@ -206,6 +213,9 @@ func (c *Client) Tools(ctx context.Context) ([]tool.Tool, error) {
 	known := map[string]string{}
 	var tools []tool.Tool
 	for t, err := range session.Tools(ctx, nil) {
+		if err == nil && len(tools) == maxTools {
+			err = fmt.Errorf("there are more than %d", maxTools)
+		}
 		if err != nil {
 			return nil, c.hide(fmt.Errorf("list the tools of server %s: %w", c.server.Name, err))
 		}
@@ -238,7 +248,7 @@ func (c *Client) tool(t *mcp.Tool, shown string) (tool.Tool, error) {
 		return tool.Tool{}, fmt.Errorf("server %s, tool %s: %w", c.server.Name, t.Name, err)
 	}
 	out := tool.Tool{
-		Name: c.server.Name + "__" + t.Name, Description: t.Description, Schema: schema, Annotations: annotations(t),
+		Name: nameOf(c.server.Name, t.Name), Description: t.Description, Schema: schema, Annotations: annotations(t),
 		Source: bide.ToolSource{Kind: "mcp", Server: c.server.Name}, Outside: true,
 		Timeout: time.Duration(c.server.Timeout), AtOnce: c.server.AtOnce,
 	}
@@ -252,6 +262,19 @@ func (c *Client) tool(t *mcp.Tool, shown string) (tool.Tool, error) {
 		return c.call(ctx, t.Name, shown, out.Safety, req)
 	}
 	return out, nil
+}
+
+var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_-]`)
+
+// nameOf is the name by which models call a tool of a server.
+func nameOf(server, name string) string {
+	const longest, hashed = 64, 8
+	out := server + "__" + notInNames.ReplaceAllString(name, "_")
+	if out == server+"__"+name && len(out) <= longest {
+		return out
+	}
+	sum := sha256.Sum256([]byte(name))
+	return out[:min(len(out), longest-1-hashed)] + "_" + hex.EncodeToString(sum[:hashed/2])
 }
 
 // annotations are what the server says of a tool; what it leaves out is as the protocol says.
@@ -298,8 +321,9 @@ func (c *Client) unchanged(ctx context.Context, session *mcp.ClientSession, name
 
 // defined is what the server now says of a tool; empty when it has none of the name.
 func (c *Client) defined(ctx context.Context, session *mcp.ClientSession, name string) (string, error) {
+	seen := 0
 	for t, err := range session.Tools(ctx, nil) {
-		if err != nil {
+		if seen++; err != nil || seen > maxTools {
 			return "", err
 		}
 		if t.Name == name {

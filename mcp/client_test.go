@@ -235,6 +235,25 @@ func TestASlowServerIsToldToStop(t *testing.T) {
 	}
 }
 
+func TestToolsWhoseNamesModelsCannotSayHaveOthers(t *testing.T) {
+	h := newHost(t, mem.New(), stdio(t, "odd"), nil)
+	names := map[string]string{}
+	for _, name := range h.set.Names() {
+		if slices.Contains([]string{"srv__wait", "srv__die", "srv__deploy"}, name) {
+			continue
+		}
+		res := h.result(h.start(name, `{"where":"x"}`))
+		if slices.Contains(oddNames, res.Text()) {
+			names[res.Text()] = name
+		}
+		h.rt = bide.Must(bide.New(mem.New(), nil))
+		h.set.Register(h.rt)
+	}
+	if want := "srv__files_list_"; len(names) != len(oddNames) || !strings.HasPrefix(names["files.list"], want) || names["files.list"] == names["files/list"] || len(names[oddNames[2]]) != 64 {
+		t.Errorf("the names are %v", names)
+	}
+}
+
 func TestAToolThatTheServerChangedIsNotCalled(t *testing.T) {
 	server := stdio(t, "plain")
 	dir := t.TempDir() // the second process of the server finds that it has changed

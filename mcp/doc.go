@@ -6,5 +6,9 @@
 // answered, hours later and from another process if need be: the request is a durable wait, and
 // the call is made again with the answer and the state that the server gave for it.
 //
+//	client, err := mcp.New(mcp.Server{Name: "files", Command: []string{"mcp-files", "work"}}, nil)
+//	tools, err := client.Tools(ctx)
+//	set, err := tool.New(&tool.Options{Policy: policy}, tools...)
+//
 // The package knows no model and no policy; it decides nothing.
 package mcp

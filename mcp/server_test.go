@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -24,6 +25,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 }
+
+// oddNames are names of tools that the protocol allows and providers of models refuse.
+var oddNames = []string{"files.list", "files/list", strings.Repeat("long", 25)}
 
 type place struct {
 	Where string `json:"where"`
@@ -65,6 +69,13 @@ func newServer(kind string) *mcp.Server {
 		return nil, ctx.Err()
 	})
 	add("deploy", "", nil, deploy)
+	if kind == "odd" {
+		for _, name := range oddNames {
+			add(name, "", nil, func(_ context.Context, req *mcp.CallToolRequest, _ place) (*mcp.CallToolResult, error) {
+				return text("%s", req.Params.Name), nil
+			})
+		}
+	}
 	return s
 }
 

@@ -90,6 +90,7 @@ func (w *world) drive() error {
 			return nil
 		}
 		for _, c := range claims {
+			c.Last = true // there is no other worker
 			if _, err := w.TickClaimed(ctx, c, nil); err != nil {
 				return err
 			}

@@ -11,5 +11,7 @@
 // not open as another record, nor in another run. What stores query by stays plain: ids, kinds, status, times,
 // names of workflows and nodes, keys of events and runs, labels, sessions, actors and reasons.
 //
+// [Store.Artifacts] does the same for blobs: each has a data key, in the same blocks.
+//
 // The package knows no store and no service that keeps keys.
 package seal

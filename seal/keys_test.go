@@ -107,7 +107,7 @@ func TestAMissingOrWrongKeyIsNamedAndNothingIsLost(t *testing.T) {
 	}
 }
 
-func TestAWorkerWithoutTheKeySetsNothingAside(t *testing.T) {
+func TestAWorkerWithoutTheKeySetsRunsAsideUntilItIsBack(t *testing.T) {
 	url := "sqlite:" + filepath.Join(t.TempDir(), "bide.db")
 	keys := ring(t, line(t, "k"))
 	refused := make(chan string, 100)
@@ -142,9 +142,11 @@ func TestAWorkerWithoutTheKeySetsNothingAside(t *testing.T) {
 	if said := <-refused; !strings.Contains(said, `wrapping key \"k\"`) {
 		t.Errorf("the worker says %s, want the id of the key", said)
 	}
-	<-refused // it was looked at again
-	if page, err := e.Runs(ctx, bide.RunQuery{}); err != nil || page.Runs[0].SetAside != "" {
-		t.Errorf("the runs are %+v, %v; want none set aside", page, err)
+	shut(e) // which waits for what is driven
+	e = open(ring(t, line(t, "third")))
+	page, err := e.Runs(ctx, bide.RunQuery{SetAside: true})
+	if err != nil || len(page.Runs) != 1 || !strings.Contains(page.Runs[0].SetAside, `encrypted: the wrapping key "k" is not in the keyring`) {
+		t.Errorf("set aside are %+v, %v; want the run, with the key's name", page, err)
 	}
 	shut(e)
 	e = open(keys)

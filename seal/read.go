@@ -147,6 +147,21 @@ func ofSnapshot(runID string, seq int64) string {
 	return belonging("snapshot", runID, strconv.FormatInt(seq, 10))
 }
 
+// Mail implements bide.Mailer when the store beneath does; otherwise it fails with bide.ErrInvalidInput. It fails with
+// bide.ErrSealed when the key is not at hand.
+func (s *Store) Mail(ctx context.Context, runID string) ([]bide.Message, error) {
+	inner, ok := s.inner.(bide.Mailer)
+	if !ok {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "the store beneath does not list mail")
+	}
+	mail, err := inner.Mail(ctx, runID)
+	if err != nil {
+		return nil, err
+	}
+	out := bide.Stored{Mail: mail}
+	return out.Mail, s.openMail(ctx, &out)
+}
+
 // openMail opens what a run can take. What can never be opened again is not there.
 func (s *Store) openMail(ctx context.Context, out *bide.Stored) error {
 	kept := out.Mail[:0]

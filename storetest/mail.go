@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -397,4 +399,39 @@ func mailTells(t *testing.T, s Store) {
 	must(t, s, note, note)
 	wantMail(t, s, "self", "note")
 	wantMail(t, s, "run", "a", "b", "d", "note")
+}
+
+// mailListed is for stores that list mail.
+func mailListed(t *testing.T, s Store) {
+	m, ok := any(s).(bide.Mailer)
+	if !ok {
+		return
+	}
+	if _, err := m.Mail(t.Context(), "r"); !errors.Is(err, bide.ErrNotFound) {
+		t.Errorf("Mail of a run that is not there = %v, want ErrNotFound", err)
+	}
+	r, other := NewChain("r"), NewChain("other")
+	waiting(t, s, r, "evt:run:r:wanted")
+	waiting(t, s, other)
+	var sent []bide.Message
+	for i := range 120 {
+		sent = append(sent, toRun(fmt.Sprintf("m%d", i), "r", "evt:run:r:unwanted"))
+	}
+	sent = append(sent, toRun("w", "r", "evt:run:r:wanted"))
+	send(t, s, sent...)
+	send(t, s, toKey("k", "evt:run:r:wanted"), toRun("o", "other", "evt:run:r:wanted"))
+	got, err := m.Mail(t.Context(), "r")
+	if err != nil || !slices.EqualFunc(got, sent, sameMessage) {
+		t.Errorf("Mail = %d messages, %v; want all %d to the run, in order", len(got), err, len(sent))
+	}
+	c := r.Next(1)
+	c.Took = []string{"w"}
+	must(t, s, c)
+	if got, err = m.Mail(t.Context(), "r"); err != nil || !slices.EqualFunc(got, sent[:120], sameMessage) {
+		t.Errorf("Mail after one was taken = %d messages, %v; want the others", len(got), err)
+	}
+}
+
+func sameMessage(a, b bide.Message) bool {
+	return a.ID == b.ID && a.To == b.To && a.Key == b.Key && bytes.Equal(a.Payload, b.Payload) && a.At.Equal(b.At)
 }

@@ -90,6 +90,7 @@ func Run(t *testing.T, open func(t *testing.T) bide.Store) {
 		{"a broadcast that is kept reaches each wait once", broadcastsOnce},
 		{"runs are told of mail", mailTells},
 		{"a commit takes what it sends", tookWhatItSends},
+		{"all mail of a run is listed", mailListed},
 
 		{"a child is there with the commit that starts it", childIsThere},
 		{"a child starts once", childStartsOnce},

@@ -105,7 +105,7 @@ func TestScreens(t *testing.T) {
 			where := fmt.Sprintf("%s, %s, %d pixels wide", name, look.theme, look.width)
 			p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+places[name]))
 			p.says(".connection", "Live")
-			p.sees(`document.querySelectorAll("main h1").length === 1 && document.querySelector("main").innerText.length > 20 && !document.querySelector("main").innerText.includes("Loading")`)
+			p.sees(`document.querySelectorAll("main h1").length === 1 && document.querySelectorAll("#app > header").length === 1 && document.querySelector("main").innerText.length > 20 && !document.querySelector("main").innerText.includes("Loading")`)
 			if act := acts[name]; act != nil {
 				act(p)
 			}
@@ -131,7 +131,7 @@ func TestScreens(t *testing.T) {
 	}
 }
 
-// small is a picture with the 256 colours that it has most of.
+// small is a picture with the 128 colours that it has most of.
 func small(t *testing.T, drawn []byte) []byte {
 	t.Helper()
 	from, err := png.Decode(bytes.NewReader(drawn))
@@ -145,7 +145,7 @@ func small(t *testing.T, drawn []byte) []byte {
 	}
 	colours := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return counts[b] - counts[a] })
 	var palette color.Palette
-	for _, c := range colours[:min(256, len(colours))] {
+	for _, c := range colours[:min(128, len(colours))] {
 		palette = append(palette, c)
 	}
 	nearest := map[color.RGBA]uint8{}

@@ -210,6 +210,7 @@ func (w *Worker) begin(ctx context.Context) error {
 		return err
 	}
 	w.askDrained(ctx, w.opts.Clock.Now())
+	w.takeUp(ctx)
 	return w.store.Release(ctx, w.opts.ID, nil, false)
 }
 
@@ -334,6 +335,10 @@ func (w *Worker) drive(ctx context.Context, d *drive, tick func(context.Context)
 		w.counts.setAside.Add(1)
 		log.Error("set aside", "err", err)
 		err = errors.Join(w.store.SetAside(context.WithoutCancel(ctx), d.claim.RunID, err.Error()), w.release(ctx, d, false))
+	case errors.Is(err, bide.ErrSealed):
+		w.counts.setAside.Add(1)
+		log.Error("set aside until its key is at hand", "err", err)
+		err = errors.Join(w.store.SetAside(context.WithoutCancel(ctx), d.claim.RunID, sealedReason(err)), w.release(ctx, d, false))
 	case errors.Is(err, bide.ErrLacking): // another worker has time until the next look
 		log.Info("left to other workers", "why", err)
 		err = w.release(ctx, d, false)
@@ -460,6 +465,7 @@ func (w *Worker) keepAlive(ctx context.Context, stopWork context.CancelCauseFunc
 		case err == nil:
 			last = now
 			w.askDrained(ctx, now)
+			w.takeUp(ctx)
 		case ctx.Err() != nil:
 			return
 		case now.Sub(last) >= w.opts.Lease:

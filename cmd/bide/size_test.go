@@ -8,7 +8,7 @@ import (
 )
 
 // limit is the size of the binary as it is released, in bytes. What stands between it and 40 MB: docs/adr/0015-model-providers.md.
-const limit = 44_000_000
+const limit = 45_000_000
 
 // One import can add ten megabytes (docs/adr/0015-model-providers.md).
 func TestTheBinaryStaysSmall(t *testing.T) {

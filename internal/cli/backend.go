@@ -30,7 +30,7 @@ type backend interface {
 }
 
 type reader interface {
-	// Runs lists runs, newest first. A page may be shorter than the limit and not the last.
+	// Runs lists runs, newest first unless another order is asked for. A page may be shorter than the limit and not the last.
 	Runs(ctx context.Context, q runsQuery) (*runsPage, error)
 	// Run returns a run as it was after record seq, or as it is now when seq is 0.
 	Run(ctx context.Context, id string, seq int64) (*bide.Run, error)
@@ -118,7 +118,8 @@ const (
 type runsQuery struct {
 	Search   string
 	Internal bool
-	Limit    int // at most this many on a page. Defaults to 100, at most 1000.
+	Order    string // one of search.Orders. Defaults to the first.
+	Limit    int    // at most this many on a page. Defaults to 100, at most 1000.
 	Cursor   string
 }
 

@@ -119,34 +119,34 @@ func (l *local) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	rq := s.RunQuery()
-	rq.Limit, rq.Cursor = 1000, q.Cursor
 	limit, looked := bide.PageLimit(q.Limit), 0
 	out := &runsPage{}
-	for {
-		page, err := l.rt.Runs(ctx, rq)
-		if err != nil {
-			return nil, err
-		}
-		for i := range page.Runs {
-			r := &page.Runs[i]
-			if !s.Match(r) || internalRun(r) && !q.Internal && len(s.Workflows) == 0 {
-				continue
+	out.Next, err = s.List(q.Order, q.Cursor, func(rq bide.RunQuery) (next string, enough bool, err error) {
+		for rq.Limit = 1000; ; {
+			page, err := l.rt.Runs(ctx, rq)
+			if err != nil {
+				return "", false, err
 			}
-			out.Runs = append(out.Runs, *r)
-			if len(out.Runs) == limit {
-				if page.Next != "" || i < len(page.Runs)-1 {
-					out.Next = bide.Cursor{At: r.CreatedAt, ID: r.ID}.String()
+			for i := range page.Runs {
+				r := &page.Runs[i]
+				if !s.Match(r) || internalRun(r) && !q.Internal && len(s.Workflows) == 0 {
+					continue
 				}
-				return out, nil
+				if out.Runs = append(out.Runs, *r); len(out.Runs) < limit {
+					continue
+				}
+				if page.Next != "" || i < len(page.Runs)-1 {
+					next = rq.Order.Place(r).String()
+				}
+				return next, true, nil
+			}
+			looked += len(page.Runs)
+			if rq.Cursor = page.Next; rq.Cursor == "" || looked >= maxLooked {
+				return rq.Cursor, looked >= maxLooked, nil
 			}
 		}
-		looked += len(page.Runs)
-		if rq.Cursor = page.Next; rq.Cursor == "" || looked >= maxLooked {
-			out.Next = rq.Cursor
-			return out, nil
-		}
-	}
+	})
+	return out, err
 }
 
 func (l *local) Run(ctx context.Context, id string, seq int64) (*bide.Run, error) {

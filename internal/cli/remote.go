@@ -51,7 +51,7 @@ func (r *remote) Close(context.Context) error { return nil }
 
 // Runs implements backend.
 func (r *remote) Runs(ctx context.Context, q runsQuery) (*runsPage, error) {
-	page, err := r.c.Runs(ctx, client.RunsQuery{Search: q.Search, Internal: q.Internal, Limit: q.Limit, Cursor: q.Cursor})
+	page, err := r.c.Runs(ctx, client.RunsQuery{Search: q.Search, Internal: q.Internal, Order: q.Order, Limit: q.Limit, Cursor: q.Cursor})
 	if err != nil {
 		return nil, err
 	}

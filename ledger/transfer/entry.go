@@ -31,8 +31,8 @@ type RunEntry struct {
 
 // RunEnd ends a run.
 type RunEnd struct {
-	// Mail is what was sent to the run, is what it waits for, and is not yet taken. What it does not wait for
-	// yet stays behind: a store does not list it.
+	// Mail is what was sent to the run and is not yet taken. Of a store that is no bide.Mailer it is
+	// only what the run waits for.
 	Mail []bide.Message `json:"mail,omitempty"`
 }
 

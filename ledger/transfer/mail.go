@@ -7,18 +7,22 @@ import (
 	"github.com/bide-dev/bide"
 )
 
-// mailer is a store that lists all mail of a run, also what the run does not wait for yet.
-type mailer interface {
-	Mail(ctx context.Context, runID string) ([]bide.Message, error)
-}
-
-// mailOf returns the messages to a run that has not ended and that it has not taken, as far as the store lists them, in the order of sending.
+// mailOf returns the messages to a run that has not ended and that it has not taken, in the order of sending. A store that does not list
+// mail gives what the run waits for.
 func mailOf(ctx context.Context, store bide.Store, run *bide.RunInfo) (out []bide.Message, err error) {
 	if run.Status.Final() {
 		return nil, nil
 	}
-	if m, ok := store.(mailer); ok {
-		return m.Mail(ctx, run.ID)
+	beneath := store
+	if keys, ok := store.(sealing); ok {
+		beneath = keys.Stored()
+	}
+	if _, ok := beneath.(bide.Mailer); ok {
+		out, err := store.(bide.Mailer).Mail(ctx, run.ID)
+		if errors.Is(err, bide.ErrNotFound) {
+			err = nil
+		}
+		return out, err
 	}
 	stored, err := store.Load(ctx, run.ID, run.Position())
 	if errors.Is(err, bide.ErrNotFound) {

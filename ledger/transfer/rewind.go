@@ -83,8 +83,8 @@ type RewindStore interface {
 // open, such as a backup: cut off, it is of no use.
 //
 // What was destroyed since does not come back: Removed names the runs that the log says were deleted, Shredded those whose content was
-// destroyed, which stay as they are. Documents stay as they are. Of mail, what was taken since is sent again; what neither was taken nor is waited for is known
-// only where the store lists it. The log is cut where it speaks of later times: whoever kept a
+// destroyed, which stay as they are. Documents stay as they are. Mail to runs is what it was, in a store that
+// is a bide.Mailer. The log is cut where it speaks of later times: whoever kept a
 // later checkpoint finds that the store was put back, and a document of RestoreKind says so.
 //
 // It fails with ErrSealed when a run is encrypted and its key is not at hand, and with ErrInvalidInput when the log says that runs were deleted since and

@@ -353,3 +353,28 @@ func TestARewindBringsNothingBackThatWasDestroyed(t *testing.T) {
 
 // fresh is the store in another process.
 func (p *past) fresh() *ledgertest.World { return ledgertest.New(p.t, p.Store) }
+
+// Mail that nobody waits for is there again if it had been sent by then, and not if it came later.
+func TestMailGoesBackWithItsRun(t *testing.T) {
+	for _, kind := range append([]string{"sealed"}, ledgertest.Kinds...) {
+		t.Run(kind, func(t *testing.T) {
+			for sent, want := range map[time.Duration]int{time.Second: 1, 3 * time.Second: 0} {
+				w := ledgertest.New(t, ledgertest.Open(t, kind))
+				w.Start("r", "x")
+				w.Clock.Advance(sent)
+				if err := w.RT.Send(ctx, bide.Event{Scope: bide.ScopeRun, ScopeID: "r", Name: "shipped", ID: "early", Payload: "today"}); err != nil {
+					t.Fatal(err)
+				}
+				w.Clock.Advance(4*time.Second - sent)
+				w.Answer("r", "yes")
+				if _, err := transfer.Rewind(ctx, w.Store, ledgertest.Start.Add(2*time.Second), &transfer.RewindOptions{Dir: t.TempDir()}); err != nil {
+					t.Fatal(err)
+				}
+				mail, err := w.Store.(bide.Mailer).Mail(ctx, "r")
+				if err != nil || len(mail) != want {
+					t.Errorf("sent after %s: the run has %v, %v; want %d messages", sent, mail, err, want)
+				}
+			}
+		})
+	}
+}

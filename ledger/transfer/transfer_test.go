@@ -540,3 +540,27 @@ func TestACopyThatIsCutOffAnywhereIsFinished(t *testing.T) {
 	}
 	verified(t, source)
 }
+
+// What was sent to a run before it waits for it goes along as well.
+func TestMailThatARunDoesNotWaitForYetGoesAlong(t *testing.T) {
+	for _, kind := range append([]string{"sealed"}, ledgertest.Kinds...) {
+		t.Run(kind, func(t *testing.T) {
+			w := ledgertest.New(t, ledgertest.Open(t, kind))
+			w.Start("r", "x")
+			if err := w.RT.Send(ctx, bide.Event{Scope: bide.ScopeRun, ScopeID: "r", Name: "shipped", ID: "early", Payload: "today"}); err != nil {
+				t.Fatal(err)
+			}
+			s := ledgertest.Open(t, kind)
+			if _, err := transfer.Copy(ctx, w.Store, s, nil); err != nil {
+				t.Fatal(err)
+			}
+			to := ledgertest.New(t, s)
+			to.Clock.Advance(time.Minute)
+			child := to.ToChild("r")
+			to.Answer(child, "made it")
+			if run := to.Tick("r"); run.Status != bide.StatusCompleted {
+				t.Errorf("the run is %s at %s, want it completed by the event of before", run.Status, run.Node)
+			}
+		})
+	}
+}

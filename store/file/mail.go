@@ -2,6 +2,7 @@ package file
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -202,4 +203,15 @@ func (m *mailbox) whole() (text []byte, err error) {
 		add(line{Sent: &m.broadcasts[i]})
 	}
 	return text, err
+}
+
+// Mail implements bide.Mailer.
+func (s *Store) Mail(ctx context.Context, runID string) (out []bide.Message, err error) {
+	err = s.look(ctx, runID, func(*run) error {
+		for _, m := range s.index.mail.boxes[box{to: runID}] {
+			out = append(out, m.Message)
+		}
+		return nil
+	})
+	return out, err
 }

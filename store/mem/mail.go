@@ -2,6 +2,7 @@ package mem
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -155,4 +156,17 @@ func (s *Store) broadcast(m bide.Message) {
 		})
 		s.mail.broadcasts = slices.Insert(s.mail.broadcasts, at, m)
 	}
+}
+
+// Mail implements bide.Mailer.
+func (s *Store) Mail(ctx context.Context, runID string) (out []bide.Message, err error) {
+	err = s.view(ctx, runID, func(*run) error {
+		for _, m := range s.mail.open {
+			if m.To == runID {
+				out = append(out, m)
+			}
+		}
+		return nil
+	})
+	return out, err
 }

@@ -39,12 +39,15 @@ const (
 			AND r.run_id IN (SELECT run_id FROM ready UNION SELECT run_id FROM due UNION SELECT run_id FROM orphaned)
 		ORDER BY since, r.run_id LIMIT $3
 	), claimed AS (
-		UPDATE runs AS r SET owner = $1, owned = true, claim_txn = $6, fence = r.fence + 1, claim_mail = r.mail_seq, ready_at = NULL
+		UPDATE runs AS r SET owner = $1, owned = true, claim_txn = $6, fence = r.fence + $8, claim_mail = r.mail_seq, ready_at = NULL
 		FROM oldest AS o WHERE r.run_id = o.run_id RETURNING r.run_id, r.fence, ` + sqlSince + ` AS since, r.seq, r.head, r.mail_seq
 	) SELECT c.run_id, c.fence, c.since, c.seq, c.head, l.bodies FROM claimed AS c CROSS JOIN LATERAL (
 		SELECT array_agg(l.body ORDER BY l.seq) AS bodies FROM ledger AS l
 		WHERE c.seq <= $7 AND c.mail_seq = 0 AND l.run_id = c.run_id AND NOT EXISTS (SELECT 1 FROM snapshots AS s WHERE s.run_id = c.run_id)
 	) AS l`
+
+	// For the transaction that it is in.
+	sqlUnflushed = `SELECT set_config('synchronous_commit', 'off', true)`
 
 	// The runs that a call claimed whose answer was lost: the index runs_owner serves it.
 	sqlLost = `SELECT r.run_id, r.fence, ` + sqlSince + `, r.seq, r.head, NULL::text[] FROM runs AS r WHERE r.owner = $1 AND r.owned AND r.claim_txn = $3`
@@ -87,6 +90,10 @@ const (
 
 // Claim implements bide.Claims. It is one round trip. When an answer of the
 // server is lost, what was claimed is found and given out by the next try or call.
+//
+// It does not wait for the server's disk: the first commit made under a claim flushes the claim, too. When the server
+// dies before, the claim never was, and its number must not be that of the next one, whose
+// owner would then share the run with one that lives on: numbers leave a gap that nobody can foresee.
 func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
 	known := make([]string, 0, len(q.Workflows))
 	for _, w := range q.Workflows {
@@ -104,7 +111,7 @@ func (s *Store) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, err
 			}
 		}
 		txn := rand.Int64()
-		rows, err = s.claims(ctx, q.Owner, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, known, txn, claimRecords)
+		rows, err = s.claims(ctx, q.Owner, sqlClaim, q.Owner, q.Now.UnixMicro(), max(q.Limit, 1), q.Sole, known, txn, claimRecords, 2+rand.Int64N(gap))
 		if kindOf(err) == failedConnection && !isUnreachable(err) {
 			s.lost.add(q.Owner, lostClaim{txn, time.Now().Add(2 * s.opts.Timeout)})
 		}
@@ -131,6 +138,10 @@ type claimed struct {
 // driven before, perhaps by this process, which then need not read them again.
 const claimRecords = 64
 
+// gap is how far apart the numbers of two claims are at most; a run can be claimed 2³² times. A commit that
+// claims is flushed, and leaves none.
+const gap = 1 << 31
+
 // rowToClaimed reads a claim. A commit that was made while the statement looked may be
 // in the run's row and not in its records: then they are left to Load.
 func rowToClaimed(row pgx.CollectableRow) (c claimed, err error) {
@@ -150,6 +161,7 @@ func (s *Store) claims(ctx context.Context, owner, sql string, args ...any) (out
 	if strangers := s.strangers([]string{owner}); len(strangers) > 0 {
 		b.Queue(sqlMeet, strangers)
 	}
+	b.Queue(sqlUnflushed)
 	b.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
 		out, err = pgx.CollectRows(rows, rowToClaimed)
 		return err

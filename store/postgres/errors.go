@@ -48,6 +48,9 @@ func kindOf(err error) failure {
 	return failedServer
 }
 
+// isUnable reports whether the server cannot do something at all; a statement that took too long may succeed another time.
+func isUnable(err error) bool { return kindOf(err) == failedServer && sqlState(err) != "57014" }
+
 // isUnreachable reports whether no connection could be made.
 func isUnreachable(err error) bool {
 	var e *pgconn.ConnectError

@@ -27,6 +27,7 @@ type proxy struct {
 	cuts   atomic.Int32
 	// statements is how many the clients have sent.
 	statements atomic.Int64
+	one        sync.Mutex
 	when       func() bool // if not nil, says whether it is time to cut
 }
 
@@ -77,13 +78,15 @@ func (p *proxy) pass(client net.Conn) {
 		copyUntil(server, client, p.count())
 	}()
 	copyUntil(client, server, func(b []byte) bool {
-		if !bytes.HasSuffix(b, ended) || !p.cut.CompareAndSwap(true, false) {
+		if !bytes.HasSuffix(b, ended) {
 			return false
 		}
-		if p.when != nil && !p.when() {
-			p.cut.Store(true)
+		p.one.Lock() // while one answer is looked at, no other passes by
+		defer p.one.Unlock()
+		if !p.cut.Load() || p.when != nil && !p.when() {
 			return false
 		}
+		p.cut.Store(false)
 		p.cuts.Add(1)
 		return true
 	})

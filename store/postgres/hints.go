@@ -108,7 +108,7 @@ func (s *Store) notify(tokens <-chan struct{}, kind string) {
 		}
 		if able {
 			_, err := s.pool.Exec(s.ctx, sqlNotify, s.channel(), s.own()+" "+kind)
-			if able = kindOf(err) != failedServer; !able {
+			if able = !isUnable(err); !able {
 				s.log.Info("the server has no notifications; polling will do", "server", s.server, "err", err)
 			}
 		}
@@ -132,7 +132,7 @@ func (s *Store) listen(config *pgx.ConnConfig) {
 		if s.ctx.Err() != nil {
 			return
 		}
-		if kindOf(err) == failedServer {
+		if isUnable(err) {
 			s.log.Info("the server has no notifications; polling will do", "server", s.server, "err", err)
 			return
 		}

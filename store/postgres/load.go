@@ -42,6 +42,8 @@ const (
 		) AS k CROSS JOIN LATERAL (
 			SELECT * FROM mail AS b WHERE b.mailbox = k.mailbox AND b.mail_key COLLATE "C" = k.key` + sqlMailOrder + `
 		) AS m`
+	// All messages to a run. By the index mail_waiting.
+	sqlAllMail = sqlMailColumns + ` FROM mail AS m WHERE m.mailbox = $1 AND NOT m.taken`
 	// The same for waits on many keys.
 	sqlWideMail = sqlMailColumns + ` FROM waits AS w CROSS JOIN LATERAL (
 			SELECT * FROM (
@@ -96,6 +98,29 @@ func (s *Store) Load(ctx context.Context, runID string, have bide.Position) (*bi
 		out.Mail = out.Mail[:maxMail]
 	}
 	return out, nil
+}
+
+// Mail implements bide.Mailer.
+func (s *Store) Mail(ctx context.Context, runID string) ([]bide.Message, error) {
+	found, mail := false, []mailRow(nil)
+	err := s.view(ctx, "read mail", func(b *pgx.Batch) {
+		b.Queue(sqlPosition, runID).Query(func(rows pgx.Rows) error {
+			found = rows.Next()
+			rows.Close()
+			return rows.Err()
+		})
+		b.Queue(sqlAllMail, runID).Query(func(rows pgx.Rows) (err error) {
+			mail, err = pgx.CollectRows(rows, rowToMail)
+			return err
+		})
+	})
+	if err == nil && !found {
+		err = noRun(runID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return messages(runID, mail), nil
 }
 
 // view reads what f asks for, from one state of the database.

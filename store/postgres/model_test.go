@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,7 +35,7 @@ func TestItDoesWhatTheReferenceDoes(t *testing.T) {
 			}
 			run(t, conn, sql)
 		}
-		m := &model{T: t, ours: s, reference: mem.New(), chains: map[string]*storetest.Chain{}, fences: map[string]int64{}, waits: map[string][]string{}}
+		m := &model{T: t, ours: &dense{s, map[string][]int64{}}, reference: mem.New(), chains: map[string]*storetest.Chain{}, fences: map[string]int64{}, waits: map[string][]string{}}
 		t.Repeat(map[string]func(*rapid.T){
 			"commit": m.commit, "commit more": m.commit, "delete": m.delete, "send": m.send, "claim": m.claim, "release": m.release,
 			"heartbeat": m.heartbeat, "set aside": m.setAside, "": m.compare,
@@ -52,6 +53,51 @@ var (
 type stores interface {
 	bide.Store
 	bide.Claims
+}
+
+// dense is a store whose claims are numbered without gaps, as those of the reference are.
+type dense struct {
+	stores
+	numbers map[string][]int64 // by run, what its claims really have
+}
+
+func (d *dense) Claim(ctx context.Context, q bide.ClaimQuery) ([]bide.Claim, error) {
+	claims, err := d.stores.Claim(ctx, q)
+	for i := range claims {
+		c := &claims[i]
+		if stored := c.Stored; stored != nil && stored.Fence != c.Fence {
+			return nil, fmt.Errorf("claim %d of run %s comes with the state of claim %d", c.Fence, c.RunID, stored.Fence)
+		}
+		ns := d.numbers[c.RunID]
+		if len(ns) > 0 && c.Fence <= ns[len(ns)-1] {
+			return nil, fmt.Errorf("run %s has claim %d after claim %d", c.RunID, c.Fence, ns[len(ns)-1])
+		}
+		d.numbers[c.RunID] = append(ns, c.Fence)
+		if c.Fence = int64(len(ns)) + 1; c.Stored != nil {
+			c.Stored.Fence = c.Fence
+		}
+	}
+	return claims, err
+}
+
+func (d *dense) Load(ctx context.Context, id string, from bide.Position) (*bide.Stored, error) {
+	out, err := d.stores.Load(ctx, id, from)
+	if err == nil && out.Fence > 0 {
+		out.Fence = int64(slices.Index(d.numbers[id], out.Fence)) + 1
+	}
+	return out, err
+}
+
+func (d *dense) Commit(ctx context.Context, c *bide.Commit) error {
+	real := *c
+	if ns := d.numbers[c.RunID]; c.Fence > 0 && c.Fence <= int64(len(ns)) { // else it is that of a run that was deleted
+		real.Fence = ns[c.Fence-1]
+	}
+	err := d.stores.Commit(ctx, &real)
+	if err == nil && c.Delete {
+		delete(d.numbers, c.RunID)
+	}
+	return err
 }
 
 type model struct {

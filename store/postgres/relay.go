@@ -51,7 +51,7 @@ type relay struct {
 	changed  func()        // wakes the connection that listens; nil while there is none
 	due      chan struct{} // holds a token when there may be texts to send
 	urgent   chan struct{} // holds a token when they are not to be collected any longer
-	numbered int64         // texts sent
+	numbered int64         // texts made ready, by show alone
 	disabled bool          // the server has no notifications
 }
 
@@ -276,7 +276,7 @@ func nothing(bool) []string { return nil }
 func (r *relay) sent(now []taken, err error) (more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.disabled = r.disabled || kindOf(err) == failedServer
+	r.disabled = r.disabled || isUnable(err)
 	for _, t := range now {
 		switch o := t.offer; {
 		case t.last:

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/store/sqlite"
+	"github.com/bide-dev/bide/store/sqlite/faultvfs"
+	"github.com/ncruces/go-sqlite3"
 )
 
 // While a run goes on, the space of deleted ones is given back, and nothing else changes.
@@ -63,5 +66,74 @@ func TestCompactGivesBackTheSpaceOfDeletedRuns(t *testing.T) {
 	}
 	if err := s.Compact(ctx); err == nil {
 		t.Error("Compact of a closed store gives no error")
+	}
+}
+
+// The process dies at a call of the disk while the store is compacted, each in turn: what it left is a whole store with every
+// run that was not deleted, and so is what a disk that fails from there on leaves to the process that lives on.
+func TestCompactMayBeCutOffAnywhere(t *testing.T) {
+	for n, reached := 0, true; reached; n += 6 {
+		s, fs, path := openFaulty(t, sqlite.Options{})
+		rt := bide.Must(bide.New(s, nil))
+		for i := range 4 {
+			if _, err := rt.Run(t.Context(), filler, nil, &bide.StartOptions{RunID: fmt.Sprint("big", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := rt.Delete(t.Context(), "big1"); err != nil {
+			t.Fatal(err)
+		}
+		left := filepath.Join(t.TempDir(), "left.db")
+		calls := 0
+		fs.Hook(func(op faultvfs.Op, _ string) error {
+			if op == faultvfs.OpRead {
+				return nil
+			}
+			if calls++; calls == n+1 {
+				write(t, left, read(t, path))
+				write(t, left+"-wal", read(t, path+"-wal"))
+			}
+			if calls > n {
+				return sqlite3.IOERR
+			}
+			return nil
+		})
+		err := s.Compact(t.Context())
+		fs.Hook(nil)
+		if reached = calls > n; !reached {
+			if err != nil {
+				t.Errorf("Compact = %v", err)
+			}
+			left = path
+		}
+		hasRuns(t, s, n)
+		if err := s.Close(); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+		again := open(t, left, nil)
+		hasRuns(t, again, n)
+		if err := again.Compact(t.Context()); err != nil {
+			t.Errorf("cut off at call %d: Compact again = %v", n, err)
+		}
+		hasRuns(t, again, n)
+		if err := again.Close(); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+	}
+}
+
+// filler completes with 64 KiB.
+var filler = bide.Workflow{ID: "filler", Version: "1", Entry: "a", Nodes: bide.Nodes{"a": func(*bide.Run) (bide.StepPlan, error) {
+	return bide.Complete(strings.Repeat("x", 1<<16)), nil
+}}}
+
+func hasRuns(t *testing.T, s *sqlite.Store, n int) {
+	t.Helper()
+	rt := bide.Must(bide.New(s, nil))
+	for i, want := range []bool{true, false, true, true} {
+		_, err := rt.Verify(t.Context(), fmt.Sprint("big", i))
+		if want && err != nil || !want && !errors.Is(err, bide.ErrNotFound) {
+			t.Errorf("cut off at call %d: run %d = %v; want it there: %v", n, i, err, want)
+		}
 	}
 }

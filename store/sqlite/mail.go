@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
@@ -41,6 +42,7 @@ const (
 	sqlKeptKeyed  = `SELECT 1 FROM messages WHERE taken = 0 AND direct = 0 AND mailbox BETWEEN ?1 AND ?2 LIMIT 1`
 	sqlDirect     = `SELECT m.id FROM messages m WHERE m.taken = 0 AND m.direct = 1 AND m.mailbox = ?1
 		AND (m.msg_key = 'cancel:' || ?1 OR ` + sqlWanted + `) ORDER BY m.id LIMIT ?4`
+	sqlAllDirect   = `SELECT id FROM messages WHERE taken = 0 AND direct = 1 AND mailbox = ?1 ORDER BY id`
 	sqlNextMailbox = `SELECT mailbox FROM messages WHERE taken = 0 AND direct = 0 AND mailbox >= ?1 AND mailbox <= ?2 ORDER BY mailbox LIMIT 1`
 	sqlMailbox     = `SELECT id FROM messages WHERE taken = 0 AND direct = 0 AND mailbox = ?1 ORDER BY id LIMIT ?2`
 	// By the index waits_run, between the first and the last key that there is mail for: the ends of
@@ -291,4 +293,28 @@ func (s *statements) message(no int64) (m bide.Message, err error) {
 		return row.Err()
 	})
 	return m, err
+}
+
+// Mail implements bide.Mailer.
+func (s *Store) Mail(ctx context.Context, runID string) (out []bide.Message, err error) {
+	err = s.view(ctx, runID, func(r *reader, _ row) error {
+		out = nil
+		var found []int64
+		err := r.query(sqlAllDirect).text(runID).rows(func(row *sqlite3.Stmt) error {
+			found = append(found, row.ColumnInt64(0))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, no := range found {
+			m, err := r.message(no)
+			if err != nil {
+				return err
+			}
+			out = append(out, m)
+		}
+		return nil
+	})
+	return out, err
 }

@@ -91,6 +91,7 @@ func TestQueriesUseTheIndexTheyName(t *testing.T) {
 		{"mail to a key for a new wait", sqlKeptKeyed, []string{"messages_open"}},
 		{"mail to a run for a new wait", sqlKeptDirect, []string{"messages_open", "waits_run", "waits_star"}},
 		{"the mail of a run", sqlDirect, []string{"messages_open", "waits_run", "waits_star"}},
+		{"all mail of a run", sqlAllDirect, []string{"messages_open"}},
 		{"the mailboxes of a run", sqlMailboxes, []string{"waits_run", "messages_open", "messages_open", "messages_open"}},
 		{"the waits for many keys", sqlStars, []string{"waits_star"}},
 		{"the next mailbox", sqlNextMailbox, []string{"messages_open"}},

@@ -53,7 +53,7 @@ export function App() {
     return () => removeEventListener("keydown", key);
   }, []);
   const here = segments.value[0] ?? "";
-  useEffect(() => document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }), [here]); // on a narrow screen the navigation scrolls
+  useEffect(() => document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }), [here, open.value?.size]); // on a narrow screen the navigation scrolls
   const themes: Theme[] = ["system", "light", "dark"];
   return (
     <>

@@ -26,17 +26,17 @@ export function Workers() {
       {value?.workers.length === 0 && <Empty>No worker is at work. Runs go on where one is: <code>bide work</code></Empty>}
       {!!value?.workers.length && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Table"><table class="list">
-          <thead><tr><th>Worker</th><th>State</th><th>Started</th><th>Lease until</th><th>Runs now</th><th>Taken on</th><th>Set aside</th><th>Failed calls</th><th>Next timer</th><th>Lag</th><th></th></tr></thead>
+          <thead><tr><th>Worker</th><th>State</th><th>Started</th><th>Lease until</th><th>Runs now</th><th>Taken on</th><th>Set aside</th><th>Failed calls</th><th>Next timer</th><th>Lag</th><td class="do" /></tr></thead>
           <tbody>{value.workers.map((w) => {
             const late = lag(w);
             return (
               <tr key={w.id}>
-                <td class="mono">{w.id}</td>
+                <td class="mono clip" title={w.id}>{w.id}</td>
                 <td><Status of={state(w)} /></td>
                 <td><Time at={w.since} /></td><td><Time at={w.alive_until} /></td><td>{w.runs}</td><td>{w.here?.claimed}</td>
                 <td>{w.here && w.here.set_aside > 0 ? <a href={href(["runs"], { q: "is:set-aside" })}>{w.here.set_aside}</a> : w.here?.set_aside}</td>
                 <td>{w.here?.errors}</td><td><Time at={w.here?.next_wake} /></td><td>{late === undefined ? "–" : late > 2000 ? <strong class="bad">{span(late)}</strong> : "none"}</td>
-                <td>{w.alive && (w.drained
+                <td class="do">{w.alive && (w.drained
                   ? <Act of={{ label: "Undrain", right: "installation", command: ["workers", "undrain", w.id], request: { method: "POST", path: `v1/workers/${segment(w.id)}/undrain`, body: {} } }} done={again} />
                   : <Act of={{ label: "Drain", right: "installation", command: ["workers", "drain", w.id], request: { method: "POST", path: `v1/workers/${segment(w.id)}/drain`, body: {} }, consequence: "It takes on no more runs. Those that it drives it drives on until they wait or end; others take the rest." }} done={again} />)}</td>
               </tr>

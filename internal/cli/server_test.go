@@ -218,7 +218,7 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 		do(2, line, "works on the store itself", "--store")
 	}
 	// Those that act on no runs.
-	for _, name := range []string{"key", "keyring", "inspect", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
+	for _, name := range []string{"key", "keyring", "inspect", "restore", "flow", "init", "config", "version", "completion", "help", "exit-codes", "search", "mcp"} {
 		tried[name] = true
 	}
 	command := regexp.MustCompile(`(?m)^  ([a-z][a-z-]+) {2,}`)

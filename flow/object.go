@@ -24,7 +24,10 @@ func (p *parser) object(v *value, what string, names ...string) *object {
 	}
 	for _, m := range v.members {
 		if !slices.Contains(names, m.name.text) {
-			p.add(m.name.place, "%s has no member %q", what, m.name.text).near(m.name.text, names)
+			fault := p.add(m.name.place, "%s has no member %q", what, m.name.text)
+			if fault.near(m.name.text, names); fault.Suggestion == "" {
+				fault.Suggestion = "it has " + strings.Join(names, ", ")
+			}
 		}
 	}
 	return o

@@ -57,7 +57,7 @@ func (f *faults) read(src []byte) *value {
 		return nil
 	}
 	if err := yaml.Load(src, &root); err != nil {
-		f.yamlError(err)
+		f.yamlError(err, bytes.Split(src, []byte("\n")))
 		return nil
 	}
 	if root.Kind != yaml.DocumentNode || len(root.Content) == 0 {
@@ -74,7 +74,7 @@ func (f *faults) read(src []byte) *value {
 }
 
 // yamlError reports what the YAML library says, at the place that it names.
-func (f *faults) yamlError(err error) {
+func (f *faults) yamlError(err error, lines [][]byte) {
 	var load *yaml.LoadError
 	if !errors.As(err, &load) {
 		f.add(place{1, 1}, "%s", firstLine(err.Error()))
@@ -84,7 +84,10 @@ func (f *faults) yamlError(err error) {
 	if load.ContextMsg != "" {
 		message = load.ContextMsg + ": " + message
 	}
-	f.add(place{max(load.Mark.Line, 1), max(load.Mark.Column, 1)}, "%s", firstLine(message))
+	fault := f.add(place{max(load.Mark.Line, 1), max(load.Mark.Column, 1)}, "%s", firstLine(message))
+	if line := load.Mark.Line; line >= 1 && line <= len(lines) && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte("\t")) {
+		fault.Suggestion = "indent with spaces, not with tabs"
+	}
 }
 
 func firstLine(s string) string {
@@ -188,6 +191,9 @@ func (v *value) what() string {
 	case '{':
 		return "an object"
 	case '[':
+		if len(v.items) == 0 {
+			return "an empty list"
+		}
 		return "a list"
 	case '"':
 		return fmt.Sprintf("the string %q", shorten(v.text))

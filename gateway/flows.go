@@ -104,7 +104,7 @@ func (s *Server) uploadFlow(ctx context.Context, in *uploadFlow) (*result[api.Fl
 	d, err := flow.Parse(cmp.Or(in.Body.Name, "flow.yaml"), []byte(in.Body.Source))
 	var bad *flow.Error
 	if errors.As(err, &bad) {
-		out := &bide.Error{Code: bide.CodeInvalidWorkflow, Message: fmt.Sprintf("the document has %d faults", len(bad.Faults))}
+		out := &bide.Error{Code: bide.CodeInvalidWorkflow, Message: fmt.Sprintf("faults in the document: %d", len(bad.Faults))}
 		for _, f := range bad.Faults {
 			out.Faults = append(out.Faults, bide.Fault{Path: fmt.Sprintf("%d:%d", f.Line, f.Column), Message: f.Message})
 		}

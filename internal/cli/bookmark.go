@@ -95,11 +95,14 @@ func newBookmarkRm(a *app) *cobra.Command {
 			if r, _, _, err := a.served(cmd, ""); err != nil {
 				return err
 			} else if r != nil {
-				return r.c.DeleteBookmark(cmd.Context(), args[0], "")
+				return elsewhere(r.c.DeleteBookmark(cmd.Context(), args[0], ""), "bide bookmark ls")
 			}
 			_, l, err := a.evidence(cmd)
 			if err != nil {
 				return err
+			}
+			if _, err := trace.Lookup(cmd.Context(), l.store, args[0]); err != nil {
+				return elsewhere(err, "bide bookmark ls")
 			}
 			return trace.Unmark(cmd.Context(), l.store, args[0])
 		},

@@ -118,11 +118,11 @@ func (a *app) change(cmd *cobra.Command, v verb, refs []string, where string, ye
 		}
 	}
 	if where != "" || len(ids) > 1 || v == verbDelete || v == verbShred {
-		question := fmt.Sprintf("%s %d runs?", strings.ToUpper(string(v[:1]))+string(v[1:]), len(ids))
+		which := plural(len(ids), "run")
 		if len(ids) == 1 {
-			question = strings.Replace(question, "1 runs", "run "+ids[0], 1)
+			which = "run " + ids[0]
 		}
-		if err := a.confirm(ctx, yes, question); err != nil {
+		if err := a.confirm(ctx, yes, fmt.Sprintf("%s %s?", strings.ToUpper(string(v[:1]))+string(v[1:]), which)); err != nil {
 			return err
 		}
 	}
@@ -181,7 +181,7 @@ func (a *app) changeAll(ctx context.Context, b commander, out *output, v verb, i
 	if len(ids) == 1 {
 		a.say("Done: %s %s.", v, ids[0])
 	} else {
-		a.say("Done: %s %d of %d runs.", v, done, len(ids))
+		a.say("Done: %s %d of %s.", v, done, plural(len(ids), "run"))
 	}
 	err := list(out, changes, []string{"RUN", "DONE", "ERROR"}, func(c change) []string {
 		return []string{c.RunID, fmt.Sprint(c.Done), c.Error}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -90,7 +91,15 @@ Data is written to standard output, words to standard error.`,
 	flags.StringVar(&a.actorFlag, "actor", "", "who acts, as it stands in the ledger (default: the user of the system)")
 	flags.StringVar(&a.configFile, "config", "", "configuration file (default: bide.yaml or .bide/config.yaml of the project)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(cmd.CommandPath()+" --help", "%v", err)
+		text := err.Error()
+		if num := (*strconv.NumError)(nil); errors.As(err, &num) {
+			wanted := "a number that fits"
+			if num.Func == "ParseBool" {
+				wanted = "true or false"
+			}
+			text = strings.TrimSuffix(text, num.Error()) + "it is not " + wanted
+		}
+		return usage(cmd.CommandPath()+" --help", "%s", text)
 	})
 	root.AddGroup(&cobra.Group{ID: groupRuns, Title: "Runs:"}, &cobra.Group{ID: groupPeople, Title: "People and events:"},
 		&cobra.Group{ID: groupLook, Title: "Look closer:"}, &cobra.Group{ID: groupFlows, Title: "Flows and schedules:"},

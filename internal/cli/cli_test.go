@@ -36,6 +36,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BIDE_ACTOR", "ann")
 			flows, err := filepath.Abs("testdata/flows")
 			env.Setenv("FLOWS", flows)
+			env.Setenv("ESC", "\x1b")
+			env.Setenv("CSI", "\u009b")
+			env.Setenv("SLY", `[\x1b\x{9b}\x{202e}\r]`)
 			return errors.Join(err, writeKeys(env.WorkDir))
 		},
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"code": code, "keep": keep, "eventually": eventually},

@@ -63,7 +63,7 @@ store do not speak for them; keep them with a backup of it.`,
 				return err
 			}
 			return out.value(done, func(io.Writer) error {
-				a.say("%d runs with %d records were copied, %d were there.", done.Runs, done.Records, done.Known)
+				a.say("%s with %s copied, %d there already.", plural(done.Runs, "run"), plural(done.Records, "record"), done.Known)
 				return nil
 			})
 		},

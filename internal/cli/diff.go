@@ -53,7 +53,7 @@ func drawDiff(w io.Writer, d *trace.Diff) error {
 	if d.Fork != nil {
 		forked = fmt.Sprintf("from run %s at record %d", d.Fork.RunID, d.Fork.Seq)
 	}
-	err := fields(w, [2]string{"forked", forked}, [2]string{"the same", fmt.Sprintf("%d records", d.Common)},
+	err := fields(w, [2]string{"forked", forked}, [2]string{"the same", plural(d.Common, "record")},
 		[2]string{"then", first(d.FirstA)}, [2]string{"and", first(d.FirstB)})
 	if err != nil {
 		return err

@@ -195,7 +195,7 @@ func (x *examiner) tools() {
 		if n, err := x.listed(server); err != nil {
 			x.add(check, verdictBad, "bide help config", "%v", err)
 		} else {
-			x.add(check, verdictOK, "", "%d tools", n)
+			x.add(check, verdictOK, "", "%s", plural(n, "tool"))
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (x *examiner) store() {
 		p := explain(err)
 		next := p.next
 		if next == "bide doctor" {
-			next = storeNext(p)
+			next = storeNext(p, !strings.HasPrefix(store, "postgres"))
 		}
 		x.add("store", verdictBad, next, "%s", p.Error())
 		return
@@ -84,8 +84,8 @@ func (x *examiner) store() {
 	x.out = append(x.out, x.a.examineEncryption(x.cmd.Context(), x.a.local)...)
 }
 
-// storeNext is what helps with a store that cannot be opened.
-func storeNext(p *problem) string {
+// storeNext is what helps with a store that cannot be opened; local tells that it is files of this machine.
+func storeNext(p *problem, local bool) string {
 	switch {
 	case errors.Is(p, bide.ErrStoreLocked):
 		return "end who has it open, or use a store for several processes"
@@ -97,6 +97,10 @@ func storeNext(p *problem) string {
 		return "make room on the disk"
 	case errors.Is(p, bide.ErrStoreReadOnly):
 		return "give the user of bide the right to write"
+	case errors.Is(p, bide.ErrCorrupt):
+		return "put a backup in place; docs/deployment.md says how"
+	case local:
+		return "look at the path, who may use it, and the disk"
 	}
 	return "see whether it is reachable from here: address, user, password, and whether it is up"
 }

@@ -108,7 +108,7 @@ These keys keep secrets; those of bide key sign checkpoints.`,
 			if err := writeKeyring(file, text); err != nil {
 				return err
 			}
-			a.say("%s encrypts what is new; the keyring %s has %d keys.", args[0], file, len(ring.IDs()))
+			a.say("%s encrypts what is new; the keyring %s has %s.", args[0], file, plural(len(ring.IDs()), "key"))
 			return nil
 		},
 	}
@@ -155,9 +155,9 @@ func (a *app) examineEncryption(ctx context.Context, l *local) (out []finding) {
 	add(verdictOK, "", "key %s encrypts what is new", found.Current)
 	for _, id := range slices.Sorted(maps.Keys(found.Before)) {
 		if err := s.HasKey(ctx, id); err != nil {
-			add(verdictBad, "bide help config", "%d blocks of data keys: %s", found.Before[id], err)
+			add(verdictBad, "bide help config", "%s of data keys: %s", plural(found.Before[id], "block"), err)
 		} else if id != found.Current {
-			add(verdictNote, "bide rewrap", "%d blocks of data keys are still wrapped with key %s", found.Before[id], id)
+			add(verdictNote, "bide rewrap", "still wrapped with key %s: %s of data keys", id, plural(found.Before[id], "block"))
 		}
 	}
 	for _, id := range found.Shredding {
@@ -230,7 +230,7 @@ func (a *app) encryptArtifacts(ctx context.Context, s *seal.Store) error {
 	blobs := s.Artifacts(inner)
 	n, err := blobs.Encrypt(ctx)
 	if err == nil {
-		a.say("%d artifacts were plain and are encrypted.", n)
+		a.say("%s encrypted that had been plain.", plural(n, "artifact"))
 	}
 	return errors.Join(err, blobs.Close())
 }

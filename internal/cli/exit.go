@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/gateway/api"
 )
 
 // The exit codes, as in `bide help exit-codes`.
@@ -121,6 +122,8 @@ func nextFor(e *bide.Error) string {
 		return "bide doctor"
 	case bide.CodeInvalidWorkflow:
 		return "bide flow lint FILE"
+	case api.CodeUnauthenticated:
+		return "BIDE_TOKEN=TOKEN; bide token create NAME --role ROLE, where the store is, makes one"
 	case bide.CodeStoreLocked, bide.CodeStoreReadOnly, bide.CodeStoreFull, bide.CodeStoreTooNew, bide.CodeStoreForeign:
 		return "bide doctor"
 	}
@@ -138,13 +141,23 @@ func nextFor(e *bide.Error) string {
 	return ""
 }
 
+// elsewhere is err; when something was not there, with the command that lists what is.
+func elsewhere(err error, next string) error {
+	if !errors.Is(err, bide.ErrNotFound) {
+		return err
+	}
+	p := *explain(err)
+	p.next = next
+	return &p
+}
+
 // complain writes a problem for a person.
 func complain(w io.Writer, p *problem) {
-	fmt.Fprintln(w, "bide:", p.what)
+	fmt.Fprintln(w, "bide:", visible(p.what))
 	for line := range strings.Lines(p.why) {
-		fmt.Fprintln(w, "  "+strings.TrimRight(line, "\n"))
+		fmt.Fprintln(w, "  "+visible(strings.TrimRight(line, "\n")))
 	}
 	if p.next != "" {
-		fmt.Fprintln(w, "  try: "+p.next)
+		fmt.Fprintln(w, "  try: "+visible(p.next))
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 
 	"filippo.io/age"
@@ -78,7 +79,7 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 				return err
 			}
 			return out.value(written, func(io.Writer) error {
-				a.say("%d runs with %d records are in %s.", written.Runs, written.Records, file)
+				a.say("%s written to %s, with %s.", plural(written.Runs, "run"), file, plural(written.Records, "record"))
 				return nil
 			})
 		},
@@ -96,6 +97,10 @@ and import elsewhere. Without a RUN it is the whole store. The file holds every 
 // exportTo writes a new file, and leaves none when that fails.
 func exportTo(cmd *cobra.Command, store bide.Store, file string, o *transfer.ExportOptions) (*transfer.Written, error) {
 	f, err := createFile(file)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, &problem{code: exitConflict, what: "there is a file at " + file + " already", why: "an export never takes the place of a file",
+			next: "name another one with --to", err: err}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ safe to repeat, and begins nothing.`,
 			if preview {
 				again, err := b.ForkPreview(ctx, id, at)
 				if err != nil {
-					return err
+					return elsewhere(err, "bide tail "+id)
 				}
 				return list(out, again, []string{"STEP", "NODE", "EFFECT", "CERTAIN", "SAFE"}, func(e bide.ForkEffect) []string {
 					return []string{itoa(e.Step), e.Node, e.Type, yesNo(e.Certain), yesNo(!e.Unsafe)}
@@ -57,7 +57,7 @@ safe to repeat, and begins nothing.`,
 			o.Actor = a.cfg.get("actor")
 			run, err := b.Fork(ctx, id, at, &o)
 			if err != nil {
-				return err
+				return elsewhere(err, "bide tail "+id)
 			}
 			a.say("Run %s goes on from record %d of run %s.", run.ID, at, id)
 			return out.value(run.RunInfo, func(w io.Writer) error {

@@ -62,10 +62,11 @@ carried is reported.`,
 			}
 			done, err := transfer.Import(cmd.Context(), a.local.store, f, &o)
 			if err != nil {
-				return err
+				p := explain(err)
+				return &problem{code: p.code, what: "cannot import " + args[0], why: p.Error(), next: p.next, err: err}
 			}
 			return out.value(done, func(io.Writer) error {
-				a.say("%d runs are new, %d were there; %d go on, %d are history.", done.Runs, done.Known, done.Live, done.History)
+				a.say("%s imported, %d there already; %d to go on, %d as history.", plural(done.Runs, "run"), done.Known, done.Live, done.History)
 				return nil
 			})
 		},
@@ -105,8 +106,8 @@ func (a *app) importFile(path, from, version string) (io.ReadSeekCloser, error) 
 	for _, n := range rep.Notes {
 		a.say("%s: %s", oneLine(n.RunID), oneLine(n.Message))
 	}
-	a.say("%d runs with %d records were read; %d wait for an answer; %d ledgers have a chain that holds, %d have none.",
-		rep.Runs, rep.Records, rep.Waiting, rep.ChainsOK, rep.ChainsNone)
+	a.say("%s with %s read, %d that wait for an answer; ledgers with a chain that holds: %d, without a chain: %d.",
+		plural(rep.Runs, "run"), plural(rep.Records, "record"), rep.Waiting, rep.ChainsOK, rep.ChainsNone)
 	return f, nil
 }
 

@@ -60,9 +60,10 @@ func inspectFile(path, public, identity string, each func(bide.RunInfo, *bide.Ru
 
 // content says what is in a file, and fails when something is wrong with it.
 func (a *app) content(file string, c *transfer.Content) error {
-	a.say("%d runs with %d records, %d artifacts, %d documents; %d runs are signed.", c.Runs, c.Records, c.Artifacts, c.Documents, c.SignedRuns)
+	a.say("%s with %s, %s, %s; %d of the runs signed.", plural(c.Runs, "run"), plural(c.Records, "record"), plural(c.Artifacts, "artifact"),
+		plural(c.Documents, "document"), c.SignedRuns)
 	if c.Sealed > 0 {
-		a.say("%d runs are encrypted: their chains were checked, and not what they hold.", c.Sealed)
+		a.say("%s encrypted: chains were checked, and not what they hold.", plural(c.Sealed, "run"))
 	}
 	for _, k := range c.Keys {
 		a.say("The file is signed by %s.", k)

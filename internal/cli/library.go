@@ -89,7 +89,8 @@ func faulty(path string, err error) error {
 	return &problem{code: exitError, what: fmt.Sprintf("the flow %s has %s", path, plural(len(faults.Faults), "fault")), why: faults.Error(), err: err}
 }
 
-func plural(n int, thing string) string {
+// plural is a number of things: 1 run, 2 runs.
+func plural[N int | int64](n N, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -154,6 +155,9 @@ func (a *app) openWith(cmd *cobra.Command, opts *engine.Options) (*local, error)
 	var told *problem // it is not about the store
 	if errors.As(err, &told) {
 		return nil, told
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil, err
 	}
 	if err != nil {
 		p := explain(err)

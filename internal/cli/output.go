@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/bide-dev/bide"
@@ -40,6 +41,7 @@ func (o *output) encode(v any) error {
 	if err != nil {
 		return err
 	}
+	raw = escaped(raw)
 	switch o.format {
 	case formatYAML:
 		raw, err = yamlFromJSON(raw)
@@ -119,16 +121,38 @@ func table(w io.Writer, header []string, rows [][]string) error {
 	return err
 }
 
-// oneLine makes a text fit to be a cell or a line: control characters, by which a text
-// could move the cursor or change colours, become spaces, and what is longer than a screen's line is cut.
-func oneLine(s string) string {
-	const most = 160
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 {
+// sly tells the characters by which a text could move the cursor, change colours, or be read in another order than it is written.
+func sly(r rune) bool {
+	return unicode.IsControl(r) || r == 0x2028 || r == 0x2029 || unicode.Is(unicode.Bidi_Control, r)
+}
+
+// visible makes a text safe to be shown as one line: a space is in the place of what is sly.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if sly(r) {
 			return ' '
 		}
 		return r
 	}, s)
+}
+
+// escaped writes what is sly in the strings of a JSON text as \u escapes, which mean the same. The text's own line feeds stay.
+func escaped(raw []byte) []byte {
+	var b []byte
+	for _, r := range string(raw) {
+		if r >= 0x7f && sly(r) {
+			b = fmt.Appendf(b, `\u%04x`, r)
+		} else {
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return b
+}
+
+// oneLine makes a text fit to be a cell or a line: it is visible, and cut when it is longer than a screen's line.
+func oneLine(s string) string {
+	const most = 160
+	s = visible(s)
 	if utf8.RuneCountInString(s) > most {
 		s = string([]rune(s)[:most-1]) + "…"
 	}
@@ -157,7 +181,7 @@ func fields(w io.Writer, pairs ...[2]string) error {
 // pretty is a JSON value for a person to read.
 func pretty(raw bide.JSON) string {
 	var b bytes.Buffer
-	if json.Indent(&b, raw, "", "  ") != nil {
+	if json.Indent(&b, escaped(raw), "", "  ") != nil {
 		return string(raw)
 	}
 	return b.String()

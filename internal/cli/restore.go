@@ -59,7 +59,7 @@ were deleted since, --key must name the keys that sign that again.`,
 			if err != nil {
 				return err
 			}
-			return a.restored(out, done, to)
+			return a.restored(out, done, to, o.DryRun)
 		},
 	}
 	f := cmd.Flags()
@@ -95,7 +95,8 @@ func restore(ctx context.Context, cfg *config, backup, to string, at time.Time, 
 	}
 	plain, err := engine.OpenStore(ctx, "sqlite:"+copied)
 	if err != nil {
-		return nil, err
+		p := explain(err)
+		return nil, &problem{code: p.code, what: backup + " cannot be restored", why: strings.ReplaceAll(p.Error(), copied, "its copy"), err: err}
 	}
 	defer func() { err = errors.Join(err, plain.Close()) }()
 	store, err := sealed(ctx, plain, cfg)
@@ -126,7 +127,7 @@ func copyFile(from, to string) (err error) {
 }
 
 // restored tells what was done, or would be.
-func (a *app) restored(out *output, done *transfer.Rewound, to string) error {
+func (a *app) restored(out *output, done *transfer.Rewound, to string, dry bool) error {
 	if done.Runs+done.LeftOut == 0 {
 		a.say("The backup has nothing later than %s: either nothing happened, or it was made before.", done.At.Format(time.RFC3339))
 	}
@@ -142,8 +143,10 @@ func (a *app) restored(out *output, done *transfer.Rewound, to string) error {
 			rows = append(rows, againRow{RunID: r.RunID, LeftOut: r.Seq == 0, ForkEffect: e})
 		}
 	}
-	a.say("%d runs put back, %d left out, %d as they were.", done.Runs, done.LeftOut, done.Kept)
-	if to != "" {
+	a.say("%s put back, %d left out, %d as they were.", plural(done.Runs, "run"), done.LeftOut, done.Kept)
+	if dry {
+		a.say("Nothing was made: this is what would be done.")
+	} else {
 		a.say("The store is in %s; bide verify --all says whether it is whole.", to)
 	}
 	if len(rows) > 0 {

@@ -43,6 +43,12 @@ checkpoints when --key is given. Those under a hold stay.`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			if after <= 0 {
+				return usage("bide retention apply --help", "--after says how long ago the last run of a tree must have ended, such as 720h")
+			}
+			if status != "" && !bide.Status(status).Final() {
+				return usage("bide retention apply --help", "--status %q is none of completed, failed, cancelled", status)
+			}
 			rule.After, rule.Status = bide.Duration(after), bide.Status(status)
 			if r, out, _, err := a.served(cmd, ""); err != nil {
 				return err
@@ -108,7 +114,7 @@ checkpoints when --key is given. Those under a hold stay.`,
 
 // removed tells which trees went, or would.
 func (a *app) removed(out *output, done *retention.Result) error {
-	a.say("%d trees; %d under a hold, %d with runs that have not ended.", len(done.Removed), done.Held, done.Active)
+	a.say("%s; %d under a hold, %d with runs that have not ended.", plural(len(done.Removed), "tree"), done.Held, done.Active)
 	return list(out, done.Removed, []string{"RUN", "FLOW", "STATUS", "RUNS", "ENDED", "ARCHIVE"}, func(r retention.Removed) []string {
 		ended, archive := "", ""
 		if !r.Root.EndedAt.IsZero() {
@@ -244,7 +250,7 @@ share the artifacts must be this one.`,
 				swept.Removed, swept.Kept = would.Removed, swept.Kept-would.Removed
 			}
 			return out.value(swept, func(io.Writer) error {
-				a.say("%d artifacts removed, %d kept.", swept.Removed, swept.Kept)
+				a.say("%s removed, %d kept.", plural(swept.Removed, "artifact"), swept.Kept)
 				return nil
 			})
 		},

@@ -168,7 +168,7 @@ func (a *app) goOnLater(b reader, id string, err error) error {
 	for _, r := range reasons.Because {
 		a.say("  %s", oneLine(r.Text))
 		if r.Next != "" {
-			a.say("    %s", r.Next)
+			a.say("    %s", visible(r.Next))
 		}
 	}
 	a.say("Go on here:\n    bide run --resume %s", id)
@@ -185,8 +185,8 @@ func (a *app) result(ctx context.Context, b backend, out *output, run *bide.Run)
 		return err
 	}
 	styled := a.styled(a.stderr)
-	a.say("\nRun %s %s after %s. Ledger verified: %d records, head %s.", run.ID,
-		painted(styled, statusColour(run.Status), string(run.Status)), run.EndedAt.Sub(run.CreatedAt).Round(time.Millisecond), checked.Records, checked.Head)
+	a.say("\nRun %s %s after %s. Ledger verified: %s, head %s.", run.ID,
+		painted(styled, statusColour(run.Status), string(run.Status)), run.EndedAt.Sub(run.CreatedAt).Round(time.Millisecond), plural(checked.Records, "record"), checked.Head)
 	err = out.value(run, func(w io.Writer) error {
 		if run.Output == nil {
 			return nil
@@ -214,7 +214,7 @@ func failureText(f *bide.Failure) string {
 		text += ", in effect " + f.Effect
 	}
 	if f.Attempts > 1 {
-		text += fmt.Sprintf(", after %d attempts", f.Attempts)
+		text += fmt.Sprintf(", after %s", plural(f.Attempts, "attempt"))
 	}
 	return text
 }

@@ -166,7 +166,7 @@ func newScheduleShow(a *app) *cobra.Command {
 			}
 			s, err := b.Schedule(cmd.Context(), args[0])
 			if err != nil {
-				return err
+				return elsewhere(err, "bide schedule ls")
 			}
 			return out.value(s, func(w io.Writer) error {
 				lastStart := ""
@@ -210,7 +210,7 @@ func newScheduleNext(a *app) *cobra.Command {
 				}
 				s, err := b.Schedule(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return elsewhere(err, "bide schedule ls")
 				}
 				spec = s.Spec
 			}
@@ -236,7 +236,7 @@ func newScheduleChange(a *app, name string, v verb, short string) *cobra.Command
 				return err
 			}
 			if err := b.ChangeSchedule(cmd.Context(), args[0], v, command.command(a)); err != nil {
-				return err
+				return elsewhere(err, "bide schedule ls")
 			}
 			return out.value(map[string]any{"name": args[0], "done": true}, func(io.Writer) error {
 				a.say("Done: %s %s.", name, args[0])

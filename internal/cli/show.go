@@ -132,7 +132,7 @@ func drawSpent(w io.Writer, s *llm.Spending) error {
 	if s.Calls+s.Failed == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("%s, %d failed attempts, %d tokens in, %d out, %s USD", plural(s.Calls, "answer"), s.Failed, s.Input, s.Output, s.USD)
+	text := fmt.Sprintf("%s, %s, %d tokens in, %d out, %s USD", plural(s.Calls, "answer"), plural(s.Failed, "failed attempt"), s.Input, s.Output, s.USD)
 	if s.Unpriced > 0 {
 		text += fmt.Sprintf(" without %d of unknown cost", s.Unpriced)
 	}

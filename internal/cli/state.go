@@ -34,7 +34,7 @@ after a record of the ledger. In the formats json, jsonl and yaml it is the whol
 			}
 			run, err := b.Run(cmd.Context(), id, at)
 			if err != nil {
-				return err
+				return elsewhere(err, "bide tail "+id)
 			}
 			return out.value(run, func(w io.Writer) error {
 				raw, err := plainJSON(run.Vars)

@@ -27,8 +27,11 @@ is the "prev" of the next.`,
 			if follow && (out.format == formatJSON || out.format == formatYAML) {
 				return usage("bide tail "+args[0]+" --follow -o jsonl", "-o %s is one value, and --follow has no end", out.format)
 			}
-			if from < 0 || lines < 0 {
-				return usage("", "records are numbered from 1")
+			if from < 0 {
+				return usage("", "--from %d: records are numbered from 1", from)
+			}
+			if lines < 0 {
+				return usage("", "--lines %d: give how many of the last records; 0 means all", lines)
 			}
 			b, err := a.open(cmd)
 			if err != nil {

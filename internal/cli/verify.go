@@ -103,6 +103,6 @@ func (a *app) verify(cmd *cobra.Command, b backend, out *output, refs []string) 
 		}
 		return []string{c.RunID, "yes", fmt.Sprint(c.Records), c.Head.String()}
 	})
-	a.say("%d ledgers checked.", len(verdicts))
+	a.say("%s checked.", plural(len(verdicts), "ledger"))
 	return errors.Join(err, first)
 }

@@ -51,7 +51,7 @@ func (a *app) verifySigned(cmd *cobra.Command, out *output, refs []string, s *si
 		return err
 	}
 	if !rep.OK() {
-		return &problem{code: exitIntegrity, what: fmt.Sprintf("%d faults were found", len(rep.Faults)), why: rep.Faults[0].String()}
+		return &problem{code: exitIntegrity, what: plural(len(rep.Faults), "fault") + " found", why: rep.Faults[0].String()}
 	}
 	if !rep.Signed {
 		a.say("No checkpoint has signed any of it.")

@@ -41,7 +41,7 @@ func newWhy(a *app) *cobra.Command {
 					if r.Next == "" {
 						continue
 					}
-					if _, err := fmt.Fprintln(w, "    "+r.Next); err != nil {
+					if _, err := fmt.Fprintln(w, "    "+visible(r.Next)); err != nil {
 						return err
 					}
 				}

@@ -79,7 +79,7 @@ func newWorkersDrain(a *app, drained bool) *cobra.Command {
 			if err == nil {
 				a.say("%s: %s.", w.ID, workerState(w))
 			}
-			return err
+			return elsewhere(err, "bide workers")
 		},
 	}
 	if !drained {

@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/ledger"
@@ -18,7 +19,7 @@ func Delete(ctx context.Context, rt *bide.Runtime, store Store, log *ledger.Log,
 	}
 	switch d, err := store.Document(ctx, HoldKind, run.Root); {
 	case err == nil:
-		return bide.Errorf(bide.CodeForbidden, "run %s cannot be deleted: a hold is on its tree since %s", runID, d.UpdatedAt)
+		return bide.Errorf(bide.CodeForbidden, "run %s cannot be deleted: a hold is on its tree since %s", runID, d.UpdatedAt.Format(time.RFC3339))
 	case !errors.Is(err, bide.ErrNotFound):
 		return err
 	}

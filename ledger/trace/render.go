@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	_ "embed" // for the page
 
@@ -98,16 +99,35 @@ func by(actor string) string {
 }
 
 // special are the characters that mean something in Markdown.
-var special = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "<", "&lt;", ">", "&gt;", "|", "\\|", "#", "\\#", "\n", " ", "\r", " ")
+var special = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "<", "&lt;", ">", "&gt;", "|", "\\|", "#", "\\#")
 
-// plain makes text mean nothing but itself in Markdown.
-func plain(s string) string { return special.Replace(s) }
+// plain makes text mean nothing but itself in Markdown, and to the terminal that shows it.
+func plain(s string) string {
+	return special.Replace(strings.Map(func(r rune) rune {
+		if sly(r) {
+			return ' '
+		}
+		return r
+	}, s))
+}
 
-// pretty is JSON as people read it.
+// sly tells the characters that could move a terminal's cursor, or turn a line around.
+func sly(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+
+// pretty is JSON as people read it; what is sly in its strings is written as an escape.
 func pretty(raw bide.JSON) string {
 	var b bytes.Buffer
-	if err := json.Indent(&b, raw, "", "  "); err != nil {
-		return string(raw)
+	for _, r := range string(raw) {
+		if r >= 0x7f && sly(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	escaped := bytes.Clone(b.Bytes())
+	b.Reset()
+	if err := json.Indent(&b, escaped, "", "  "); err != nil {
+		return string(escaped)
 	}
 	return b.String()
 }

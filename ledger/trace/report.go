@@ -129,7 +129,7 @@ func (t *teller) sentence(rec *bide.Record, data any) (string, bide.JSON) {
 	case *bide.RunContinued:
 		return fmt.Sprintf("Continued as run %s.", d.RunID), d.Input
 	case *bide.MailForwarded:
-		return fmt.Sprintf("%d messages that nobody had taken handed over to run %s.", len(d.Messages), d.RunID), nil
+		return fmt.Sprintf("Messages that nobody had taken handed over to run %s: %d.", d.RunID, len(d.Messages)), nil
 	case *bide.ChildContinued:
 		return fmt.Sprintf("The child continued as run %s.", d.RunID), nil
 	case *bide.StepPlanned:

@@ -35,19 +35,23 @@ func (s *Store) explain(doing string, err error) error {
 	as := func(c bide.Code, format string, args ...any) error {
 		return &bide.Error{Code: c, Message: fmt.Sprintf(format, args...), Err: err}
 	}
+	hint := ""
+	if s.opts.ReadOnly {
+		hint = ", and open it without ReadOnly"
+	}
 	switch code(err) {
 	case sqlite3.FULL:
 		return as(bide.CodeStoreFull, "%s: the disk under %s is full; nothing that was acknowledged is lost; free some space and try again", doing, s.path)
 	case sqlite3.BUSY, sqlite3.LOCKED:
 		return as(bide.CodeStoreLocked, "%s: another process has held %s for %s; end it, or raise Options.BusyTimeout", doing, s.path, s.opts.BusyTimeout)
 	case sqlite3.READONLY, sqlite3.PERM:
-		return as(bide.CodeStoreReadOnly, "%s: %s cannot be written; open it without ReadOnly and give this process write access to the file and its directory", doing, s.path)
+		return as(bide.CodeStoreReadOnly, "%s: %s cannot be written; give this process write access to the file and its directory%s", doing, s.path, hint)
 	case sqlite3.CORRUPT:
 		return as(bide.CodeCorrupt, "%s: %s is damaged; restore it from a backup, or copy what can be read with \"sqlite3 %s .recover\"", doing, s.path, s.path)
 	case sqlite3.NOTADB:
 		return as(bide.CodeStoreForeign, "%s: %s is not a SQLite file, or its first page is damaged; choose another path", doing, s.path)
 	case sqlite3.IOERR:
-		return fmt.Errorf("%s: reading or writing %s failed; check the disk: %w", doing, s.path, err)
+		return fmt.Errorf("%s: reading or writing %s failed; check the disk, and whether it has space left: %w", doing, s.path, err)
 	case sqlite3.CANTOPEN:
 		return fmt.Errorf("%s: %s cannot be opened; check that its directory exists and may be written: %w", doing, s.path, err)
 	}

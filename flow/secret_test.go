@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -35,12 +36,12 @@ import (
 var keys = map[string]string{"provider": "sk-provider-1234567890", "tool": "tk-tool-1234567890/+", "step": "st-step-1234567890"}
 
 // gossip is a server that repeats every secret it is given, and refuses those who ask for it.
-func gossip(t *testing.T, seen map[string]bool) *httptest.Server {
+func gossip(t *testing.T, seen *sync.Map) *httptest.Server {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		given := r.Header.Get("Authorization")
 		for name, value := range keys {
 			if strings.Contains(given, value) {
-				seen[name+" "+r.URL.Path] = true
+				seen.Store(name+" "+r.URL.Path, true)
 			}
 		}
 		switch {
@@ -78,8 +79,8 @@ func (envSecrets) Secret(_ context.Context, ref string) (string, error) {
 
 func TestSecretsOfAProviderAToolAndAStepAppearNowhere(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
-	seen := map[string]bool{}
-	srv := gossip(t, seen)
+	var seen sync.Map // what was given where
+	srv := gossip(t, &seen)
 	var logs bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	store := bide.Must(file.Open(ctx, filepath.Join(dir, "store"), nil))
@@ -132,7 +133,7 @@ func TestSecretsOfAProviderAToolAndAStepAppearNowhere(t *testing.T) {
 		t.Fatalf("the run is %s with %v", run.Status, run.Error)
 	}
 	for _, want := range []string{"provider /v1/chat/completions", "provider /bad/v1/chat/completions", "tool /look", "tool /refuse", "step /step", "step /refuse"} {
-		if !seen[want] {
+		if _, ok := seen.Load(want); !ok {
 			t.Errorf("the server was not given the secret of the %s", want)
 		}
 	}

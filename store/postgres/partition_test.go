@@ -83,16 +83,19 @@ func TestAStepTouchesNoIndex(t *testing.T) {
 	}
 	defer s.Close()
 	c := storetest.NewChain("run")
+	var fence int64
 	for i := range steps + 1 {
 		commit := c.Next(1)
-		commit.Fence = min(int64(i), 1)
+		commit.Fence = fence
 		if err := s.Commit(t.Context(), commit); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			if _, err := s.Claim(t.Context(), bide.ClaimQuery{Owner: "w", Now: commit.Info.UpdatedAt, Limit: 1, Workflows: []bide.WorkflowVersion{{ID: "wf", Version: "1"}}}); err != nil {
-				t.Fatal(err)
+			claims, err := s.Claim(t.Context(), bide.ClaimQuery{Owner: "w", Now: commit.Info.UpdatedAt, Limit: 1, Workflows: []bide.WorkflowVersion{{ID: "wf", Version: "1"}}})
+			if err != nil || len(claims) != 1 {
+				t.Fatalf("Claim = %v, %v", claims, err)
 			}
+			fence = claims[0].Fence
 		}
 	}
 	if err := s.Close(); err != nil { // its connections report what they did

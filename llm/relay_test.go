@@ -208,9 +208,9 @@ func TestWhoComesLateHearsAllAndTheOthersOnlyWhatIsNew(t *testing.T) {
 	k.say("b")
 	w.pass(true)
 	k.say("c")
-	close(k.words)
 	another := lateProcess.Subscribe("r") // gets what came to its process
 	defer another.Close()
+	close(k.words)
 	ended()
 	w.pass(true) // the answer has ended: nobody hears it twice
 	want(t, heard(t, early, 5), "#1 started", "#1 delta a", "#1 delta b", "#1 delta c", "#1 ended")

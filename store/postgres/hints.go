@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,8 +13,9 @@ import (
 
 const (
 	// firstGap to lastGap is how long hints of runs to claim are collected after one
-	// was sent: the longer, the more there are.
-	firstGap = 2 * time.Millisecond
+	// was sent: twice as long as before when several came meanwhile. Who does one thing after
+	// the other waits for none of it.
+	firstGap = time.Millisecond
 	lastGap  = 8 * time.Millisecond
 	// firstFeedGap and lastFeedGap are the same for news of the feed, which nobody's progress waits for.
 	firstFeedGap = 10 * time.Millisecond
@@ -33,12 +35,23 @@ type hints struct {
 	mu        sync.Mutex
 	next      int
 	listeners map[int]func(claimable bool)
-	claimable chan struct{} // holds a token when other processes are to be told
-	committed chan struct{} // the same for the feed
+	claimable told // that runs may have become claimable
+	committed told // that there is news for the feed
+}
+
+// told is what other processes are to be told.
+type told struct {
+	token chan struct{} // holds one when there is something
+	count atomic.Int64  // of hints given
+}
+
+func (t *told) give() {
+	t.count.Add(1)
+	put(t.token)
 }
 
 func newHints() *hints {
-	return &hints{listeners: map[int]func(bool){}, claimable: make(chan struct{}, 1), committed: make(chan struct{}, 1)}
+	return &hints{listeners: map[int]func(bool){}, claimable: told{token: make(chan struct{}, 1)}, committed: told{token: make(chan struct{}, 1)}}
 }
 
 // Hints implements bide.Hinter. It returns at once; hints of this process's own
@@ -63,9 +76,9 @@ func (s *Store) Hints(ctx context.Context, f func(claimable bool)) error {
 
 // give tells other processes soon, and this one at once if runs may have become claimable.
 func (h *hints) give(claimable bool) {
-	put(h.committed)
+	h.committed.give()
 	if claimable {
-		put(h.claimable)
+		h.claimable.give()
 		h.tell(true)
 	}
 }
@@ -91,7 +104,7 @@ func (s *Store) channel() string { return "bide_" + s.opts.Schema }
 
 // notify passes hints of one kind on to other processes until the store ends. It
 // is done apart from commits, which would otherwise wait for each other.
-func (s *Store) notify(tokens <-chan struct{}, kind string) {
+func (s *Store) notify(what *told, kind string) {
 	first, last := firstGap, lastGap
 	if kind == hintFeed {
 		first, last = firstFeedGap, lastFeedGap
@@ -99,13 +112,14 @@ func (s *Store) notify(tokens <-chan struct{}, kind string) {
 	able, gap := true, first
 	for {
 		select {
-		case <-tokens:
+		case <-what.token:
 		case <-s.ctx.Done():
 			return
 		}
 		if kind == hintFeed {
 			s.hints.tell(false)
 		}
+		given := what.count.Load()
 		if able {
 			_, err := s.pool.Exec(s.ctx, sqlNotify, s.channel(), s.own()+" "+kind)
 			if able = !isUnable(err); !able {
@@ -115,7 +129,7 @@ func (s *Store) notify(tokens <-chan struct{}, kind string) {
 		if pause(s.ctx, gap, nil) != nil {
 			return
 		}
-		if gap = min(2*gap, last); len(tokens) == 0 {
+		if gap = min(2*gap, last); what.count.Load()-given < 2 {
 			gap = first
 		}
 	}

@@ -152,8 +152,8 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 		s.work.Go(c.run)
 	}
 	s.aside.Go(s.sweep)
-	s.aside.Go(func() { s.notify(s.hints.claimable, hintClaimable) })
-	s.aside.Go(func() { s.notify(s.hints.committed, hintFeed) })
+	s.aside.Go(func() { s.notify(&s.hints.claimable, hintClaimable) })
+	s.aside.Go(func() { s.notify(&s.hints.committed, hintFeed) })
 	s.aside.Go(s.show)
 	s.aside.Go(func() { s.listen(config.ConnConfig.Copy()) })
 	return s, nil

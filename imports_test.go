@@ -41,7 +41,7 @@ var layout = map[string][]string{
 	"internal/pgtest":     {},
 	"internal/queue":      {},
 	"gateway":             {".", "agent", "artifact", "flow", "gateway/api", "gateway/auth", "gateway/problem", "gateway/remote", "gateway/tally", "gateway/webhook", "internal/search", "ledger", "llm", "mcp", "schedule", "tool", "web", "worker"},
-	"gateway/api":         {".", "schedule"},
+	"gateway/api":         {".", "llm", "schedule"},
 	"gateway/tally":       {".", "llm"},
 	"gateway/problem":     {".", "gateway/api"},
 	"gateway/auth":        {".", "gateway/api", "gateway/problem", "schedule"},

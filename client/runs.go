@@ -145,21 +145,7 @@ func (c *Client) Output(ctx context.Context, id string) (*api.Output, error) {
 	return get[api.Output](ctx, c, nil, "runs", id, "output")
 }
 
-// RunUsage is what the calls of models of a run took; its children have their own.
-type RunUsage struct {
-	RunID    string       `json:"run_id"`
-	Workflow string       `json:"workflow"`
-	Status   bide.Status  `json:"status"`
-	Usage    llm.Spending `json:"usage"`
-}
-
-// UsagePage is one page of the runs that asked models.
-type UsagePage struct {
-	Runs []RunUsage `json:"runs"`
-	Next string     `json:"next,omitempty"` // cursor of the next page; empty at the end
-}
-
 // UsageOf lists what the calls of models took of the runs that match a search, and asked models. A page may be empty and not the last.
-func (c *Client) UsageOf(ctx context.Context, q RunsQuery) (*UsagePage, error) {
-	return get[UsagePage](ctx, c, q.values(), "usage")
+func (c *Client) UsageOf(ctx context.Context, q RunsQuery) (*api.UsagePage, error) {
+	return get[api.UsagePage](ctx, c, q.values(), "usage")
 }

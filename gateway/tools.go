@@ -156,26 +156,12 @@ func (s *Server) listBudgets(ctx context.Context, in *Paged) (*result[BudgetPage
 	return ok(out), nil
 }
 
-// RunUsage is what the calls of models of a run took.
-type RunUsage struct {
-	RunID    string       `json:"run_id"`
-	Workflow string       `json:"workflow"`
-	Status   bide.Status  `json:"status"`
-	Usage    llm.Spending `json:"usage"`
-}
-
-// UsagePage is one page of a listing of usage.
-type UsagePage struct {
-	Runs []RunUsage `json:"runs" nullable:"false" doc:"those that asked models; children have their own"`
-	Next string     `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
-}
-
-func (s *Server) listUsage(ctx context.Context, in *listRuns) (*result[UsagePage], error) {
+func (s *Server) listUsage(ctx context.Context, in *listRuns) (*result[api.UsagePage], error) {
 	page, err := s.listRuns(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	out := &UsagePage{Runs: []RunUsage{}, Next: page.Body.Next}
+	out := &api.UsagePage{Runs: []api.RunUsage{}, Next: page.Body.Next}
 	for i := range page.Body.Runs {
 		r := &page.Body.Runs[i]
 		sum, err := llm.Spent(s.rt.Ledger(ctx, r.ID, 1))
@@ -183,7 +169,7 @@ func (s *Server) listUsage(ctx context.Context, in *listRuns) (*result[UsagePage
 			return nil, err
 		}
 		if sum.Calls > 0 || sum.Failed > 0 {
-			out.Runs = append(out.Runs, RunUsage{r.ID, r.Workflow, r.Status, sum})
+			out.Runs = append(out.Runs, api.RunUsage{RunID: r.ID, Workflow: r.Workflow, Status: r.Status, Usage: sum})
 		}
 	}
 	return ok(out), nil

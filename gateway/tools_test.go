@@ -74,14 +74,20 @@ func caller(set *tool.Set) bide.Workflow {
 	}}
 }
 
-// A grant for a workflow lets later calls pass in its own namespace alone, and none once it is revoked over the run that it was given in.
-func TestAGrantForAWorkflowStaysInItsNamespaceAndEndsWhenItIsRevoked(t *testing.T) {
+// granting is a server that keeps grants, and a workflow of it that makes one call of the tool mail.
+func granting(t *testing.T) (*server, bide.Workflow) {
+	t.Helper()
 	store := mem.New()
 	book := tool.NewGrantBook(store, nil)
 	set := tools(t, &tool.Options{Grants: book, GrantsOf: auth.GrantsOf})
 	rt := bide.Must(bide.New(store, nil))
 	set.Register(rt)
-	s := serverOf(t, rt, store, &gateway.Options{Workflows: []bide.Workflow{caller(set)}, Grants: book, Tools: set})
+	return serverOf(t, rt, store, &gateway.Options{Workflows: []bide.Workflow{caller(set)}, Grants: book, Tools: set}), caller(set)
+}
+
+// A grant for a workflow lets later calls pass in its own namespace alone, and none once it is revoked over the run that it was given in.
+func TestAGrantForAWorkflowStaysInItsNamespaceAndEndsWhenItIsRevoked(t *testing.T) {
+	s, _ := granting(t)
 	begin := func(as string) *bide.Run { return s.start(as, `{"workflow":"caller"}`) }
 
 	first := begin("operator@acme")
@@ -116,15 +122,10 @@ func TestAGrantForAWorkflowStaysInItsNamespaceAndEndsWhenItIsRevoked(t *testing.
 
 // What does a step of a flow, as the run of an agent step, asks in the flow's name, and its grants are the flow's.
 func TestAWaitBelowAStepNamesTheFlowThatAGrantIsFor(t *testing.T) {
-	store := mem.New()
-	book := tool.NewGrantBook(store, nil)
-	set := tools(t, &tool.Options{Grants: book, GrantsOf: auth.GrantsOf})
-	rt := bide.Must(bide.New(store, nil))
-	set.Register(rt)
-	s := serverOf(t, rt, store, &gateway.Options{Workflows: []bide.Workflow{caller(set)}, Grants: book, Tools: set})
+	s, call := granting(t)
 	step := func(of string) *bide.Run {
-		run := bide.Must(rt.Run(t.Context(), caller(set), nil, &bide.StartOptions{Labels: map[string]string{bide.LabelOf: of}}))
-		return bide.Must(rt.Get(t.Context(), run.ID))
+		run := bide.Must(s.rt.Run(t.Context(), call, nil, &bide.StartOptions{Labels: map[string]string{bide.LabelOf: of}}))
+		return bide.Must(s.rt.Get(t.Context(), run.ID))
 	}
 	first := step("refund")
 	at := "/v1/waits/" + first.Waits[0].ID

@@ -1,6 +1,9 @@
 package api
 
-import "github.com/bide-dev/bide"
+import (
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/llm"
+)
 
 // Tool is a tool that steps and agents may call.
 type Tool struct {
@@ -75,4 +78,18 @@ type SharedGrant struct {
 type GrantPage struct {
 	Grants []SharedGrant `json:"grants" nullable:"false"`
 	Next   string        `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
+}
+
+// RunUsage is what the calls of models of a run took; its children have their own.
+type RunUsage struct {
+	RunID    string       `json:"run_id"`
+	Workflow string       `json:"workflow"`
+	Status   bide.Status  `json:"status"`
+	Usage    llm.Spending `json:"usage"`
+}
+
+// UsagePage is one page of the runs that asked models.
+type UsagePage struct {
+	Runs []RunUsage `json:"runs" nullable:"false" doc:"those that asked models; children have their own"`
+	Next string     `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
 }

@@ -32,11 +32,7 @@ send a password. The ledger names link: and --for as the one who answered.`,
   bide link list @last`,
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, b, err := a.look(cmd)
-			if err != nil {
-				return err
-			}
-			w, err := resolveWait(cmd.Context(), b, args[0])
+			out, b, w, err := a.lookAtWait(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -67,15 +63,19 @@ send a password. The ledger names link: and --for as the one who answered.`,
 	return cmd
 }
 
+// lookAtWait opens what keeps runs, and finds a wait there.
+func (a *app) lookAtWait(cmd *cobra.Command, ref string) (out *output, b backend, w *bide.Wait, err error) {
+	if out, b, err = a.look(cmd); err == nil {
+		w, err = resolveWait(cmd.Context(), b, ref)
+	}
+	return out, b, w, err
+}
+
 func newLinkList(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "list WAIT", Aliases: []string{"ls"}, Short: "List the links to a wait, without what opens them", Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, b, err := a.look(cmd)
-			if err != nil {
-				return err
-			}
-			w, err := resolveWait(cmd.Context(), b, args[0])
+			out, b, w, err := a.lookAtWait(cmd, args[0])
 			if err != nil {
 				return err
 			}

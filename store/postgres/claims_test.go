@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -172,4 +173,33 @@ func TestShortRunsComeWithTheirClaim(t *testing.T) {
 			t.Errorf("%s: with the claim comes what differs from Load: %s", tc.name, cmp.Diff(came, load(t, s, tc.name)))
 		}
 	}
+}
+
+// A server that dies may lose a claim that was just made, and its owner lives on (docs/adr/0046-claims-that-do-not-wait.md).
+func TestALostClaimIsNotTheOneThatFollows(t *testing.T) {
+	url := pgtest.Start(t)
+	s := open(t, url, nil)
+	c := storetest.NewChain("run")
+	must(t, s, c.Next(1))
+	conn := connect(t, url)
+	run(t, conn, "CREATE TABLE before AS SELECT * FROM runs")
+	claim := func(owner string) bide.Claim {
+		t.Helper()
+		claims, err := s.Claim(t.Context(), bide.ClaimQuery{Owner: owner, Now: start.Add(time.Minute), Limit: 1, Workflows: known})
+		if err != nil || len(claims) != 1 {
+			t.Fatalf("Claim = %v, %v", claims, err)
+		}
+		return claims[0]
+	}
+	lost := claim("w1")
+	run(t, conn, `UPDATE runs AS r SET owner = b.owner, owned = b.owned, claim_txn = b.claim_txn, fence = b.fence, claim_mail = b.claim_mail, ready_at = b.ready_at
+		FROM before AS b WHERE b.run_id = r.run_id`)
+	now := claim("w2")
+	late := c.Next(1)
+	late.Fence = lost.Fence
+	if err := s.Commit(t.Context(), late); !errors.Is(err, bide.ErrFenced) {
+		t.Errorf("Commit under the claim that was lost = %v, want ErrFenced", err)
+	}
+	late.Fence = now.Fence
+	must(t, s, late)
 }

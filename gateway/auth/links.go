@@ -121,16 +121,15 @@ func (l *Links) List(ctx context.Context, wait string) (out []KeptLink, err erro
 
 // Revoke ends a link at once. One that is revoked stays so. It fails with ErrNotFound when there is none.
 func (l *Links) Revoke(ctx context.Context, id, by string) (*KeptLink, error) {
-	for {
-		k, rev, err := l.kept(ctx, id)
-		if err != nil || !k.RevokedAt.IsZero() {
-			return k, err
-		}
-		k.RevokedAt, k.RevokedBy = l.now().UTC().Truncate(time.Microsecond), by
-		if err = l.put(ctx, rev, k); !errors.Is(err, bide.ErrConflict) {
-			return k, err
-		}
+	k, rev, err := l.kept(ctx, id)
+	if err != nil || !k.RevokedAt.IsZero() {
+		return k, err
 	}
+	k.RevokedAt, k.RevokedBy = l.now().UTC().Truncate(time.Microsecond), by
+	if err = l.put(ctx, rev, k); errors.Is(err, bide.ErrConflict) { // only another revocation changes it
+		k, _, err = l.kept(ctx, id)
+	}
+	return k, err
 }
 
 // LinkWait returns the wait that the id of a link begins with.

@@ -178,6 +178,7 @@ type world struct {
 	store    *mem.Store
 	clock    *bidetest.Clock
 	rt       *bide.Runtime
+	booted   []*bide.Runtime // this process and those that died, whose handlers may be at work still
 	fault    *faultStore
 	snapshot int
 
@@ -197,6 +198,7 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.rt = rt
+	w.booted = append(w.booted, rt)
 }
 
 func (w *world) handle(ctx context.Context, call *bide.Invocation) (bide.Outcome, error) {
@@ -380,6 +382,11 @@ func (w *world) answerWrong() {
 
 func (w *world) checkEnd() {
 	t, ctx := w.t, context.Background()
+	for _, rt := range w.booted {
+		if err := rt.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.boot()
 	run := w.get()
 	status, collected, results := w.program.model()

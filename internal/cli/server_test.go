@@ -90,7 +90,7 @@ func wants(t *testing.T, dir string, code int, args []string, texts ...string) s
 // Every command that acts on runs does so through a server, too.
 func TestEveryCommandActsThroughAServer(t *testing.T) {
 	dir := project(t)
-	wants(t, dir, 0, []string{"key", "ops", "--private", "ops.key"})
+	public := wants(t, dir, 0, []string{"key", "ops", "--private", "ops.key"})
 	if err := os.WriteFile(filepath.Join(dir, "bide.yaml"), []byte("checkpoint:\n  key: ops.key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +106,9 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 			tried[words[0]+" "+words[1]] = true
 		}
 		return wants(t, elsewhere, code, words, texts...)
+	}
+	if err := os.WriteFile(filepath.Join(elsewhere, "ops.pub"), []byte(public+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	do(6, "run ask --key k1", "is waiting")
 	id := do(0, "start ask --key k1")
@@ -204,7 +207,27 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(2, "proof "+id+" two")
 	do(0, "export "+id+" --to x.bide", "x.bide")
 	do(0, "inspect x.bide", id)
-	do(2, "export --to y.bide", "one RUN")
+	do(0, "export --to all.bide --artifacts artifacts --documents flow --documents bookmark", "written to all.bide")
+	do(0, "verify all.bide --public ops.pub")
+	do(2, "export --to y.bide --key ops.key", "no private keys but its own")
+	do(2, "export --to y.bide --artifacts blobs", "its own artifacts")
+	do(4, "export --to x.bide", "already")
+	do(3, "export nothing --to y.bide")
+	whole, err := os.ReadFile(filepath.Join(elsewhere, "x.bide"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(0, "import x.bide", "0 runs imported, 1 there already")
+	do(2, "import x.bide --artifacts blobs", "its own artifacts")
+	if err := os.WriteFile(filepath.Join(elsewhere, "torn.bide"), whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(8, "import torn.bide", "cannot import torn.bide", "the file ends after line")
+	do(0, "flow test --from "+id, "answers:")
+	do(3, "flow test --from nobody")
+	do(0, "compact", "it had")
+	do(0, "retention gc --older 2h --dry-run", "0 artifacts removed")
+	do(2, "retention gc --older 1m", "the least age")
 	do(0, "bookmark add marked "+id+" --at 2 --tag good", "record 2")
 	do(0, "bookmark ls --tag good", "marked")
 	do(0, "bookmark rm marked")
@@ -214,7 +237,7 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "retention unhold "+id)
 	do(2, "retention apply --after 1ns --archive old --yes", "its own artifacts")
 	do(0, "retention apply --after 1ns --status completed --archive artifacts --yes", id)
-	for _, line := range []string{"work", "serve", "dev", "backup x.db", "compact", "copy --to file:x", "import x", "retention gc", "rewrap", "verify --all --public x", "flow test --from " + id} {
+	for _, line := range []string{"work", "serve", "dev", "backup x.db", "copy --to file:x", "rewrap", "verify --all --public x"} {
 		do(2, line, "works on the store itself", "--store")
 	}
 	// Those that act on no runs.

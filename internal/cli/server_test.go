@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"filippo.io/age"
 )
 
 // serving starts a command that serves, and returns its address and what ends it.
@@ -296,6 +298,50 @@ func TestServeLetsInWhoHasAToken(t *testing.T) {
 	end()
 }
 
+// Runs move from server to server as from store to store, with the same report; on the way the file is for whom it was encrypted alone.
+func TestRunsMoveFromServerToServer(t *testing.T) {
+	from, to, here := project(t), project(t), project(t)
+	boss := wants(t, to, 0, []string{"token", "create", "boss", "--role", "admin"})
+	tenant := wants(t, to, 0, []string{"token", "create", "tenant", "--role", "admin", "--namespace", "acme"})
+	source, _ := serving(t, from, "dev")
+	target, _ := serving(t, to, "serve")
+	do := func(server, token string, code int, line string, texts ...string) string {
+		t.Helper()
+		t.Setenv("BIDE_SERVER", server)
+		t.Setenv("BIDE_TOKEN", token)
+		return wants(t, here, code, strings.Fields(line), texts...)
+	}
+	me, err := age.GenerateX25519Identity()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(here, "me.key"), []byte(me.String()+"\n"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := do(source, "", 0, "start ask")
+	done := do(source, "", 0, "start ask")
+	do(source, "", 0, "approve "+done)
+	do(source, "", 0, "run --resume "+done)
+	do(source, "", 0, "export "+id+" "+done+" --to runs.bide --recipient "+me.Recipient().String(), "2 runs written to runs.bide")
+	do(target, boss, 2, "import runs.bide", "the file is encrypted")
+	do(target, tenant, 1, "import runs.bide --identity me.key", "installation")
+	report := do(target, boss, 0, "import runs.bide --identity me.key --live -o json", `"runs": 2`, `"live": 1`)
+	if local := do("", "", 0, "import runs.bide --identity me.key --live -o json --store file:copy"); local != report {
+		t.Errorf("the server reports %s, the command on a store %s", report, local)
+	}
+	do(target, boss, 0, "import runs.bide --identity me.key --live", "0 runs imported, 2 there already")
+	do(target, boss, 0, "approve "+id)
+	do(target, boss, 0, "run --resume "+id, "Ledger verified")
+	if all := do(target, boss, 0, "export --to -"); !strings.Contains(all, done) || strings.Count(all, `{"run":`) != 2 {
+		t.Errorf("the whole store of the other server is %.300s", all)
+	}
+	do(target, tenant, 1, "export --to none.bide", "installation")
+	if _, err := os.Stat(filepath.Join(here, "none.bide")); err == nil {
+		t.Error("an export that was refused left a file")
+	}
+	t.Setenv("BIDE_SERVER", "")
+}
+
 // Through a server that encrypts what it keeps, a run whose content was destroyed is shown as such, and nothing is an error that need not be.
 func TestShreddingThroughAServer(t *testing.T) {
 	dir := project(t)
@@ -309,6 +355,12 @@ func TestShreddingThroughAServer(t *testing.T) {
 	wants(t, elsewhere, 0, []string{"answer", id, "my secret number"})
 	wants(t, elsewhere, 0, []string{"run", "--resume", id}, "my secret number", "Ledger verified")
 	wants(t, elsewhere, 0, []string{"verify", id}, "yes")
+	wants(t, elsewhere, 0, []string{"compact"}, "it had")
+	wants(t, elsewhere, 0, []string{"export", id, "--to", "sealed.bide", "--artifacts", "artifacts"}, "1 run written")
+	if file, err := os.ReadFile(filepath.Join(elsewhere, "sealed.bide")); err != nil || strings.Contains(string(file), "my secret") {
+		t.Errorf("the export has the content in the clear, %v", err)
+	}
+	wants(t, elsewhere, 0, []string{"import", "sealed.bide"}, "1 there already")
 	wants(t, elsewhere, 0, []string{"shred", id, "--yes", "--reason", "asked to"})
 	if said := wants(t, elsewhere, 0, []string{"show", id}, "asked to", "run.shredded"); strings.Contains(said, "my secret number") {
 		t.Errorf("the run is shown with its content:\n%s", said)

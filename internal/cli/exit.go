@@ -124,7 +124,7 @@ func nextFor(e *bide.Error) string {
 		return "bide flow lint FILE"
 	case api.CodeUnauthenticated:
 		return "BIDE_TOKEN=TOKEN; bide token create NAME --role ROLE, where the store is, makes one"
-	case bide.CodeStoreLocked, bide.CodeStoreReadOnly, bide.CodeStoreFull, bide.CodeStoreTooNew, bide.CodeStoreForeign:
+	case bide.CodeStoreLocked, bide.CodeStoreReadOnly, bide.CodeStoreFull, bide.CodeStoreTooNew, bide.CodeStoreForeign, bide.CodeStoreUnavailable:
 		return "bide doctor"
 	}
 	if run == "" {

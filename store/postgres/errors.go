@@ -75,10 +75,10 @@ func isOutage(err error) bool {
 // outage is the error for a server that cannot be reached. Where that is stands in its cause alone: the message may be for
 // clients who need not know.
 func outage(doing, server string, err error) error {
-	message := "the database of the store does not answer; it may be down, or not be where the address of the store says"
+	message := "the database of the store cannot be reached; it may be down, or not be where the address of the store says"
 	switch sqlState(err) {
 	case "28P01", "28000":
-		message = "the database of the store lets its user not in: see the user and the password in the address, and the server's pg_hba.conf"
+		message = "the database of the store does not let its user in: see the user and the password in the address, and the server's pg_hba.conf"
 	case "3D000":
 		message = "the database of the store does not exist; make it with createdb, or name another one"
 	case "53300":

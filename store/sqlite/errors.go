@@ -19,9 +19,12 @@ func concernsAll(err error) bool {
 	return false
 }
 
-// code returns the SQLite code in err, or 0.
+// code returns the SQLite code in err, or 0. That of a full or read-only disk goes before
+// the one of the call that it has failed.
 func code(err error) (c sqlite3.ErrorCode) {
-	errors.As(err, &c)
+	if !errors.As(tellApart(err), &c) {
+		errors.As(err, &c)
+	}
 	return c
 }
 
@@ -35,17 +38,16 @@ func (s *Store) explain(doing string, err error) error {
 	as := func(c bide.Code, format string, args ...any) error {
 		return &bide.Error{Code: c, Message: fmt.Sprintf(format, args...), Err: err}
 	}
-	hint := ""
-	if s.opts.ReadOnly {
-		hint = ", and open it without ReadOnly"
-	}
 	switch code(err) {
 	case sqlite3.FULL:
 		return as(bide.CodeStoreFull, "%s: the disk under %s is full; nothing that was acknowledged is lost; free some space and try again", doing, s.path)
 	case sqlite3.BUSY, sqlite3.LOCKED:
 		return as(bide.CodeStoreLocked, "%s: another process has held %s for %s; end it, or raise Options.BusyTimeout", doing, s.path, s.opts.BusyTimeout)
 	case sqlite3.READONLY, sqlite3.PERM:
-		return as(bide.CodeStoreReadOnly, "%s: %s cannot be written; give this process write access to the file and its directory%s", doing, s.path, hint)
+		if s.opts.ReadOnly {
+			return as(bide.CodeStoreReadOnly, "%s: %s is open for reading alone; open it without Options.ReadOnly, where it can be written", doing, s.path)
+		}
+		return as(bide.CodeStoreReadOnly, "%s: %s cannot be written; give this process write access to the file and its directory", doing, s.path)
 	case sqlite3.CORRUPT:
 		return as(bide.CodeCorrupt, "%s: %s is damaged; restore it from a backup, or copy what can be read with \"sqlite3 %s .recover\"", doing, s.path, s.path)
 	case sqlite3.NOTADB:

@@ -77,6 +77,9 @@ func (x *examiner) store() {
 		x.add("store", verdictBad, next, "%s", p.Error())
 		return
 	}
+	if only := x.a.local.only; only != nil {
+		x.add("store", verdictBad, storeNext(explain(only), true), "%s", explain(only).Error())
+	}
 	x.runs(b, shownStore(store))
 	x.newest(b)
 	x.tokens(b)

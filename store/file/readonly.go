@@ -64,7 +64,7 @@ func (s *Store) unreadable(err error) error {
 
 // errReadOnly is what a write to a store gives that was opened to be read.
 func (s *Store) errReadOnly() error {
-	return bide.Errorf(bide.CodeStoreReadOnly, "%s is open for reading alone; open it without Options.ReadOnly, where it can be written", s.dir)
+	return bide.Errorf(bide.CodeStoreReadOnly, "%s is open for reading alone (Options.ReadOnly); open it to be written, where it can be", s.dir)
 }
 
 // locked says who has the lock when that is why there is an error.

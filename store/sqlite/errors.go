@@ -19,12 +19,13 @@ func concernsAll(err error) bool {
 	return false
 }
 
-// code returns the SQLite code in err, or 0. That of a full or read-only disk goes before
-// the one of the call that it has failed.
+// code returns the SQLite code in err, or 0. Shared memory that has no room is the only thing that
+// tells of a full disk in other words.
 func code(err error) (c sqlite3.ErrorCode) {
-	if !errors.As(tellApart(err), &c) {
-		errors.As(err, &c)
+	if errors.Is(err, sqlite3.IOERR_SHMSIZE) {
+		return sqlite3.FULL
 	}
+	errors.As(err, &c)
 	return c
 }
 
@@ -45,7 +46,7 @@ func (s *Store) explain(doing string, err error) error {
 		return as(bide.CodeStoreLocked, "%s: another process has held %s for %s; end it, or raise Options.BusyTimeout", doing, s.path, s.opts.BusyTimeout)
 	case sqlite3.READONLY, sqlite3.PERM:
 		if s.opts.ReadOnly {
-			return as(bide.CodeStoreReadOnly, "%s: %s is open for reading alone; open it without Options.ReadOnly, where it can be written", doing, s.path)
+			return bide.Errorf(bide.CodeStoreReadOnly, "%s: %s is open for reading alone (Options.ReadOnly); open it to be written, where it can be", doing, s.path)
 		}
 		return as(bide.CodeStoreReadOnly, "%s: %s cannot be written; give this process write access to the file and its directory", doing, s.path)
 	case sqlite3.CORRUPT:

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -81,8 +83,9 @@ func (s *Store) dialReader() (*sqlite3.Conn, *stamp, error) {
 	if err == nil {
 		return conn, nil, nil
 	}
-	err = errors.Join(s.explain("open", err), conn.Close())
-	if !s.opts.ReadOnly || !unshared(err) {
+	try := s.opts.ReadOnly && unshared(err)
+	err = errors.Join(s.unread(err), conn.Close())
+	if !try {
 		return nil, nil, err
 	}
 	then, serr := s.alone()
@@ -91,6 +94,15 @@ func (s *Store) dialReader() (*sqlite3.Conn, *stamp, error) {
 	}
 	conn, err = s.dialAlone(then)
 	return conn, then, err
+}
+
+// unread is explain for a file that cannot be read, or not without writing.
+func (s *Store) unread(err error) error {
+	if c := code(err); s.opts.ReadOnly && (c == sqlite3.READONLY || c == sqlite3.CANTOPEN) {
+		return fmt.Errorf("open: %s cannot be read as it is: a process may be at work on it whose %s this one may not read, or has left a transaction undone; "+
+			"give this process the right to read all files of the store, or open it once where it can be written: %w", s.path, filepath.Base(s.path)+"-shm", err)
+	}
+	return s.explain("open", err)
 }
 
 // sqlFirstLook is what makes SQLite open the log and the shared memory.
@@ -125,7 +137,7 @@ func (s *Store) dialAlone(then *stamp) (*sqlite3.Conn, error) {
 		_, err = scalar(conn, sqlFirstLook)
 	}
 	if err != nil {
-		return nil, errors.Join(s.explain("open", err), conn.Close())
+		return nil, errors.Join(s.unread(err), conn.Close())
 	}
 	return conn, nil
 }

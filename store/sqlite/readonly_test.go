@@ -117,6 +117,17 @@ func TestAStoreInAFolderWithoutPermissionIsRead(t *testing.T) {
 		}
 		must(t, writing, c.Next(1))
 	})
+	t.Run("whose shared memory may not be read", func(t *testing.T) {
+		path := dbPath(t)
+		left(t, path, []string{"", "-wal", "-shm"})
+		if err := os.Chmod(path+"-shm", 0); err != nil {
+			t.Fatal(err)
+		}
+		_, err := sqlite.Open(t.Context(), path, reading)
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "-shm") {
+			t.Errorf("Open = %v, want an error that names the file and its shared memory", err)
+		}
+	})
 	t.Run("of an older layout", func(t *testing.T) {
 		path := dbPath(t)
 		left(t, path, nil)

@@ -131,7 +131,7 @@ func (c *Client) blob(ctx context.Context, method, at string, body io.Reader) (*
 	}
 	resp, err := c.opts.HTTP.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("reach the server %s: %w", c.base, err)
+		return nil, c.unreached(err)
 	}
 	if resp.StatusCode < http.StatusBadRequest {
 		return resp, nil

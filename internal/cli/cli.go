@@ -19,6 +19,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/bide-dev/bide"
 )
 
 // Main runs one command and returns the exit code of the process. args are
@@ -258,5 +260,10 @@ func (a *app) close() error {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 15*time.Second)
 	defer stop()
-	return a.local.Close(ctx)
+	err := a.local.Close(ctx)
+	if a.local.engine == nil && errors.Is(err, bide.ErrStoreFull) { // what was to be done is done, and in the journal
+		a.say("bide: %s", visible(explain(err).Error()))
+		return nil
+	}
+	return err
 }

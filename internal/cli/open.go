@@ -38,6 +38,7 @@ func (a *app) lookAt(cmd *cobra.Command, ref string) (*output, backend, string, 
 }
 
 // open opens the server or the store of the configuration, to answer and look. It fails when there is no store: looking makes none.
+// A store that cannot be written is opened for reading alone, and the person is told.
 func (a *app) open(cmd *cobra.Command) (backend, error) {
 	if r, err := a.remote(cmd); r != nil || err != nil {
 		return r, err
@@ -45,7 +46,14 @@ func (a *app) open(cmd *cobra.Command) (backend, error) {
 	if err := a.storeExists(cmd); err != nil {
 		return nil, err
 	}
-	return a.openWith(cmd, nil)
+	l, err := a.openWith(cmd, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	if l.only != nil {
+		a.say("bide: the store is open for reading alone; %s", visible(explain(l.only).what))
+	}
+	return l, nil
 }
 
 // storeExists fails when opening the store would make it.
@@ -75,7 +83,7 @@ func (a *app) create(cmd *cobra.Command) (backend, error) {
 	if r, err := a.remote(cmd); r != nil || err != nil {
 		return r, err
 	}
-	return a.openWith(cmd, nil)
+	return a.openWith(cmd, nil, false)
 }
 
 // carry opens what carries runs out: the server of the configuration, or the store with a worker of this process.
@@ -125,7 +133,7 @@ func (a *app) drive(cmd *cobra.Command) (*local, error) {
 		Runtime:     bide.Options{Poll: poll, Logger: log, Large: keep},
 		Worker:      worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
 		Checkpoints: checkpoints,
-	})
+	}, false)
 	if err == nil && above > 0 {
 		err = later.open(cmd.Context(), l.docs, cfg.get("artifacts"))
 	}
@@ -146,12 +154,12 @@ func checkpoints(cfg *config) (*engine.Checkpoints, error) {
 	return &engine.Checkpoints{Signers: signers, Every: every}, err
 }
 
-func (a *app) openWith(cmd *cobra.Command, opts *engine.Options) (*local, error) {
+func (a *app) openWith(cmd *cobra.Command, opts *engine.Options, look bool) (*local, error) {
 	cfg, err := a.config(cmd)
 	if err != nil {
 		return nil, err
 	}
-	a.local, err = openLocal(cmd.Context(), cfg, opts)
+	a.local, err = openLocal(cmd.Context(), cfg, opts, look)
 	var told *problem // it is not about the store
 	if errors.As(err, &told) {
 		return nil, told

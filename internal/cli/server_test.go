@@ -50,6 +50,7 @@ func serving(t *testing.T, dir string, args ...string) (url string, end func()) 
 	lines := bufio.NewScanner(said)
 	for lines.Scan() {
 		if url = address.FindString(lines.Text()); url != "" {
+			go func() { _, _ = io.Copy(io.Discard, said) }() // it may say more than a pipe holds, until it ends
 			return url, end
 		}
 	}
@@ -112,8 +113,13 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(elsewhere, "ops.pub"), []byte(public+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	do(6, "run ask --key k1", "is waiting")
-	id := do(0, "start ask --key k1")
+	// waiting starts a run that asks, and returns its id once it does.
+	waiting := func(key string) string {
+		t.Helper()
+		do(6, "run ask --key "+key, "is waiting")
+		return do(0, "start ask --key "+key)
+	}
+	id := waiting("k1")
 	do(0, "ls status:waiting -o jsonl", id)
 	do(0, "inbox", id+".1", "question")
 	do(0, "show "+id, "wait.opened")
@@ -158,7 +164,7 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	failed := do(0, "start fail")
 	do(5, "run --resume "+failed)
 	do(0, "retry "+failed)
-	other := do(0, "start ask")
+	other := waiting("k2")
 	do(0, "cancel "+other)
 	do(0, "delete "+other+" --yes")
 	do(3, "show "+other)
@@ -170,15 +176,14 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "show "+fork, "again")
 	do(0, "state "+fork)
 	do(3, "migrate "+fork+" --to nothing")
-	question := do(0, "start ask")
+	question := waiting("k3")
 	do(0, "reject "+question)
 	do(4, "respond "+question+".1 no")
 	var before string
 	if m := regexp.MustCompile(`"version":"([^"]+)"`).FindStringSubmatch(do(0, "ls -o jsonl flow:ask")); m != nil {
 		before = m[1]
 	}
-	waiting := do(0, "start ask")
-	do(0, "migrate "+waiting+" --to "+before, "goes on with version")
+	do(0, "migrate "+waiting("k4")+" --to "+before, "goes on with version")
 	do(0, "token create shop --role viewer", "not shown again")
 	shop := regexp.MustCompile(`"token_id":"([^"]+)"`).FindStringSubmatch(do(0, "token list -o jsonl", `"name":"shop"`, `"created_by":"ann"`))
 	do(0, "token revoke "+shop[1], "shop")
@@ -351,7 +356,8 @@ func TestShreddingThroughAServer(t *testing.T) {
 	t.Setenv("BIDE_ENCRYPTION_KEYS", "")
 	elsewhere := project(t)
 	t.Setenv("BIDE_SERVER", url)
-	id := wants(t, elsewhere, 0, []string{"start", "text"})
+	wants(t, elsewhere, 6, []string{"run", "text", "--key", "k1"})
+	id := wants(t, elsewhere, 0, []string{"start", "text", "--key", "k1"})
 	wants(t, elsewhere, 0, []string{"answer", id, "my secret number"})
 	wants(t, elsewhere, 0, []string{"run", "--resume", id}, "my secret number", "Ledger verified")
 	wants(t, elsewhere, 0, []string{"verify", id}, "yes")

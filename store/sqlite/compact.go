@@ -19,6 +19,9 @@ func (s *Store) Compact(ctx context.Context) (err error) {
 		return bide.ErrStoreClosed
 	default:
 	}
+	if s.opts.ReadOnly {
+		return s.explain("compact", sqlite3.READONLY)
+	}
 	conn, err := s.dial(sqlite3.OPEN_READWRITE)
 	if err != nil {
 		return err

@@ -124,6 +124,9 @@ func walkEntries(path string, node *yaml.Node, entries *[]entry) error {
 		}
 		return nil
 	case yaml.SequenceNode:
+		if path == "" {
+			break
+		}
 		e := entry{path: path, line: node.Line}
 		for i, item := range node.Content {
 			if item.Kind != yaml.ScalarNode {

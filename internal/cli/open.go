@@ -71,7 +71,12 @@ func (a *app) storeExists(cmd *cobra.Command) error {
 		if !ok {
 			continue
 		}
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		info, err := os.Stat(path)
+		if err == nil && scheme == "sqlite:" && info.Mode().IsRegular() && info.Size() == 0 {
+			return &problem{code: exitNotFound, what: "there is no store " + cfg.get("store") + ": the file is empty",
+				why: "if there was one, put a backup in its place; else the first run makes it", next: "bide run FLOW"}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
 			return &problem{code: exitNotFound, what: "there is no store " + cfg.get("store"),
 				why: "the first run makes it; or --store or BIDE_STORE names another", next: "bide run FLOW", err: err}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
+	"github.com/bide-dev/bide/seal"
 	"github.com/bide-dev/bide/worker"
 )
 
@@ -70,7 +71,12 @@ func (a *app) storeExists(cmd *cobra.Command) error {
 		if !ok {
 			continue
 		}
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		info, err := os.Stat(path)
+		if err == nil && scheme == "sqlite:" && info.Mode().IsRegular() && info.Size() == 0 {
+			return &problem{code: exitNotFound, what: "there is no store " + cfg.get("store") + ": the file is empty",
+				why: "if there was one, put a backup in its place; else the first run makes it", next: "bide run FLOW"}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
 			return &problem{code: exitNotFound, what: "there is no store " + cfg.get("store"),
 				why: "the first run makes it; or --store or BIDE_STORE names another", next: "bide run FLOW", err: err}
 		}
@@ -83,7 +89,14 @@ func (a *app) create(cmd *cobra.Command) (backend, error) {
 	if r, err := a.remote(cmd); r != nil || err != nil {
 		return r, err
 	}
-	return a.openWith(cmd, nil, false)
+	l, err := a.openWith(cmd, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	if _, encrypted := l.docs.(*seal.Store); !encrypted {
+		err = seal.CheckPlain(cmd.Context(), l.docs)
+	}
+	return l, err
 }
 
 // carry opens what carries runs out: the server of the configuration, or the store with a worker of this process.

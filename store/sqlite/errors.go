@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -56,6 +57,9 @@ func (s *Store) explain(doing string, err error) error {
 	case sqlite3.IOERR:
 		return fmt.Errorf("%s: reading or writing %s failed; check the disk, and whether it has space left: %w", doing, s.path, err)
 	case sqlite3.CANTOPEN:
+		if errors.Is(err, syscall.EISDIR) {
+			return bide.Errorf(bide.CodeStoreForeign, "%s: %s is a directory, and a store is one file; choose the path of one, in it or elsewhere", doing, s.path)
+		}
 		return fmt.Errorf("%s: %s cannot be opened; check that its directory exists and may be written: %w", doing, s.path, err)
 	}
 	return fmt.Errorf("%s in %s: %w", doing, s.path, err)

@@ -285,6 +285,42 @@ func TestAnImportHasTimeWhileItComes(t *testing.T) {
 	}
 }
 
+// stopped is a store whose first commit of an import waits until it may go on.
+type stopped struct {
+	*mem.Store
+	entered, open chan struct{}
+}
+
+func (h *stopped) Commit(ctx context.Context, c *bide.Commit) error {
+	if c.RunID == "moved" {
+		close(h.entered)
+		<-h.open
+	}
+	return h.Store.Commit(ctx, c)
+}
+
+// One file is imported at a time; who comes with another one is told so, and nothing of it is imported.
+func TestOneFileIsImportedAtATime(t *testing.T) {
+	from := newServer(t, nil)
+	from.ask("operator", http.MethodPost, "/v1/runs", `{"workflow":"approval","input":{"amount":1},"run_id":"moved"}`)
+	file := string(from.ask("viewer", http.MethodGet, "/v1/export?run=moved", "").Body)
+	store := &stopped{mem.New(), make(chan struct{}), make(chan struct{})}
+	s := serverOver(t, store, nil)
+	first := make(chan *reply, 1)
+	go func() { first <- s.ask("admin", http.MethodPost, "/v1/import", file) }()
+	<-store.entered
+	if got := s.ask("admin", http.MethodPost, "/v1/import", file); got.Status != http.StatusConflict || got.field(t, "code") != "conflict" {
+		t.Errorf("a second file = %d %s, want 409", got.Status, got.Body)
+	}
+	close(store.open)
+	if got := <-first; got.Status != http.StatusOK || got.field(t, "runs") != "1" {
+		t.Errorf("the first file = %d %s", got.Status, got.Body)
+	}
+	if got := s.ask("admin", http.MethodPost, "/v1/import", file); got.field(t, "known") != "1" {
+		t.Errorf("the file after that = %d %s", got.Status, got.Body)
+	}
+}
+
 // A sweep removes what nothing names, and leaves what records name.
 func TestASweepRemovesWhatNothingNames(t *testing.T) {
 	dir := t.TempDir()

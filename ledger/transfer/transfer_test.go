@@ -352,6 +352,16 @@ func TestAnEncryptedFileIsForItsRecipients(t *testing.T) {
 	if err != nil || !content.OK() || content.Runs != 8 || content.SignedRuns != 8 {
 		t.Errorf("Inspect = %+v, %v", content, err)
 	}
+	plain, err := io.ReadAll(bide.Must(transfer.Plain(bytes.NewReader(file), me)))
+	if again, ierr := transfer.Inspect(bytes.NewReader(plain), nil, nil); err != nil || ierr != nil || !again.OK() || again.SHA256 != content.SHA256 || again.SHA256 == (bide.Hash{}) {
+		t.Errorf("the file as it was before it was encrypted is %+v, %v, %v; want the hash %s", again, err, ierr, content.SHA256)
+	}
+	if same, err := io.ReadAll(bide.Must(transfer.Plain(bytes.NewReader(plain)))); err != nil || !bytes.Equal(same, plain) {
+		t.Errorf("a file that was not encrypted does not stay as it is, %v", err)
+	}
+	if _, err := transfer.Plain(bytes.NewReader(file), other); !errors.Is(err, bide.ErrInvalidInput) {
+		t.Errorf("Plain with another's identity = %v, want ErrInvalidInput", err)
+	}
 	for name, ids := range map[string][]age.Identity{"no identity": nil, "another's": {other}} {
 		if _, err := transfer.Inspect(bytes.NewReader(file), &transfer.ReadOptions{Identities: ids}, nil); !errors.Is(err, bide.ErrInvalidInput) {
 			t.Errorf("Inspect with %s = %v, want ErrInvalidInput", name, err)

@@ -30,7 +30,7 @@ type Options struct {
 	// a former process left in progress is taken up at once.
 	Workflows []bide.Workflow
 	Handlers  map[string]bide.Handler
-	// Keys encrypt what is kept of runs that begin from now on, and open what is encrypted.
+	// Keys encrypt what is kept of runs that begin from now on, and open what is encrypted. A store that is encrypted needs them.
 	// Defaults to none: what is kept is plain.
 	Keys seal.Keys
 	// Checkpoints has signed checkpoints written while runs go on, at their ends and on Close. Nil writes none.
@@ -75,7 +75,8 @@ type Engine struct {
 //	file:runs               a folder of files that a person can read, for one process
 //	mem:                    nothing is kept
 //
-// It fails with bide.ErrInvalidInput when it does not know the scheme, and as the store's own Open does.
+// It fails with bide.ErrInvalidInput when it does not know the scheme, with bide.ErrSealed when the store is encrypted and
+// there are no keys, and as the store's own Open does.
 // ctx is for opening alone; Close ends the work.
 func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	var o Options
@@ -92,7 +93,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	} else if one, ok := store.(interface{ Sole() bool }); ok {
 		o.Worker.Sole = one.Sole()
 	}
-	if err == nil && o.Keys != nil {
+	if err == nil {
 		store, err = sealed(ctx, store, o.Keys)
 	}
 	if err != nil {
@@ -106,8 +107,11 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	return e, nil
 }
 
-// sealed encrypts a store. It returns the store that is to be closed in any case.
+// sealed encrypts a store, if there are keys. It returns the store that is to be closed in any case.
 func sealed(ctx context.Context, store Store, keys seal.Keys) (Store, error) {
+	if keys == nil {
+		return store, seal.CheckPlain(ctx, store)
+	}
 	s, err := seal.New(ctx, store, keys, nil)
 	if err != nil {
 		return store, err
@@ -130,6 +134,34 @@ func OpenStore(ctx context.Context, url string) (Store, error) {
 		return postgres.Open(ctx, url, nil)
 	}
 	return nil, bide.Errorf(bide.CodeInvalidInput, "%q names no store; use sqlite:PATH, postgres://…, file:FOLDER or mem:", url)
+}
+
+// OpenReadOnly opens the store that url names for programs that only look: every write fails with bide.ErrStoreReadOnly. It
+// opens what OpenStore cannot because nothing can be written there: files on a medium or in a folder that takes no writes, or on
+// a full disk. See Options.ReadOnly of packages sqlite and file for what holds beside processes that write. In PostgreSQL the
+// sessions are read-only. It fails with bide.ErrInvalidInput for mem:, as there is nothing to read, and as the store's own Open does.
+func OpenReadOnly(ctx context.Context, url string) (Store, error) {
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch {
+	case scheme == "mem":
+		return nil, bide.Errorf(bide.CodeInvalidInput, "%q cannot be opened for reading alone: nothing is in it", url)
+	case scheme == "sqlite" && rest != "":
+		return sqlite.Open(ctx, rest, &sqlite.Options{ReadOnly: true})
+	case scheme == "file" && rest != "":
+		return file.Open(ctx, rest, &file.Options{ReadOnly: true})
+	case scheme == "postgres" || scheme == "postgresql":
+		return postgres.Open(ctx, readOnlySessions(url), nil)
+	}
+	return OpenStore(ctx, url)
+}
+
+// readOnlySessions is the URL of a database with the setting that lets its sessions write nothing.
+func readOnlySessions(url string) string {
+	sign := "?"
+	if strings.Contains(url, "?") {
+		sign = "&"
+	}
+	return url + sign + "default_transaction_read_only=on"
 }
 
 func start(store Store, o *Options) (*Engine, error) {

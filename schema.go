@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 )
@@ -103,7 +104,29 @@ func collectFaults(e *jsonschema.ValidationError, p *message.Printer, out *[]Fau
 	for _, name := range e.InstanceLocation {
 		path += pointer(name)
 	}
-	*out = append(*out, Fault{path, e.ErrorKind.LocalizedString(p)})
+	*out = append(*out, Fault{path, faultText(e.ErrorKind, p)})
+}
+
+// faultText says what is wrong; of a time, in words that do not depend on how it was parsed.
+func faultText(k jsonschema.ErrorKind, p *message.Printer) string {
+	f, ok := k.(*kind.Format)
+	if !ok {
+		return k.LocalizedString(p)
+	}
+	example := ""
+	switch f.Want {
+	case "date":
+		example = "2026-11-23"
+	case "time":
+		example = "14:30:00Z"
+	case "date-time":
+		example = "2026-11-23T14:30:00Z"
+	case "duration":
+		example = "PT1H30M"
+	default:
+		return k.LocalizedString(p)
+	}
+	return fmt.Sprintf("'%v' is not a valid %s, such as %s", f.Got, f.Want, example)
 }
 
 // pointer is one step of a JSON pointer (RFC 6901).

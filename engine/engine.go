@@ -136,6 +136,34 @@ func OpenStore(ctx context.Context, url string) (Store, error) {
 	return nil, bide.Errorf(bide.CodeInvalidInput, "%q names no store; use sqlite:PATH, postgres://…, file:FOLDER or mem:", url)
 }
 
+// OpenReadOnly opens the store that url names for programs that only look: every write fails with bide.ErrStoreReadOnly. It
+// opens what OpenStore cannot because nothing can be written there: files on a medium or in a folder that takes no writes, or on
+// a full disk. See Options.ReadOnly of packages sqlite and file for what holds beside processes that write. In PostgreSQL the
+// sessions are read-only. It fails with bide.ErrInvalidInput for mem:, as there is nothing to read, and as the store's own Open does.
+func OpenReadOnly(ctx context.Context, url string) (Store, error) {
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch {
+	case scheme == "mem":
+		return nil, bide.Errorf(bide.CodeInvalidInput, "%q cannot be opened for reading alone: nothing is in it", url)
+	case scheme == "sqlite" && rest != "":
+		return sqlite.Open(ctx, rest, &sqlite.Options{ReadOnly: true})
+	case scheme == "file" && rest != "":
+		return file.Open(ctx, rest, &file.Options{ReadOnly: true})
+	case scheme == "postgres" || scheme == "postgresql":
+		return postgres.Open(ctx, readOnlySessions(url), nil)
+	}
+	return OpenStore(ctx, url)
+}
+
+// readOnlySessions is the URL of a database with the setting that lets its sessions write nothing.
+func readOnlySessions(url string) string {
+	sign := "?"
+	if strings.Contains(url, "?") {
+		sign = "&"
+	}
+	return url + sign + "default_transaction_read_only=on"
+}
+
 func start(store Store, o *Options) (*Engine, error) {
 	rt, err := bide.New(store, &o.Runtime)
 	if err != nil {

@@ -218,7 +218,7 @@ func TestClientsThatDawdleAreCutOff(t *testing.T) {
 		if _, err := io.WriteString(conn, sent); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

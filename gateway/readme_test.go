@@ -55,6 +55,7 @@ func TestTheReadmeIsTrue(t *testing.T) {
 		`"wait_id":"order-42.1"`, `"status":"answered"`, `"actor":"ann"`, `"code":"already_decided"`, // answer twice
 		`"status":"completed"}`, `{"status":"completed","output":{"said":"approve"}}`, `"next":3`, `"records":7`, `"runs":[{"run_id":"order-42"`,
 		`{"runs":1,"statuses":{"running":0,"waiting":0,"paused":0,"completed":1,`, `"started":1,"completed":1,"failed":0`, `"people_seconds":`,
+		`"runs":0,"known":1`, // export and import
 	} {
 		_, after, ok := strings.Cut(rest, want)
 		if !ok {

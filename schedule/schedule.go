@@ -106,7 +106,7 @@ func Create(ctx context.Context, rt *bide.Runtime, spec Spec, cmd ...bide.Comman
 
 func taken(runID, name string) error {
 	return &bide.Error{Code: bide.CodeKeyReused, Run: runID,
-		Message: fmt.Sprintf("schedule %q exists with another spec; update it, delete it first, or choose another name", name)}
+		Message: fmt.Sprintf("schedule %q exists with another spec; Update it, delete it first, or choose another name", name)}
 }
 
 // check lists every fault of a spec for a runtime.

@@ -116,7 +116,7 @@ func (g *given) answer(ctx context.Context, a *app, w *bide.Wait) (bide.JSON, er
 	case w.Kind == bide.WaitQuestion:
 		return plainJSON(choice(w, strings.Join(g.values, " ")))
 	case w.Kind == bide.WaitForm && readSchema(w.Schema).kind() == "object" || len(g.values) > 1 || g.values[0] == "-" || strings.HasPrefix(g.values[0], "@"):
-		return readInput(g.values, w.Schema, a.stdin)
+		return readInput("the answer", g.values, w.Schema, a.stdin)
 	}
 	return parseField(readSchema(w.Schema), g.values[0])
 }

@@ -19,6 +19,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/bide-dev/bide"
 )
 
 // Main runs one command and returns the exit code of the process. args are
@@ -120,6 +122,12 @@ Data is written to standard output, words to standard error.`,
 	root.AddCommand(helpTopics()...)
 	root.SetCompletionCommandGroupID(groupSetup)
 	root.SetHelpCommandGroupID(groupSetup)
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" { // the library's own answers a shell that it does not know with help
+			c.Args, c.RunE = noArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }
 
@@ -258,5 +266,10 @@ func (a *app) close() error {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 15*time.Second)
 	defer stop()
-	return a.local.Close(ctx)
+	err := a.local.Close(ctx)
+	if a.local.engine == nil && errors.Is(err, bide.ErrStoreFull) { // what was to be done is done, and in the journal
+		a.say("bide: %s", visible(explain(err).Error()))
+		return nil
+	}
+	return err
 }

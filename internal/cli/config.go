@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +11,8 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -317,7 +321,7 @@ func loadConfig(p *project, env []string, flags map[string]string) (*config, err
 			continue
 		}
 		if err := s.check(v.value); err != nil {
-			faults = append(faults, fmt.Sprintf("%s, %s: %v", v.from, s.name, err))
+			faults = append(faults, fmt.Sprintf("%s, %s: %s", v.from, s.name, plainly(err)))
 		}
 	}
 	if len(faults) > 0 {
@@ -339,8 +343,14 @@ func (c *config) readFile(name string) (faults []string, err error) {
 		return nil, &problem{code: exitUsage, what: fmt.Sprintf("the configuration %s cannot be read", name), why: err.Error(), err: err}
 	}
 	names := settingNames()
+	lines := map[string]int{}
 	for _, e := range entries {
 		from := fmt.Sprintf("%s:%d", name, e.line)
+		if first, twice := lines[e.path]; twice {
+			faults = append(faults, fmt.Sprintf("%s: %s is set a second time; line %d has it first", from, e.path, first))
+			continue
+		}
+		lines[e.path] = e.line
 		if name, ok := strings.CutPrefix(e.path, "env."); ok && name != "" {
 			c.flowEnv[name] = e.value
 			continue
@@ -385,7 +395,45 @@ func relativeTo(list, root string) string {
 	return strings.Join(parts, ",")
 }
 
+// plainly is an error in words that do not name types of this program.
+func plainly(err error) string {
+	var typ *json.UnmarshalTypeError
+	if errors.As(err, &typ) {
+		return fmt.Sprintf("%s is %s, where %s belongs", cmp.Or(typ.Field, "it"), oneOfType(typ.Value), belongs(typ.Type.Kind()))
+	}
+	return wrongYAML.ReplaceAllString(err.Error(), "line $1: a value of type $2$3 stands where one of another type belongs")
+}
+
+// wrongYAML is how the YAML library says that a value has the wrong type.
+var wrongYAML = regexp.MustCompile("(?:yaml: construct errors: )?line (\\d+): cannot construct !!(\\w+)( `[^`]*`)? into \\S+")
+
+// oneOfType is a JSON type, which may have a value after it, with its article.
+func oneOfType(typ string) string {
+	if strings.ContainsAny(typ[:1], "aeiou") {
+		return "an " + typ
+	}
+	return "a " + typ
+}
+
+// belongs names what a kind of value is in a configuration.
+func belongs(k reflect.Kind) string {
+	switch k {
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	}
+	return "a number"
+}
+
 func unknownSetting(name string, names []string) string {
+	if below := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !strings.HasPrefix(n, name+".") }); len(below) > 0 {
+		return fmt.Sprintf("%s has no value of its own; there are %s", name, strings.Join(below, ", "))
+	}
 	if near := search.Nearest(name, names); near != "" {
 		return fmt.Sprintf("there is no setting %q; did you mean %q?", name, near)
 	}

@@ -45,7 +45,7 @@ asking: in the run, in its session, or in all runs of the workflow. bide grant l
 				if w.Kind != bide.WaitToolApproval {
 					return nil, usage(howTo(w), "--args is for the call of a tool, and this is %s", article(w.Kind))
 				}
-				edited, err := readInput(args, w.Items[0].ArgsSchema, a.stdin)
+				edited, err := readInput("the new arguments", args, w.Items[0].ArgsSchema, a.stdin)
 				if err != nil {
 					return nil, err
 				}

@@ -78,6 +78,9 @@ func (x *examiner) store() {
 		x.add("store", verdictBad, next, "%s", cmp.Or(p.why, p.what))
 		return
 	}
+	if only := x.a.local.only; only != nil {
+		x.add("store", verdictBad, storeNext(explain(only), true), "%s", explain(only).Error())
+	}
 	x.runs(b, shownStore(store))
 	x.newest(b)
 	x.tokens(b)

@@ -34,6 +34,7 @@ type local struct {
 	shut   func(ctx context.Context) error // ends the work and closes the store
 	engine *engine.Engine                  // nil unless a worker of this process drives the store
 	log    *slog.Logger
+	only   error // why the store is open for reading alone; nil when it can be written
 	now    func() time.Time
 	docs   engine.Store
 	cfg    *config
@@ -47,8 +48,20 @@ type local struct {
 
 var _ backend = (*local)(nil)
 
-// openLocal opens the store of the configuration; a worker drives its runs when opts is not nil.
-func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, error) {
+// openPlain opens a store without a worker. To look, one that cannot be written is opened for reading alone; only says why.
+func openPlain(ctx context.Context, url string, look bool) (store engine.Store, only, err error) {
+	store, err = engine.OpenStore(ctx, url)
+	if !look || !errors.Is(err, bide.ErrStoreReadOnly) && !errors.Is(err, bide.ErrStoreFull) {
+		return store, nil, err
+	}
+	only = err
+	store, err = engine.OpenReadOnly(ctx, url)
+	return store, only, err
+}
+
+// openLocal opens the store of the configuration; a worker drives its runs when opts is not nil. Otherwise look tells
+// that a store that can only be read will do.
+func openLocal(ctx context.Context, cfg *config, opts *engine.Options, look bool) (*local, error) {
 	h, err := handlers(cfg)
 	if err != nil {
 		return nil, err
@@ -65,10 +78,11 @@ func openLocal(ctx context.Context, cfg *config, opts *engine.Options) (*local, 
 	}
 	l := &local{now: time.Now, cfg: cfg}
 	if opts == nil {
-		plain, err := engine.OpenStore(ctx, url)
+		plain, only, err := openPlain(ctx, url, look)
 		if err != nil {
 			return nil, err
 		}
+		l.only = only
 		store, err := sealed(ctx, plain, cfg)
 		if err != nil {
 			return nil, errors.Join(err, plain.Close())

@@ -1,6 +1,12 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
@@ -28,6 +34,9 @@ step of its ledger again with that version. When one is decided otherwise, nothi
 				return err
 			}
 			run, err := b.Migrate(ctx, id, to, bide.Command{Actor: a.cfg.get("actor"), Reason: reason})
+			if errors.Is(err, bide.ErrUnknownWorkflow) {
+				return noVersion(ctx, b, id, to, err)
+			}
 			if err != nil {
 				return err
 			}
@@ -42,4 +51,29 @@ step of its ledger again with that version. When one is decided otherwise, nothi
 	cmd.Flags().StringVar(&to, "to", "", "version to move to")
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it stands in the ledger")
 	return cmd
+}
+
+// noVersion says that a flow has no such version, and which ones its runs have.
+func noVersion(ctx context.Context, b reader, id, version string, err error) error {
+	run, rerr := b.Run(ctx, id, 0)
+	if rerr != nil {
+		return rerr
+	}
+	page, rerr := b.Runs(ctx, runsQuery{Search: "flow:" + run.Workflow, Limit: 1000})
+	if rerr != nil {
+		return rerr
+	}
+	p := &problem{code: exitNotFound, what: fmt.Sprintf("no version %q of flow %s is kept here", version, run.Workflow), next: "bide start FLOW", err: err,
+		why: "a version is the whole content hash of a flow; starting a run of the flow as it is now keeps that one"}
+	var others []string
+	for _, r := range page.Runs {
+		if r.Version != run.Version && !slices.Contains(others, r.Version) && len(others) < 5 {
+			others = append(others, r.Version)
+		}
+	}
+	if len(others) > 0 {
+		p.why = "other runs of it have " + strings.Join(others, ", ")
+		p.next = fmt.Sprintf("bide migrate %s --to %s", id, others[0])
+	}
+	return p
 }

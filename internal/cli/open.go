@@ -39,6 +39,7 @@ func (a *app) lookAt(cmd *cobra.Command, ref string) (*output, backend, string, 
 }
 
 // open opens the server or the store of the configuration, to answer and look. It fails when there is no store: looking makes none.
+// A store that cannot be written is opened for reading alone, and the person is told.
 func (a *app) open(cmd *cobra.Command) (backend, error) {
 	if r, err := a.remote(cmd); r != nil || err != nil {
 		return r, err
@@ -46,7 +47,14 @@ func (a *app) open(cmd *cobra.Command) (backend, error) {
 	if err := a.storeExists(cmd); err != nil {
 		return nil, err
 	}
-	return a.openWith(cmd, nil)
+	l, err := a.openWith(cmd, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	if l.only != nil {
+		a.say("bide: the store is open for reading alone; %s", visible(explain(l.only).what))
+	}
+	return l, nil
 }
 
 // storeExists fails when opening the store would make it.
@@ -63,7 +71,12 @@ func (a *app) storeExists(cmd *cobra.Command) error {
 		if !ok {
 			continue
 		}
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		info, err := os.Stat(path)
+		if err == nil && scheme == "sqlite:" && info.Mode().IsRegular() && info.Size() == 0 {
+			return &problem{code: exitNotFound, what: "there is no store " + cfg.get("store") + ": the file is empty",
+				why: "if there was one, put a backup in its place; else the first run makes it", next: "bide run FLOW"}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
 			return &problem{code: exitNotFound, what: "there is no store " + cfg.get("store"),
 				why: "the first run makes it; or --store or BIDE_STORE names another", next: "bide run FLOW", err: err}
 		}
@@ -76,7 +89,7 @@ func (a *app) create(cmd *cobra.Command) (backend, error) {
 	if r, err := a.remote(cmd); r != nil || err != nil {
 		return r, err
 	}
-	l, err := a.openWith(cmd, nil)
+	l, err := a.openWith(cmd, nil, false)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +146,7 @@ func (a *app) drive(cmd *cobra.Command) (*local, error) {
 		Runtime:     bide.Options{Poll: poll, Logger: log, Large: keep},
 		Worker:      worker.Options{Runs: runs, Lease: lease, Poll: poll, Logger: log},
 		Checkpoints: checkpoints,
-	})
+	}, false)
 	if err == nil && above > 0 {
 		err = later.open(cmd.Context(), l.docs, cfg.get("artifacts"))
 	}
@@ -154,12 +167,12 @@ func checkpoints(cfg *config) (*engine.Checkpoints, error) {
 	return &engine.Checkpoints{Signers: signers, Every: every}, err
 }
 
-func (a *app) openWith(cmd *cobra.Command, opts *engine.Options) (*local, error) {
+func (a *app) openWith(cmd *cobra.Command, opts *engine.Options, look bool) (*local, error) {
 	cfg, err := a.config(cmd)
 	if err != nil {
 		return nil, err
 	}
-	a.local, err = openLocal(cmd.Context(), cfg, opts)
+	a.local, err = openLocal(cmd.Context(), cfg, opts, look)
 	var told *problem // it is not about the store
 	if errors.As(err, &told) {
 		return nil, told

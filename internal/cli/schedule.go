@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -73,7 +74,7 @@ to start a newer version, remove the schedule and add it again. The same again c
 			if err != nil {
 				return err
 			}
-			if spec.Input, err = readInput(input, docs[len(docs)-1].InputSchema(), a.stdin); err != nil {
+			if spec.Input, err = readInput("the input", input, docs[len(docs)-1].InputSchema(), a.stdin); err != nil {
 				return err
 			}
 			if spec.Input == nil {
@@ -87,6 +88,10 @@ to start a newer version, remove the schedule and add it again. The same again c
 				return err
 			}
 			s, err := b.AddSchedule(cmd.Context(), docs, spec, command.command(a))
+			if errors.Is(err, bide.ErrKeyReused) {
+				return &problem{code: exitConflict, what: fmt.Sprintf("there is a schedule %s already, which starts other runs or at other times", spec.Name),
+					why: "remove it and add it again to change it, or choose another name", next: "bide schedule rm " + spec.Name, err: err}
+			}
 			if err != nil {
 				return err
 			}

@@ -80,8 +80,8 @@ type sent struct {
 
 // readPayload reads the payload of an event: nil when there is none.
 func readPayload(values []string, stdin io.Reader) (bide.JSON, error) {
-	if len(values) == 1 && !strings.Contains(values[0], "=") && !strings.HasPrefix(values[0], "@") && values[0] != "-" {
+	if len(values) == 1 && !strings.Contains(values[0], "=") && !strings.ContainsAny(values[0][:min(len(values[0]), 1)], "@{[") && values[0] != "-" {
 		return parseField(&schema{}, values[0])
 	}
-	return readInput(values, nil, stdin)
+	return readInput("the payload", values, nil, stdin)
 }

@@ -99,7 +99,7 @@ func (s *startFlags) request(ctx context.Context, a *app, flowName string) (*sta
 	}
 	d := docs[len(docs)-1]
 	needs := d.InputSchema()
-	input, err := readInput(s.input, needs, a.stdin)
+	input, err := readInput("the input", s.input, needs, a.stdin)
 	if err != nil {
 		return nil, err
 	}
@@ -157,8 +157,9 @@ func pairs(flag string, values []string) (map[string]string, error) {
 }
 
 // readInput reads a value from flags or arguments: one of a JSON value, @FILE and -, or any number of
-// NAME=VALUE, whose values have the type that the schema gives them. It is nil when there is nothing.
-func readInput(values []string, schemaText bide.JSON, stdin io.Reader) (bide.JSON, error) {
+// NAME=VALUE, whose values have the type that the schema gives them. It is nil when there is nothing. what is the name
+// of the value in errors.
+func readInput(what string, values []string, schemaText bide.JSON, stdin io.Reader) (bide.JSON, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
@@ -172,7 +173,7 @@ func readInput(values []string, schemaText bide.JSON, stdin io.Reader) (bide.JSO
 			text, err := os.ReadFile(v[1:])
 			return checkJSON(v[1:], text, err)
 		case strings.HasPrefix(v, "{") || strings.HasPrefix(v, "["):
-			return checkJSON("the input", []byte(v), nil)
+			return checkJSON(what, []byte(v), nil)
 		}
 	}
 	types := map[string]*schema{}

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// yamlFromJSON writes a JSON value as YAML: the same members in the same order, numbers with their text.
+// yamlFromJSON writes a JSON value as YAML: the same members in the same order, numbers with their text, and what is sly escaped.
 func yamlFromJSON(raw []byte) ([]byte, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
@@ -19,7 +20,8 @@ func yamlFromJSON(raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return yaml.Dump(node)
+	text, err := yaml.Dump(node)
+	return escaped(text), err
 }
 
 func yamlNode(dec *json.Decoder) (*yaml.Node, error) {
@@ -55,7 +57,11 @@ func yamlNode(dec *json.Decoder) (*yaml.Node, error) {
 		_, err := dec.Token()
 		return node, err
 	case string:
-		return scalar("!!str", v)
+		node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
+		if strings.ContainsFunc(v, func(r rune) bool { return r >= 0x7f && sly(r) }) {
+			node.Style = yaml.DoubleQuotedStyle // the one in which characters can be escaped
+		}
+		return node, nil
 	case json.Number:
 		if bytes.ContainsAny([]byte(v), ".eE") {
 			return scalar("!!float", v.String())
@@ -118,6 +124,9 @@ func walkEntries(path string, node *yaml.Node, entries *[]entry) error {
 		}
 		return nil
 	case yaml.SequenceNode:
+		if path == "" {
+			break
+		}
 		e := entry{path: path, line: node.Line}
 		for i, item := range node.Content {
 			if item.Kind != yaml.ScalarNode {

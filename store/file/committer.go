@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"runtime"
@@ -28,6 +29,9 @@ var next = queue.Oldest(512, 4<<20, func(e *entry) int { return e.bytes })
 func (s *Store) submit(ctx context.Context, bytes int, do func(*batch) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if s.opts.ReadOnly {
+		return cmp.Or(s.usable(ctx), s.errReadOnly())
 	}
 	e := &entry{do: do, bytes: bytes, done: make(chan error, 1)}
 	if !s.queue.Push(e) {

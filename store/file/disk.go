@@ -26,6 +26,8 @@ type disk interface {
 	// Lock takes the lock on a file, until it is closed or the process ends. It
 	// fails with a *lockedError when another holds it.
 	Lock(path string) (io.Closer, error)
+	// LockToRead takes a lock that others may have at the same time, but not one who has taken Lock.
+	LockToRead(path string) (io.Closer, error)
 }
 
 // diskFile is an open file.
@@ -42,13 +44,6 @@ type dirEntry struct {
 	name string
 	dir  bool
 }
-
-// lockedError says who holds the lock.
-type lockedError struct {
-	holder string // as the holder wrote it; empty when it did not
-}
-
-func (e *lockedError) Error() string { return "the lock is held by another process" }
 
 // osDisk is the file system of the operating system.
 type osDisk struct{}
@@ -98,7 +93,8 @@ func (osDisk) SyncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (osDisk) Lock(path string) (io.Closer, error) { return lockFile(path) }
+func (osDisk) Lock(path string) (io.Closer, error)       { return lockFile(path) }
+func (osDisk) LockToRead(path string) (io.Closer, error) { return lockToRead(path) }
 
 // osFile is a file of the operating system.
 type osFile struct{ *os.File }

@@ -109,6 +109,9 @@ func (s *Store) changeDocument(ctx context.Context, kind, id string, do func(pat
 	if err != nil {
 		return err
 	}
+	if s.opts.ReadOnly {
+		return s.errReadOnly()
+	}
 	return do(path, was)
 }
 

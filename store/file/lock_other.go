@@ -13,3 +13,6 @@ import (
 func lockFile(path string) (io.Closer, error) {
 	return nil, fmt.Errorf("lock %s on %s: %w", path, runtime.GOOS, errors.ErrUnsupported)
 }
+
+// lockToRead fails likewise.
+func lockToRead(path string) (io.Closer, error) { return lockFile(path) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -17,27 +18,45 @@ func lockFile(path string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(f); err != nil {
-		defer f.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		holder, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		return nil, &lockedError{strings.TrimSpace(string(holder))}
+	if err := flock(f, syscall.LOCK_EX); err != nil {
+		return nil, err
 	}
-	// Who holds the lock is only told, for people: a disk too full for it does no harm.
-	_ = f.Truncate(0)
-	_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
+	return hold(f), nil
+}
+
+// lockToRead locks against those who would write, and not against others who read. Without the
+// file, nobody has the lock.
+func lockToRead(path string) (io.Closer, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return noLock{}, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := flock(f, syscall.LOCK_SH); err != nil {
+		return nil, err
+	}
 	return f, nil
 }
 
-func flock(f *os.File) error {
+// flock takes a lock on a file, which it closes when it cannot.
+func flock(f *os.File, how int) error {
 	for {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EINTR) {
+		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, syscall.EINTR):
+			continue
+		}
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		holder, err := os.ReadFile(f.Name())
+		if err != nil {
 			return err
 		}
+		return &lockedError{strings.TrimSpace(string(holder))}
 	}
 }

@@ -266,6 +266,8 @@ func (d *memDisk) SyncDir(path string) error {
 	return nil
 }
 
+func (d *memDisk) LockToRead(path string) (io.Closer, error) { return d.Lock(path) }
+
 func (d *memDisk) Lock(path string) (io.Closer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -23,17 +23,11 @@ func (s *Store) acquire() error {
 		return err
 	}
 	lock, err := s.disk.Lock(filepath.Join(s.dir, lockName))
-	var held *lockedError
-	if errors.As(err, &held) {
-		return bide.Errorf(bide.CodeStoreLocked, "process %s has the store %s open; end it, or use a store that many processes can share", held.holder, s.dir)
-	} else if err != nil {
-		return err
+	if err != nil {
+		return s.locked(err)
 	}
 	s.lock = lock
-	if err := s.makeStore(); err != nil {
-		return errors.Join(err, lock.Close())
-	}
-	return nil
+	return s.makeStore()
 }
 
 // makeDir makes a directory and those above it.
@@ -119,10 +113,13 @@ func (s *Store) recover() error {
 		id, ok := runOf(e.name)
 		return ok && e.dir && s.index.runs[id] != nil
 	})
-	if version < storeVersion {
-		return s.upgrade()
+	switch {
+	case version == storeVersion:
+		return nil
+	case s.opts.ReadOnly:
+		return bide.Errorf(bide.CodeStoreReadOnly, "the store %s has format %d, and is read when it has been brought to %d: open it once where it can be written, or a copy of it", s.dir, version, storeVersion)
 	}
-	return nil
+	return s.upgrade()
 }
 
 // readStore reads store.json, the messages and the documents.

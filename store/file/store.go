@@ -69,6 +69,10 @@ type Options struct {
 	// JournalBytes is the size at which the journal is brought to the other files
 	// before its time. Defaults to 64 MiB.
 	JournalBytes int64
+	// ReadOnly opens an existing store for reading: every commit and every change of a document fails with
+	// ErrStoreReadOnly, and nothing is written, so that it may be on a medium that takes no writes. While
+	// it is open nobody can open it to be written; others may read it. Defaults to false.
+	ReadOnly bool
 	// Logger is told what was found on opening and what could not be written.
 	// Defaults to none.
 	Logger *slog.Logger
@@ -137,8 +141,8 @@ var (
 
 // Open opens the store in a directory, and creates both when there is none. It
 // fails with ErrStoreLocked, which names the process, when another has it
-// open; with ErrStoreForeign when the directory has other things; and with ErrStoreTooNew when a
-// newer version wrote it. A run that is damaged does not keep the others from
+// open; with ErrStoreForeign when the directory has other things; with ErrStoreTooNew when a
+// newer version wrote it; and with ErrStoreReadOnly or ErrStoreFull when it cannot be written. A run that is damaged does not keep the others from
 // being used: what is asked of it fails with ErrCorrupt.
 //
 // Close the store to end its goroutines and to bring everything to the files of the runs.
@@ -166,6 +170,9 @@ func open(ctx context.Context, dir string, opts *Options, d disk) (*Store, error
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("path of the store: %w", err)
 	}
+	if o.ReadOnly {
+		d = readDisk{d}
+	}
 	s := &Store{
 		dir: dir, opts: o, disk: d, log: o.Logger, queue: queue.New[*entry](), committed: make(chan struct{}),
 		index: newIndex(), dirty: map[*run]bool{}, unfiled: map[*run]bool{}, removals: map[string]string{},
@@ -173,20 +180,34 @@ func open(ctx context.Context, dir string, opts *Options, d disk) (*Store, error
 	}
 	s.journal = &journal{disk: d, dir: filepath.Join(dir, journalDir), full: o.Durability == DurabilityFull}
 	s.filer = newFiler(s)
-	if err := s.acquire(); err != nil {
-		return nil, explain("open", dir, err)
-	}
-	if err := s.recover(); err != nil {
-		return nil, errors.Join(explain("open", dir, err), s.lock.Close())
-	}
-	if len(s.journal.old) > 0 {
-		s.filer.signal()
+	if err := s.begin(); err != nil {
+		if s.lock != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+		return nil, err
 	}
 	go func() {
 		defer close(s.committed)
 		s.commitAll()
 	}()
 	return s, nil
+}
+
+// begin locks the store and reads it.
+func (s *Store) begin() error {
+	if s.opts.ReadOnly {
+		return s.openToRead()
+	}
+	if err := s.acquire(); err != nil {
+		return explain("open", s.dir, err)
+	}
+	if err := s.recover(); err != nil {
+		return explain("open", s.dir, err)
+	}
+	if len(s.journal.old) > 0 {
+		s.filer.signal()
+	}
+	return nil
 }
 
 // Commit implements bide.Store. It shares a flush with the commits of other
@@ -212,7 +233,10 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
-		s.result = errors.Join(s.checkpoint(), s.journal.close(), s.lock.Close())
+		if !s.opts.ReadOnly {
+			s.result = errors.Join(s.checkpoint(), s.journal.close())
+		}
+		s.result = errors.Join(s.result, s.lock.Close())
 	})
 	return s.result
 }

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ncruces/go-sqlite3"
-
 	"github.com/bide-dev/bide"
 )
 
@@ -46,11 +44,16 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 }
 
 func (s *Store) vacuumInto(ctx context.Context, path string) (err error) {
-	conn, err := s.dial(sqlite3.OPEN_READONLY)
+	conn, then, err := s.dialReader()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() {
+		err = errors.Join(err, conn.Close())
+		if then != nil && !s.holds(then) {
+			err = s.errWritten("backup")
+		}
+	}()
 	conn.SetInterrupt(ctx)
 	stmt, _, err := conn.Prepare("VACUUM INTO ?")
 	if err != nil {

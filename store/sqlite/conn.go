@@ -40,19 +40,23 @@ func migrations() ([]string, error) {
 	return out, nil
 }
 
-// uri names the file and the virtual file system for SQLite.
-func (s *Store) uri() string {
+// uri names the file for SQLite, with the parameters of a connection.
+func (s *Store) uri(params url.Values) string {
 	path := filepath.ToSlash(s.path)
 	if !strings.HasPrefix(path, "/") { // a drive letter
 		path = "/" + path
 	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"vfs": {s.disk}}.Encode()}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: params.Encode()}
 	return u.String()
 }
 
-// dial opens a connection.
+// dial opens a connection that shares the file with others.
 func (s *Store) dial(flags sqlite3.OpenFlag) (*sqlite3.Conn, error) {
-	conn, err := sqlite3.OpenFlags(s.uri(), flags|sqlite3.OPEN_URI)
+	return s.dialWith(flags, url.Values{"vfs": {s.disk}})
+}
+
+func (s *Store) dialWith(flags sqlite3.OpenFlag, params url.Values) (*sqlite3.Conn, error) {
+	conn, err := sqlite3.OpenFlags(s.uri(params), flags|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, s.explain("open", err)
 	}
@@ -86,14 +90,7 @@ func (s *Store) patience() func(ctx context.Context, count int) bool {
 
 // openFirst opens the store's first connection, the writer's.
 func (s *Store) openFirst(ctx context.Context) (*sqlite3.Conn, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	flags := sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE
-	if s.opts.ReadOnly {
-		flags = sqlite3.OPEN_READONLY
-	}
-	conn, err := s.dial(flags)
+	conn, err := s.dial(sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE)
 	if err != nil {
 		return nil, err
 	}
@@ -113,18 +110,9 @@ func (s *Store) bringUp(conn *sqlite3.Conn) error {
 	if err != nil {
 		return err
 	}
-	if err := conn.Exec("BEGIN"); err != nil { // another process may be creating the store: all or nothing of that is seen
-		return s.explain("open", err)
-	}
-	version, err := s.identify(conn, len(steps))
-	err = cmp.Or(err, s.explain("open", conn.Exec("COMMIT")))
-	switch {
-	case err != nil:
+	version, err := s.layout(conn, len(steps))
+	if err != nil {
 		return err
-	case s.opts.ReadOnly && version < len(steps):
-		return bide.Errorf(bide.CodeStoreReadOnly, "the store %s has layout %d and must be brought to %d; open it once without ReadOnly", s.path, version, len(steps))
-	case s.opts.ReadOnly:
-		return nil
 	}
 	if err := s.tune(conn); err != nil {
 		return s.explain("open", err)
@@ -135,6 +123,15 @@ func (s *Store) bringUp(conn *sqlite3.Conn) error {
 		}
 	}
 	return nil
+}
+
+// layout is identify at one moment: another process may be creating the store, and all or nothing of that is seen.
+func (s *Store) layout(conn *sqlite3.Conn, known int) (version int, err error) {
+	if err := conn.Exec("BEGIN"); err != nil {
+		return 0, s.explain("open", err)
+	}
+	version, err = s.identify(conn, known)
+	return version, cmp.Or(err, s.explain("open", conn.Exec("COMMIT")))
 }
 
 // identify returns the version of the file's layout, 0 when the file is empty.

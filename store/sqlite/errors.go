@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -19,8 +20,12 @@ func concernsAll(err error) bool {
 	return false
 }
 
-// code returns the SQLite code in err, or 0.
+// code returns the SQLite code in err, or 0. Shared memory that has no room is the only thing that
+// tells of a full disk in other words.
 func code(err error) (c sqlite3.ErrorCode) {
+	if errors.Is(err, sqlite3.IOERR_SHMSIZE) {
+		return sqlite3.FULL
+	}
 	errors.As(err, &c)
 	return c
 }
@@ -35,17 +40,16 @@ func (s *Store) explain(doing string, err error) error {
 	as := func(c bide.Code, format string, args ...any) error {
 		return &bide.Error{Code: c, Message: fmt.Sprintf(format, args...), Err: err}
 	}
-	hint := ""
-	if s.opts.ReadOnly {
-		hint = ", and open it without ReadOnly"
-	}
 	switch code(err) {
 	case sqlite3.FULL:
 		return as(bide.CodeStoreFull, "%s: the disk under %s is full; nothing that was acknowledged is lost; free some space and try again", doing, s.path)
 	case sqlite3.BUSY, sqlite3.LOCKED:
 		return as(bide.CodeStoreLocked, "%s: another process has held %s for %s; end it, or raise Options.BusyTimeout", doing, s.path, s.opts.BusyTimeout)
 	case sqlite3.READONLY, sqlite3.PERM:
-		return as(bide.CodeStoreReadOnly, "%s: %s cannot be written; give this process write access to the file and its directory%s", doing, s.path, hint)
+		if s.opts.ReadOnly {
+			return bide.Errorf(bide.CodeStoreReadOnly, "%s: %s is open for reading alone (Options.ReadOnly); open it to be written, where it can be", doing, s.path)
+		}
+		return as(bide.CodeStoreReadOnly, "%s: %s cannot be written; give this process write access to the file and its directory", doing, s.path)
 	case sqlite3.CORRUPT:
 		return as(bide.CodeCorrupt, "%s: %s is damaged; restore it from a backup, or copy what can be read with \"sqlite3 %s .recover\"", doing, s.path, s.path)
 	case sqlite3.NOTADB:
@@ -53,6 +57,9 @@ func (s *Store) explain(doing string, err error) error {
 	case sqlite3.IOERR:
 		return fmt.Errorf("%s: reading or writing %s failed; check the disk, and whether it has space left: %w", doing, s.path, err)
 	case sqlite3.CANTOPEN:
+		if errors.Is(err, syscall.EISDIR) {
+			return bide.Errorf(bide.CodeStoreForeign, "%s: %s is a directory, and a store is one file; choose the path of one, in it or elsewhere", doing, s.path)
+		}
 		return fmt.Errorf("%s: %s cannot be opened; check that its directory exists and may be written: %w", doing, s.path, err)
 	}
 	return fmt.Errorf("%s in %s: %w", doing, s.path, err)

@@ -68,6 +68,28 @@ func TestAStoreOfANewerVersionIsRefused(t *testing.T) {
 	}
 }
 
+func TestAStoreThatWasCutOffIsDamaged(t *testing.T) {
+	path := dbPath(t)
+	s := open(t, path, nil)
+	must(t, s, storetest.NewChain("run").Next(1))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{100_000, 8192, 50} {
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		before := read(t, path)
+		for _, opts := range []*sqlite.Options{nil, {ReadOnly: true}} {
+			_, err := sqlite.Open(t.Context(), path, opts)
+			wantFailure(t, "Open", err, bide.CodeCorrupt, path)
+		}
+		if !bytes.Equal(read(t, path), before) {
+			t.Error("Open changed the file")
+		}
+	}
+}
+
 func TestAnEmptyFileBecomesAStore(t *testing.T) {
 	for name, make := range map[string]func(path string){
 		"no bytes":          func(path string) { write(t, path, nil) },
@@ -114,7 +136,7 @@ func TestAPathThatCannotBeAStoreIsExplained(t *testing.T) {
 	}{
 		{"", nil, bide.CodeInvalidInput, "store/mem"},
 		{":memory:", nil, bide.CodeInvalidInput, "store/mem"},
-		{dir, nil, "", dir},
+		{dir, nil, bide.CodeStoreForeign, dir + " is a directory"},
 		{filepath.Join(dir, "missing", "bide.db"), nil, "", "directory exists"},
 		{filepath.Join(dir, "missing.db"), &sqlite.Options{ReadOnly: true}, "", "missing.db"},
 		{filepath.Join(dir, "bide.db"), &sqlite.Options{Durability: "none"}, bide.CodeInvalidInput, `"full"`},

@@ -94,17 +94,18 @@ func (p *pool) close() error {
 type reader struct {
 	statements
 	packer *pack.Packer
+	alone  *stamp // nil unless it reads without locks
 }
 
 func (s *Store) openReader() (*reader, error) {
-	conn, err := s.dial(sqlite3.OPEN_READONLY)
+	conn, then, err := s.dialReader()
 	if err != nil {
 		return nil, err
 	}
 	if err := conn.Exec("PRAGMA query_only = on; PRAGMA cache_size = -8192; PRAGMA temp_store = memory"); err != nil {
 		return nil, cmp.Or(s.explain("open", err), conn.Close())
 	}
-	return &reader{newStatements(conn), s.packer}, nil
+	return &reader{newStatements(conn), s.packer, then}, nil
 }
 
 // read lends f a connection. What f reads while a statement of its own is
@@ -113,7 +114,7 @@ func (s *Store) read(ctx context.Context, doing string, f func(*reader) error) (
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r, err := s.readers.get(ctx)
+	r, err := s.lend(ctx)
 	if errors.Is(err, errPoolClosed) {
 		return errClosed(s.path)
 	}
@@ -127,7 +128,9 @@ func (s *Store) read(ctx context.Context, doing string, f func(*reader) error) (
 	}()
 	r.conn.SetInterrupt(ctx)
 	err = f(r)
-	spoilt = false
+	if spoilt = r.alone != nil && !s.holds(r.alone); spoilt {
+		return s.errWritten(doing)
+	}
 	var own *bide.Error
 	switch {
 	case err == nil, errors.As(err, &own):

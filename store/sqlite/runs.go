@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"time"
 
@@ -276,7 +277,8 @@ func scanRun(stmt *sqlite3.Stmt) (info bide.RunInfo, err error) {
 	copy(info.Head[:], stmt.ColumnRawBlob(2))
 	if labels := stmt.ColumnRawText(16); labels != nil {
 		if err := json.Unmarshal(labels, &info.Labels); err != nil {
-			return info, bide.Errorf(bide.CodeCorrupt, "labels of run %s: %w", info.ID, err)
+			return info, &bide.Error{Code: bide.CodeCorrupt, Run: info.ID, Err: err,
+				Message: fmt.Sprintf("the row of run %s is damaged: its labels are no JSON; restore the store from a backup", info.ID)}
 		}
 	}
 	return info, stmt.Err()

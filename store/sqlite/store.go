@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,8 +52,12 @@ type Options struct {
 	// Readers is how many reads go on at once. Defaults to the number of processors, at most 4: more
 	// would take processor time from the writer and answer nobody sooner.
 	Readers int
-	// ReadOnly opens an existing store for reading: every commit fails with
-	// ErrStoreReadOnly. The directory must still be writable for the shared lock file.
+	// ReadOnly opens an existing store for reading: every commit fails with ErrStoreReadOnly, and nothing that the
+	// store holds is written or removed. It may be on a medium that takes no writes, in a directory without
+	// permission or on a full disk, also with the log (-wal) that a process has left; and other processes may write
+	// to it meanwhile. Only where its shared memory (-shm) can neither be made nor read, a read fails with
+	// ErrStoreLocked if a process begins to write during it; the next one sees what was written.
+	// Defaults to false.
 	ReadOnly bool
 	// VFS names the registered virtual file system to use, for tests. Defaults to the system's.
 	VFS string
@@ -90,6 +95,7 @@ type Store struct {
 	readers *pool
 	packer  *pack.Packer
 	wrote   atomic.Int64  // when the last transaction ended, in Unix nanoseconds; in the future while one is at work
+	whole   sync.Mutex    // held by a transaction, and while the file is written anew
 	foreign chan struct{} // holds a token when another process has committed
 	done    chan struct{} // closed when the committer has ended
 	closed  error         // what closing the writer gave; set before done is closed
@@ -106,7 +112,9 @@ var (
 // Open opens the store in the file at path, and creates it when there is none;
 // its directory must exist. It fails with ErrStoreForeign when the file is something
 // else, ErrStoreTooNew when a newer version wrote it, ErrStoreLocked when another
-// process keeps it locked, and ErrStoreReadOnly when it cannot be written.
+// process keeps it locked, ErrStoreReadOnly when it cannot be written, and ErrStoreFull when the disk is too full
+// to open it; in these two cases Options.ReadOnly opens it for reading. With that, it fails with ErrStoreReadOnly when an older
+// version wrote the file, which has to be opened once to be written.
 //
 // Close the store to end its goroutine and to leave a single file behind.
 func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
@@ -130,12 +138,10 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	}
 	s := &Store{path: path, disk: disk, opts: o, queue: queue.New[*entry](), packer: packer, foreign: make(chan struct{}, 1), done: make(chan struct{})}
 	s.readers = newPool(o.Readers, func() (*reader, error) { return s.openReader() })
-	conn, err := s.openFirst(ctx)
-	if err != nil {
+	w := &writer{store: s}
+	if err := w.begin(ctx); err != nil {
 		return nil, err
 	}
-	w := &writer{store: s}
-	w.use(conn)
 	go func() {
 		defer close(s.done)
 		w.work(s.queue)

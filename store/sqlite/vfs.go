@@ -14,7 +14,13 @@ import (
 // disk is the virtual file system under the store's connections. It is another
 // one, except that a full or read-only disk is told apart from other faults:
 // the system's errors do not reach those who called SQLite.
-type disk struct{ vfs.VFS }
+type disk struct {
+	vfs.VFS
+	unlocked bool // the locks of files are had without taking them
+}
+
+// unlockedDisk begins the name of a disk without locks, which ends as that of the one with them.
+const unlockedDisk = "unlocked."
 
 // registerDisk returns the name of the disk over the file system named base;
 // empty means the system's.
@@ -24,21 +30,29 @@ func registerDisk(base string) (name string, err error) {
 		return "", errors.New("no virtual file system is registered as " + base)
 	}
 	name = "bide." + base
-	vfs.Register(name, disk{under})
+	vfs.Register(name, disk{under, false})
+	vfs.Register(unlockedDisk+name, disk{under, true})
 	return name, nil
 }
 
 // Open implements vfs.VFS.
 func (d disk) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
-	return wrapFile(vfsutil.WrapOpen(d.VFS, name, flags))
+	return d.open(flags, func(flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) { return vfsutil.WrapOpen(d.VFS, name, flags) })
 }
 
 // OpenFilename implements vfs.VFSFilename.
 func (d disk) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
-	return wrapFile(vfsutil.WrapOpenFilename(d.VFS, name, flags))
+	return d.open(flags, func(flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+		return vfsutil.WrapOpenFilename(d.VFS, name, flags)
+	})
 }
 
-func wrapFile(f vfs.File, flags vfs.OpenFlag, err error) (vfs.File, vfs.OpenFlag, error) {
+// open opens a file. A log that cannot be written is opened to be read, of which SQLite takes note.
+func (d disk) open(asked vfs.OpenFlag, under func(vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error)) (vfs.File, vfs.OpenFlag, error) {
+	f, flags, err := under(asked)
+	if asked&vfs.OPEN_WAL != 0 && tellApart(err) == sqlite3.READONLY {
+		f, flags, err = under(asked&^(vfs.OPEN_READWRITE|vfs.OPEN_CREATE) | vfs.OPEN_READONLY)
+	}
 	if err != nil {
 		return nil, flags, tellApart(err)
 	}
@@ -46,8 +60,18 @@ func wrapFile(f vfs.File, flags vfs.OpenFlag, err error) (vfs.File, vfs.OpenFlag
 	if flags&vfs.OPEN_WAL != 0 {
 		return &logFile{diskFile: file}, flags, nil
 	}
+	if d.unlocked {
+		return unlockedFile{file}, flags, nil
+	}
 	return file, flags, nil
 }
+
+// unlockedFile is a file whose locks are had without taking them.
+type unlockedFile struct{ diskFile }
+
+func (unlockedFile) Lock(vfs.LockLevel) error         { return nil }
+func (unlockedFile) Unlock(vfs.LockLevel) error       { return nil }
+func (unlockedFile) CheckReservedLock() (bool, error) { return false, nil }
 
 // diskFile is an open file of a disk.
 type diskFile struct{ osfile.File }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -34,6 +35,21 @@ const slowFlush = 500 * time.Microsecond
 func (w *writer) use(conn *sqlite3.Conn) {
 	s := newStatements(conn)
 	w.statements, w.flushes = &s, w.store.opts.Durability == DurabilityFull
+}
+
+// begin checks the file and, unless it is only read, opens the connection that writes.
+func (w *writer) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if w.store.opts.ReadOnly {
+		return w.store.lookIn()
+	}
+	conn, err := w.store.openFirst(ctx)
+	if err == nil {
+		w.use(conn)
+	}
+	return err
 }
 
 // next picks a batch of 256 commits and 1 MiB at most. A single commit may be larger.
@@ -82,6 +98,8 @@ func (w *writer) answer(e *entry, err error) {
 // transaction applies a batch and makes it durable. An error means that nothing
 // of it was applied, or that the outcome is unknown.
 func (w *writer) transaction(batch []*entry) (err error) {
+	w.store.whole.Lock()
+	defer w.store.whole.Unlock()
 	defer func() {
 		if v := recover(); v != nil { // the driver panics when its memory is used up
 			err = fmt.Errorf("%w: %v", errOutOfMemory, v)
@@ -156,6 +174,9 @@ func (w *writer) failed(err error) error {
 
 // connect opens a new connection when the last one was given up.
 func (w *writer) connect() error {
+	if w.store.opts.ReadOnly {
+		return sqlite3.READONLY
+	}
 	if w.statements != nil {
 		return nil
 	}

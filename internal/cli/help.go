@@ -120,5 +120,5 @@ Traces and metrics of what a worker does are sent when telemetry.endpoint or OTE
 (http/protobuf). The standard variables count: OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER (otlp or none), OTEL_EXPORTER_OTLP_HEADERS,
 _TIMEOUT, _COMPRESSION and _PROTOCOL, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_SDK_DISABLED.
 
-A name that is not known is an error. Paths in the file are relative to the project; those of
+A name that is not known is an error. Paths in the file are relative to the project, also in one that --config names from elsewhere; those of
 flags and the environment to the working directory.`

@@ -235,7 +235,7 @@ type slow struct{ *mem.Store }
 func (s slow) Commit(ctx context.Context, c *bide.Commit) error {
 	if c.RunID == "moved" {
 		select {
-		case <-time.After(900 * time.Millisecond):
+		case <-time.After(2 * time.Second):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -248,7 +248,7 @@ func TestAnImportHasTimeWhileItComes(t *testing.T) {
 	from := newServer(t, nil)
 	from.start("operator", `{"workflow":"approval","input":{"amount":1},"run_id":"moved"}`)
 	file := from.ask("viewer", http.MethodGet, "/v1/export?run=moved", "").Body
-	s := serverOver(t, slow{mem.New()}, &gateway.Options{RequestTime: 500 * time.Millisecond, WriteTime: 100 * time.Millisecond})
+	s := serverOver(t, slow{mem.New()}, &gateway.Options{RequestTime: time.Second, WriteTime: 500 * time.Millisecond})
 	addr, _ := s.listening()
 	send := func(body io.Reader) (*http.Response, error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/v1/import", body)

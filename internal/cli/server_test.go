@@ -323,8 +323,12 @@ func TestRunsMoveFromServerToServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := do(source, "", 0, "start ask")
-	done := do(source, "", 0, "start ask")
+	waiting := func(key string) string {
+		t.Helper()
+		do(source, "", 6, "run ask --key "+key, "is waiting")
+		return do(source, "", 0, "start ask --key "+key)
+	}
+	id, done := waiting("k1"), waiting("k2")
 	do(source, "", 0, "approve "+done)
 	do(source, "", 0, "run --resume "+done)
 	do(source, "", 0, "export "+id+" "+done+" --to runs.bide --recipient "+me.Recipient().String(), "2 runs written to runs.bide")

@@ -12,31 +12,32 @@ type Code string
 
 // Codes of the errors that this package and its stores return.
 const (
-	CodeNotFound        Code = "not_found"
-	CodeExists          Code = "exists"
-	CodeConflict        Code = "conflict"
-	CodeFenced          Code = "fenced"
-	CodeKeyReused       Code = "key_reused"
-	CodeCommandReused   Code = "command_reused"
-	CodeAlreadyDecided  Code = "already_decided"
-	CodeExpired         Code = "expired"
-	CodeInvalidAnswer   Code = "invalid_answer"
-	CodeArgsChanged     Code = "args_changed"
-	CodeForbidden       Code = "forbidden"
-	CodeInvalidInput    Code = "invalid_input"
-	CodeInvalidWorkflow Code = "invalid_workflow"
-	CodeUnknownWorkflow Code = "unknown_workflow"
-	CodeWrongStatus     Code = "wrong_status"
-	CodeDiverged        Code = "diverged"
-	CodeCorrupt         Code = "corrupt"
-	CodeSealed          Code = "sealed"
-	CodeShredded        Code = "shredded"
-	CodeStoreLocked     Code = "store_locked"
-	CodeStoreReadOnly   Code = "store_read_only"
-	CodeStoreFull       Code = "store_full"
-	CodeStoreTooNew     Code = "store_too_new"
-	CodeStoreForeign    Code = "store_foreign"
-	CodeStoreClosed     Code = "store_closed"
+	CodeNotFound         Code = "not_found"
+	CodeExists           Code = "exists"
+	CodeConflict         Code = "conflict"
+	CodeFenced           Code = "fenced"
+	CodeKeyReused        Code = "key_reused"
+	CodeCommandReused    Code = "command_reused"
+	CodeAlreadyDecided   Code = "already_decided"
+	CodeExpired          Code = "expired"
+	CodeInvalidAnswer    Code = "invalid_answer"
+	CodeArgsChanged      Code = "args_changed"
+	CodeForbidden        Code = "forbidden"
+	CodeInvalidInput     Code = "invalid_input"
+	CodeInvalidWorkflow  Code = "invalid_workflow"
+	CodeUnknownWorkflow  Code = "unknown_workflow"
+	CodeWrongStatus      Code = "wrong_status"
+	CodeDiverged         Code = "diverged"
+	CodeCorrupt          Code = "corrupt"
+	CodeSealed           Code = "sealed"
+	CodeShredded         Code = "shredded"
+	CodeStoreLocked      Code = "store_locked"
+	CodeStoreReadOnly    Code = "store_read_only"
+	CodeStoreFull        Code = "store_full"
+	CodeStoreTooNew      Code = "store_too_new"
+	CodeStoreForeign     Code = "store_foreign"
+	CodeStoreClosed      Code = "store_closed"
+	CodeStoreUnavailable Code = "store_unavailable"
 )
 
 // Sentinels for errors.Is. Every error with the same code matches.
@@ -104,6 +105,9 @@ var (
 	ErrStoreForeign = &Error{Code: CodeStoreForeign}
 	// ErrStoreClosed is returned by every method of a store after Close.
 	ErrStoreClosed = &Error{Code: CodeStoreClosed}
+	// ErrStoreUnavailable is returned when the database of a store does not answer, or lets nobody in. It may pass by
+	// itself. Whether what was asked for has happened is not known; a commit is sent again.
+	ErrStoreUnavailable = &Error{Code: CodeStoreUnavailable}
 )
 
 // Error is the one structured error of the package's boundary.

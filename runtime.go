@@ -336,7 +336,7 @@ func (rt *Runtime) commitNotice(ctx context.Context, n Notice) error {
 // final reports whether sending the same commit again cannot help.
 func final(err error) bool {
 	var e *Error
-	return errors.As(err, &e)
+	return errors.As(err, &e) && e.Code != CodeStoreUnavailable
 }
 
 // Must returns v, or panics when err is not nil: for the set-up of programs and for examples.

@@ -233,6 +233,9 @@ func TestATeamThatDiesAtAnyCommitComesToTheSameEnd(t *testing.T) {
 				run = bide.Must(d.rt.Get(ctx, "r"))
 			}
 			if err != nil {
+				if err := d.rt.Close(ctx); err != nil { // nothing of it is at work when the store goes on
+					t.Fatal(err)
+				}
 				store.mu.Lock()
 				store.dead = false
 				store.mu.Unlock()

@@ -175,9 +175,18 @@ func (c *Client) send(ctx context.Context, what call, body io.Reader, has bool) 
 	}
 	resp, err := c.opts.HTTP.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("reach the server %s: %w", c.base, err)
+		return nil, c.unreached(err)
 	}
 	return resp, nil
+}
+
+// unreached is the error of a request that got no answer, without the request itself.
+func (c *Client) unreached(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	return fmt.Errorf("reach the server %s: %w", c.base, err)
 }
 
 // refusal is the error that an answer is, or nil.

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"io"
 	"net/http"
 
 	"github.com/bide-dev/bide/gateway/api"
@@ -21,15 +20,6 @@ func (c *Client) WriteCheckpoint(ctx context.Context, commandID string) (*api.Ch
 // Proof returns what proves a run, or with seq above zero one record of it, to others.
 func (c *Client) Proof(ctx context.Context, runID string, seq int64) (*api.Proof, error) {
 	return get[api.Proof](ctx, c, values("seq", number(seq)), "runs", runID, "proof")
-}
-
-// Export returns a run and all below it as one file, to be closed. Whether it is whole, the file says.
-func (c *Client) Export(ctx context.Context, runID string) (io.ReadCloser, error) {
-	resp, err := c.blob(ctx, http.MethodGet, path("runs", runID, "export"), nil)
-	if err != nil {
-		return nil, err
-	}
-	return resp.Body, nil
 }
 
 // Bookmarks lists the marked points of runs: those with the tag, if any, and the text in name, note or run, if any.
@@ -81,4 +71,20 @@ func (c *Client) Report(ctx context.Context, runID string, html bool) (string, e
 	var text plain
 	err := c.do(ctx, call{method: http.MethodGet, path: path("runs", runID, "report"), query: values("format", format)}, &text)
 	return string(text), err
+}
+
+// Case makes a recorded run of a flow a case of it.
+func (c *Client) Case(ctx context.Context, runID string) (*api.Case, error) {
+	return get[api.Case](ctx, c, nil, "runs", runID, "case")
+}
+
+// Compact gives back the space that deleted runs have left in the server's store. It fails with bide.ErrWrongStatus for a store
+// that needs none, or not while it is served.
+func (c *Client) Compact(ctx context.Context, commandID string) (*api.Compacted, error) {
+	return change[api.Compacted](ctx, c, http.MethodPost, commandID, nil, "compact")
+}
+
+// SweepArtifacts removes artifacts of the server that no run and no document names any more, or counts them.
+func (c *Client) SweepArtifacts(ctx context.Context, req api.Sweep, commandID string) (*api.Swept, error) {
+	return change[api.Swept](ctx, c, http.MethodPost, commandID, req, "artifacts", "sweep")
 }

@@ -86,16 +86,21 @@ func (c *Client) DeleteSchedule(ctx context.Context, name, commandID string) err
 
 // PutArtifact keeps what it reads from r until the end. It is not sent again when that fails.
 func (c *Client) PutArtifact(ctx context.Context, r io.Reader) (*api.Artifact, error) {
-	resp, err := c.blob(ctx, http.MethodPost, path("artifacts"), r)
+	out := &api.Artifact{}
+	return out, c.upload(ctx, path("artifacts"), r, out)
+}
+
+// upload sends a body as it is read, and reads the answer into out.
+func (c *Client) upload(ctx context.Context, at string, body io.Reader, out any) error {
+	resp, err := c.blob(ctx, http.MethodPost, at, body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer resp.Body.Close()
-	out := &api.Artifact{}
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return nil, fmt.Errorf("%s does not answer as a bide server does: %w", c.base, err)
+		return fmt.Errorf("%s does not answer as a bide server does: %w", c.base, err)
 	}
-	return out, nil
+	return nil
 }
 
 // Artifact opens a blob by its SHA-256, or fails with bide.ErrNotFound. Close it after use. One that a tool kept is opened with the run whose
@@ -117,13 +122,16 @@ func (c *Client) blob(ctx context.Context, method, at string, body io.Reader) (*
 	if err != nil {
 		return nil, bide.Errorf(bide.CodeInvalidInput, "the request cannot be made: %w", err)
 	}
-	req.Header.Set("Content-Type", "application/octet-stream")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/octet-stream")
+		req.Header.Set("Expect", "100-continue") // a refusal comes before the body goes
+	}
 	if c.opts.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.opts.Token)
 	}
 	resp, err := c.opts.HTTP.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("reach the server %s: %w", c.base, err)
+		return nil, c.unreached(err)
 	}
 	if resp.StatusCode < http.StatusBadRequest {
 		return resp, nil

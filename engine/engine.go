@@ -32,7 +32,7 @@ type Options struct {
 	// a former process left in progress is taken up at once.
 	Workflows []bide.Workflow
 	Handlers  map[string]bide.Handler
-	// Keys encrypt what is kept of runs that begin from now on, and open what is encrypted.
+	// Keys encrypt what is kept of runs that begin from now on, and open what is encrypted. A store that is encrypted needs them.
 	// Defaults to none: what is kept is plain.
 	Keys seal.Keys
 	// Checkpoints has signed checkpoints written while runs go on, at their ends and on Close. Nil writes none.
@@ -77,7 +77,8 @@ type Engine struct {
 //	file:runs               a folder of files that a person can read, for one process
 //	mem:                    nothing is kept
 //
-// It fails with bide.ErrInvalidInput when it does not know the scheme, and as the store's own Open does.
+// It fails with bide.ErrInvalidInput when it does not know the scheme, with bide.ErrSealed when the store is encrypted and
+// there are no keys, and as the store's own Open does.
 // ctx is for opening alone; Close ends the work.
 func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	var o Options
@@ -94,7 +95,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	} else if one, ok := store.(interface{ Sole() bool }); ok {
 		o.Worker.Sole = one.Sole()
 	}
-	if err == nil && o.Keys != nil {
+	if err == nil {
 		store, err = sealed(ctx, store, o.Keys)
 	}
 	if err != nil {
@@ -108,8 +109,11 @@ func Open(ctx context.Context, url string, opts *Options) (*Engine, error) {
 	return e, nil
 }
 
-// sealed encrypts a store. It returns the store that is to be closed in any case.
+// sealed encrypts a store, if there are keys. It returns the store that is to be closed in any case.
 func sealed(ctx context.Context, store Store, keys seal.Keys) (Store, error) {
+	if keys == nil {
+		return store, seal.CheckPlain(ctx, store)
+	}
 	s, err := seal.New(ctx, store, keys, nil)
 	if err != nil {
 		return store, err

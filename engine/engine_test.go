@@ -44,7 +44,7 @@ func open(t *testing.T, url string) *engine.Engine {
 // last waits for the end of a run and returns it.
 func last(t *testing.T, e *engine.Engine, id string, kind bide.Kind) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for rec, err := range e.Watch(ctx, id, 1) {
 		if err != nil {
@@ -238,7 +238,7 @@ func TestTheEndOfARunIsSignedSoon(t *testing.T) {
 	}
 	last(t, e, run.ID, bide.KindRunCompleted)
 	keys := must(ledger.Verifiers(public))
-	for deadline := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		log, _, err := ledger.ReadLog(t.Context(), e.Store(), keys)
 		if err != nil {
 			t.Fatal(err)

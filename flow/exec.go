@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,14 +21,14 @@ const (
 	defaultExecBytes = 1 << 20
 )
 
-// command is the payload of an exec step.
+// command is the payload of an exec step. Arguments, variables and input that are no text stand there as in a text.
 type command struct {
-	Command  []string          `json:"command"`
-	Stdin    string            `json:"stdin"`
-	Env      map[string]string `json:"env"`
-	Dir      string            `json:"dir"`
-	Accept   []int             `json:"accept"`
-	MaxBytes int               `json:"max_bytes"`
+	Command  []any          `json:"command"`
+	Stdin    any            `json:"stdin"`
+	Env      map[string]any `json:"env"`
+	Dir      string         `json:"dir"`
+	Accept   []int          `json:"accept"`
+	MaxBytes int            `json:"max_bytes"`
 }
 
 // ExecResult is the result of an exec step.
@@ -45,31 +46,34 @@ func (o *Handlers) exec(ctx context.Context, call *bide.Invocation) (bide.Outcom
 		return bide.Outcome{}, err
 	}
 	var in command
-	if err := json.Unmarshal(u.payload, &in); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(u.payload))
+	dec.UseNumber()
+	if err := dec.Decode(&in); err != nil {
 		return bide.Outcome{}, bide.Permanent(u.failure(err))
 	}
-	if len(in.Command) == 0 || in.Command[0] == "" {
+	words := make([]string, len(in.Command))
+	for i, word := range in.Command {
+		words[i] = plain(word)
+	}
+	if len(words) == 0 || words[0] == "" {
 		return bide.Outcome{}, bide.Permanent(errors.New("the command is empty"))
 	}
-	program := in.Command[0]
+	program := words[0]
 	if !slices.Contains(o.AllowExec, "*") && !slices.Contains(o.AllowExec, program) {
 		return bide.Outcome{}, &bide.Failure{Code: "exec_not_allowed", Permanent: true,
 			Message: fmt.Sprintf("the program %q is not allowed here; exec steps may start %q", program, o.AllowExec)}
 	}
-	if call.Deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.Timeout)
-		defer cancel()
-	}
-	cmd := exec.CommandContext(ctx, program, in.Command[1:]...)
+	ctx, cancel := o.within(ctx, call)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, words[1:]...)
 	if in.Dir != "" {
 		cmd.Dir = filepath.Clean(in.Dir)
 	}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "BIDE_IDEMPOTENCY_KEY=" + call.Key}
 	for _, name := range sortedNames(in.Env) {
-		cmd.Env = append(cmd.Env, name+"="+in.Env[name])
+		cmd.Env = append(cmd.Env, name+"="+plain(in.Env[name]))
 	}
-	cmd.Stdin = strings.NewReader(in.Stdin)
+	cmd.Stdin = strings.NewReader(plain(in.Stdin))
 	limit := in.MaxBytes
 	if limit <= 0 {
 		limit = defaultExecBytes
@@ -78,7 +82,7 @@ func (o *Handlers) exec(ctx context.Context, call *bide.Invocation) (bide.Outcom
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err = cmd.Run()
 	if cause := context.Cause(ctx); cause != nil && err != nil {
-		return bide.Outcome{}, u.failure(fmt.Errorf("%s: %w", program, cause))
+		return bide.Outcome{}, u.failure(late(ctx, fmt.Errorf("%s: %w", program, cause)))
 	}
 	if stdout.over || stderr.over {
 		return bide.Outcome{}, &bide.Failure{Code: "exec_too_large", Permanent: true, Message: fmt.Sprintf("%s wrote more than %d bytes; raise max_bytes if that is meant", program, limit)}

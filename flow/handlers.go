@@ -72,6 +72,24 @@ func (o *Handlers) ByType(rt *bide.Runtime) map[string]bide.Handler {
 	return map[string]bide.Handler{TypeEnv: o.env, TypeHTTP: o.http, TypeExec: o.exec, TypeScript: o.script, TypeEmit: emitter(rt)}
 }
 
+// within bounds a call whose step has no timeout.
+func (o *Handlers) within(ctx context.Context, call *bide.Invocation) (context.Context, context.CancelFunc) {
+	if !call.Deadline.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, o.Timeout, &bide.Failure{Code: bide.FailureTimeout,
+		Message: fmt.Sprintf("%s took longer than %s; give the step a timeout if it may take longer", call.Type, o.Timeout)})
+}
+
+// late is err, or that the time of within was over.
+func late(ctx context.Context, err error) error {
+	var f *bide.Failure
+	if errors.As(context.Cause(ctx), &f) {
+		return f
+	}
+	return err
+}
+
 // env answers what a document asks of its settings.
 func (o *Handlers) env(_ context.Context, call *bide.Invocation) (bide.Outcome, error) {
 	var vars []EnvVar

@@ -195,6 +195,22 @@ func TestPrograms(t *testing.T) {
 	failed(t, h.start(yamlOf("- exec: {command: ['false']}"), nil), "exec_failed", "exit code 1")
 	failed(t, h.start(yamlOf("- exec: {command: [printf, '%0100d', '1'], max_bytes: 50}"), nil), "exec_too_large", "more than 50 bytes")
 	failed(t, h.start(yamlOf("- exec: {command: [sh, '-c', ls]}"), nil), "exec_not_allowed", `"sh"`)
+	completed(t, h.start(yamlOf(`
+- {id: a, exec: {command: [printf, "%s|", "{{ input.n }}", 2.50, true], env: {N: 3}, stdin: 4}}
+- {id: b, exec: {command: [env], env: {N: "{{ input.n }}"}}}
+- return: ["{{ a.stdout }}", "{{ b.stdout contains 'N=9007199254740993' }}"]
+`), json.RawMessage(`{"n": 9007199254740993}`)), `["9007199254740993|2.50|true|",true]`)
+}
+
+// A call whose step has no timeout ends after that of the handlers, and says what to write to let it take longer.
+func TestACallThatTakesTooLongSaysHowItMayTakeLonger(t *testing.T) {
+	hang := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	defer srv.Close()
+	defer close(hang)
+	h := newHost(t, &flow.Handlers{AllowExec: []string{"sleep"}, AllowAddresses: loopback, Timeout: 50 * time.Millisecond})
+	failed(t, h.start(yamlOf("- exec: {command: [sleep, 60]}"), nil), bide.FailureTimeout, "exec took longer than 50ms; give the step a timeout")
+	failed(t, h.start(yamlOf("- http: {url: '{{ input }}'}"), srv.URL), bide.FailureTimeout, "http took longer than 50ms; give the step a timeout")
 }
 
 func TestScripts(t *testing.T) {

@@ -63,11 +63,8 @@ func (o *Handlers) http(ctx context.Context, call *bide.Invocation) (bide.Outcom
 	if err := dec.Decode(&in); err != nil {
 		return bide.Outcome{}, bide.Permanent(u.failure(err))
 	}
-	if call.Deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.Timeout)
-		defer cancel()
-	}
+	ctx, cancel := o.within(ctx, call)
+	defer cancel()
 	req, err := in.build(ctx, call.Key)
 	if err != nil {
 		return bide.Outcome{}, bide.Permanent(u.failure(err))
@@ -77,12 +74,12 @@ func (o *Handlers) http(ctx context.Context, call *bide.Invocation) (bide.Outcom
 		if errors.Is(err, errPrivate) {
 			return bide.Outcome{}, u.failure(&bide.Failure{Code: "http_address", Permanent: true, Message: err.Error()})
 		}
-		return bide.Outcome{}, u.failure(err)
+		return bide.Outcome{}, u.failure(late(ctx, err))
 	}
 	defer resp.Body.Close()
 	out, err := in.read(resp, u)
 	if err != nil {
-		return bide.Outcome{}, u.failure(err)
+		return bide.Outcome{}, u.failure(late(ctx, err))
 	}
 	o.Logger.Info("http", "run", call.Run, "node", call.Node, "status", out.Status)
 	if out.Status < 400 || slices.Contains(in.Accept, out.Status) {
@@ -141,7 +138,7 @@ func (in *request) build(ctx context.Context, key string) (*http.Request, error)
 	return req, nil
 }
 
-// plain is how a value stands in a header, a query or a form.
+// plain is how a value stands in a header, a query or a form, and among the arguments of a program.
 func plain(v any) string {
 	if n, ok := v.(json.Number); ok {
 		return string(n)

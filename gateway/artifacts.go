@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"time"
 
@@ -103,43 +104,60 @@ func (s *Server) share(ctx context.Context, p *auth.Principal, sum string) error
 	}
 }
 
-// seesArtifact fails with bide.ErrNotFound when a blob is not for the principal.
-func (s *Server) seesArtifact(ctx context.Context, in *getArtifact) error {
-	v := s.sight(ctx, auth.View)
+// shared reports whether a blob that was uploaded is one of the principal's namespace, or of others alone.
+func (v *sight) shared(ctx context.Context, sum string) (mine, others bool, err error) {
 	var of shared
-	doc, err := s.store.Document(ctx, sharedKind, in.SHA256)
+	doc, err := v.s.store.Document(ctx, sharedKind, sum)
 	if err == nil {
 		err = json.Unmarshal(doc.Body, &of)
 	}
 	if err != nil && !errors.Is(err, bide.ErrNotFound) {
+		return false, false, err
+	}
+	mine = slices.Contains(of.Namespaces, v.p.Namespace)
+	return mine, !mine && len(of.Namespaces) > 0, nil
+}
+
+// limited reports whether the principal is limited to workflows or labels.
+func (v *sight) limited() bool { return len(v.p.Workflows)+len(v.p.Labels) > 0 }
+
+// seesArtifact fails with bide.ErrNotFound when a blob is not for the principal.
+func (s *Server) seesArtifact(ctx context.Context, in *getArtifact) error {
+	v := s.sight(ctx, auth.View)
+	mine, others, err := v.shared(ctx, in.SHA256)
+	if mine && !v.limited() || err != nil {
 		return err
 	}
-	mine, limited := slices.Contains(of.Namespaces, v.p.Namespace), len(v.p.Workflows)+len(v.p.Labels) > 0
-	if mine && !limited {
-		return nil
-	}
-	if in.Run != "" && (mine || len(of.Namespaces) == 0) {
+	if in.Run != "" && !others {
 		if _, err := v.run(ctx, in.Run); err != nil {
 			return err
 		}
-		if given, err := s.gave(ctx, in.Run, in.SHA256); given || err != nil {
+		given := false
+		err := s.gifts(ctx, in.Run, func(text []byte) bool {
+			given = bytes.Contains(text, []byte(in.SHA256))
+			return !given
+		})
+		if given || err != nil {
 			return err
 		}
 	}
 	return bide.Errorf(bide.CodeNotFound, "there is no artifact %s here; one that a tool kept needs ?run= and the run whose effects gave it", in.SHA256)
 }
 
-// gave reports whether an effect of a run gave a blob.
-func (s *Server) gave(ctx context.Context, run, sum string) (bool, error) {
+// sums finds what may be the name of a blob.
+var sums = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// gifts calls f with what the effects of a run gave, until it returns false.
+func (s *Server) gifts(ctx context.Context, run string, f func(text []byte) bool) error {
 	for rec, err := range s.rt.Ledger(ctx, run, 1) {
 		if err != nil {
-			return false, err
+			return err
 		}
-		if rec.Kind == bide.KindEffectCompleted && bytes.Contains(rec.Raw, []byte(sum)) {
-			return true, nil
+		if rec.Kind == bide.KindEffectCompleted && !f(rec.Data) {
+			return nil
 		}
 	}
-	return false, nil
+	return nil
 }
 
 func (s *Server) getArtifact(ctx context.Context, in *getArtifact) (*huma.StreamResponse, error) {

@@ -6,20 +6,17 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/ledger/trace"
-	"github.com/bide-dev/bide/ledger/transfer"
 )
 
 func (s *Server) registerEvidence() {
 	register(s, operation{id: "get-checkpoint", method: http.MethodGet, path: "/v1/checkpoint", tag: tagLedger, right: auth.View,
 		summary: "The newest signed checkpoint of the store", about: "404 when there is none."}, s.getCheckpoint)
-	register(s, operation{id: "write-checkpoint", method: http.MethodPost, path: "/v1/checkpoint", tag: tagLedger, right: auth.Admin,
+	register(s, operation{id: "write-checkpoint", method: http.MethodPost, path: "/v1/checkpoint", tag: tagLedger, right: auth.Admin, long: true,
 		summary: "Sign what the ledgers say now", about: "A server with a key does so by itself as well, at the ends of runs and in between. 409 when it has no key."}, s.writeCheckpoint)
 	register(s, operation{id: "get-proof", method: http.MethodGet, path: "/v1/runs/{run}/proof", tag: tagLedger, right: auth.View,
 		summary: "What proves a run, or one of its records, to others", about: "404 when no checkpoint speaks for it yet."}, s.getProof)
@@ -27,14 +24,14 @@ func (s *Server) registerEvidence() {
 		summary: "What happened in a run, and who decided what", about: "Each line names its record and the record's hash."}, s.getReport)
 	register(s, operation{id: "diff-runs", method: http.MethodGet, path: "/v1/runs/{run}/diff/{other}", tag: tagLedger, right: auth.View,
 		summary: "Compare two runs, or a run and its fork", about: "Ids and times do not count."}, s.diffRuns)
-	register(s, operation{id: "export-run", method: http.MethodGet, path: "/v1/runs/{run}/export", tag: tagLedger, right: auth.View, large: true, media: "application/x-ndjson",
-		summary: "A run and all below it in one file", about: "For bide inspect, verify and import. Artifacts are named in it and not part of it: they are had by their hash."}, s.exportRun)
+	register(s, operation{id: "get-case", method: http.MethodGet, path: "/v1/runs/{run}/case", tag: tagLedger, right: auth.View,
+		summary: "A recorded run of a flow as a case of it, for bide flow test", about: "409 when the run has not completed or failed, is a fork or was continued as another one."}, s.getCase)
 }
 
-// wide fails for principals of a namespace, who see a part of the store alone.
+// wide fails for principals who see a part of the store alone: those of a namespace, and those that are limited to workflows or labels.
 func wide(ctx context.Context) error {
-	if auth.From(ctx).Namespace != "" {
-		return bide.Errorf(bide.CodeForbidden, "this concerns the whole store; a principal of a namespace cannot ask for it")
+	if p := auth.From(ctx); p.Namespace != "" || len(p.Workflows)+len(p.Labels) > 0 {
+		return bide.Errorf(bide.CodeForbidden, "this concerns the whole store; a principal of a namespace, or one that is limited to workflows or labels, cannot ask for it")
 	}
 	return nil
 }
@@ -144,17 +141,17 @@ func (s *Server) diffRuns(ctx context.Context, in *diffRuns) (*result[trace.Diff
 	return ok(d), nil
 }
 
-func (s *Server) exportRun(ctx context.Context, in *OneRun) (*huma.StreamResponse, error) {
-	if _, err := s.sight(ctx, auth.View).run(ctx, in.Run); err != nil {
+func (s *Server) getCase(ctx context.Context, in *OneRun) (*result[api.Case], error) {
+	run, err := s.sight(ctx, auth.View).run(ctx, in.Run)
+	if err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		hctx.SetHeader("Content-Type", "application/x-ndjson")
-		hctx.SetHeader("Content-Disposition", `attachment; filename="`+in.Run+`.bide"`)
-		hctx.SetStatus(http.StatusOK)
-		if _, err := transfer.Export(hctx.Context(), s.store, hctx.BodyWriter(), &transfer.ExportOptions{Runs: []string{in.Run}}); err != nil {
-			s.opts.Logger.WarnContext(ctx, "export", "run", in.Run, "err", err)
-			panic(http.ErrAbortHandler) // the reader must see that it is not whole
-		}
-	}}, nil
+	if s.opts.CaseOf == nil {
+		return nil, bide.Errorf(bide.CodeWrongStatus, "this server makes no cases of runs")
+	}
+	text, faults, err := s.opts.CaseOf(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	return ok(&api.Case{Case: string(text), Faults: append([]string{}, faults...)}), nil
 }

@@ -46,7 +46,7 @@ func TestWhatAServerSignsIsCheckedWithThePublicKeyAlone(t *testing.T) {
 	if _, _, _, err := record.Check(keys); err != nil {
 		t.Errorf("the proof of a record does not count: %v", err)
 	}
-	file := s.ask("viewer", http.MethodGet, run+"/export", "")
+	file := s.ask("viewer", http.MethodGet, "/v1/export?run="+names["done"], "")
 	content, err := transfer.Inspect(bytes.NewReader(file.Body), &transfer.ReadOptions{Keys: keys}, nil)
 	if err != nil || !content.OK() || content.Runs != 1 || content.SignedRuns != 1 {
 		t.Errorf("the export is %+v, %v; want one signed run", content, err)

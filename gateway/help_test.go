@@ -96,6 +96,9 @@ func byToken(next http.Handler) http.Handler {
 			if role == "refunder" { // limited to one workflow and label
 				p.Roles, p.Workflows, p.Labels = []auth.Role{auth.Operator}, []string{"approval"}, map[string]string{"team": "ops"}
 			}
+			if role == "chief" { // an administrator of runs with a label
+				p.Roles, p.Labels = []auth.Role{auth.Administrator}, map[string]string{"team": "ops"}
+			}
 			r = r.WithContext(auth.With(r.Context(), p))
 		}
 		next.ServeHTTP(w, r)

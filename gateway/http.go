@@ -30,6 +30,8 @@ func (s *Server) routes() http.Handler {
 	s.registerEvidence()
 	s.registerBookmarks()
 	s.registerRetention()
+	s.registerTransfer()
+	s.registerSpace()
 	s.registerWaits()
 	s.registerLinks()
 	s.registerEvents()
@@ -95,7 +97,12 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 
 // answerWithin cuts off a client that does not take its answer in time.
 func (s *Server) answerWithin(w http.ResponseWriter, r *http.Request, d time.Duration) {
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	s.deadline(r, http.NewResponseController(w).SetWriteDeadline, time.Now().Add(d))
+}
+
+// deadline sets a deadline of a request's connection; the zero time is none.
+func (s *Server) deadline(r *http.Request, set func(time.Time) error, at time.Time) {
+	if err := set(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		s.opts.Logger.WarnContext(r.Context(), "deadline of a request", "err", err)
 	}
 }
@@ -147,12 +154,14 @@ func noRoute(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// account counts an operation, and gives one with large bodies its time.
+// account counts an operation, and gives one with large bodies, or much to do, its time.
 func (s *Server) account(op operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		if op.large {
-			r, w := humago.Unwrap(ctx)
+		switch r, w := humago.Unwrap(ctx); {
+		case op.large:
 			s.answerWithin(w, r, artifactTime)
+		case op.long:
+			s.deadline(r, http.NewResponseController(w).SetWriteDeadline, time.Time{})
 		}
 		start := time.Now()
 		next(ctx)

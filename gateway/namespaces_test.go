@@ -29,6 +29,7 @@ var bodies = map[string]string{
 	"put-artifact":    `hello`,
 	"create-bookmark": `{"name":"b-{n}","run_id":"{run}"}`,
 	"apply-retention": `{"rules":[{"after":"1ns"}]}`,
+	"sweep-artifacts": `{"older":"2h"}`,
 	"upload-flow":     `{"source":"bide: 1\nflow: f{n}\nsteps: [{say: hi}]"}`,
 	"poll-work":       `{"worker":"w","types":["resize"],"wait":"1ms"}`,
 	"heartbeat-call":  `{"token":1}`,
@@ -37,7 +38,7 @@ var bodies = map[string]string{
 }
 
 // queries are those of operations that need one.
-var queries = map[string]string{"preview-fork": "?seq=1", "revoke-shared-grant": "?scope=session&of=s"}
+var queries = map[string]string{"preview-fork": "?seq=1", "revoke-shared-grant": "?scope=session&of=s", "export-runs": "?run={run}"}
 
 // noneOfIt are operations that are about what a run of this test has none of.
 var noneOfIt = map[string]bool{"revoke-grant": true, "revoke-shared-grant": true, "get-command": true, "redeliver-message": true, "get-proof": true}
@@ -75,7 +76,7 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 			continue
 		}
 		byName[op.ID] = op
-		of := op.ID == "send-event" || op.ID == "create-bookmark" || op.ID == "revoke-shared-grant" || op.ID == "get-artifact" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}") || strings.Contains(op.Path, "{session}")
+		of := op.ID == "send-event" || op.ID == "create-bookmark" || op.ID == "revoke-shared-grant" || op.ID == "get-artifact" || op.ID == "export-runs" || strings.Contains(op.Path, "{run}") || strings.Contains(op.Path, "{wait}") || strings.Contains(op.Path, "{name}") || strings.Contains(op.Path, "{session}")
 		for name := range made {
 			of = of || strings.Contains(op.Path, name)
 		}
@@ -116,7 +117,7 @@ func TestNamespacesAreInvisibleToEachOther(t *testing.T) {
 				path = strings.ReplaceAll(path, name, s.ask(boss, http.MethodPost, fill(thing.path), thing.body).field(t, thing.id))
 			}
 		}
-		status := s.status(op.Method, fill(path)+queries[op.ID], fill(bodies[op.ID]), token)
+		status := s.status(op.Method, fill(path+queries[op.ID]), fill(bodies[op.ID]), token)
 		if noneOfIt[op.ID] && status == http.StatusNotFound && (as == nil || as.Namespace == authtest.Own) {
 			return http.StatusOK
 		}

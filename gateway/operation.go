@@ -36,6 +36,7 @@ type operation struct {
 	status           int        // of success. Defaults to 200.
 	stream           bool       // answers for as long as the client listens
 	large            bool       // may have the body of an artifact, and its time
+	long             bool       // takes as long as it takes; what it transfers must not stand still (see paced)
 	media            string     // of the answer. Defaults to JSON.
 }
 
@@ -69,7 +70,7 @@ func register[I, O any](s *Server, op operation, do func(ctx context.Context, in
 		h.Security = []map[string][]string{{"token": {}}}
 	}
 	huma.Register(s.api, h, func(ctx context.Context, in *I) (*O, error) {
-		if !op.stream && !op.large {
+		if !op.stream && !op.large && !op.long {
 			var stop context.CancelFunc
 			ctx, stop = context.WithTimeout(ctx, s.opts.RequestTime)
 			defer stop()

@@ -15,7 +15,7 @@ import (
 const tagRetention = "retention"
 
 func (s *Server) registerRetention() {
-	register(s, operation{id: "apply-retention", method: http.MethodPost, path: "/v1/retention", tag: tagRetention, right: auth.Admin,
+	register(s, operation{id: "apply-retention", method: http.MethodPost, path: "/v1/retention", tag: tagRetention, right: auth.Admin, long: true,
 		summary: "Archive and delete trees of runs that ended long ago", about: "Trees under a hold stay. On a store with checkpoints the server needs its key, which signs a tombstone for every run. Cut off, the same request finishes it."}, s.applyRetention)
 	register(s, operation{id: "list-holds", method: http.MethodGet, path: "/v1/holds", tag: tagRetention, right: auth.Admin,
 		summary: "The trees that must not be deleted"}, s.listHolds)

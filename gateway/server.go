@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -56,6 +57,11 @@ type Options struct {
 	ToolServers func() []api.ToolServer
 	// Webhooks are those of the store. Nil serves none.
 	Webhooks *webhook.Hooks
+	// Compact gives back the space that deleted runs have left in the store, and returns how many bytes it had and has. Nil: the
+	// store does so by itself, or not while it is served.
+	Compact func(ctx context.Context) (before, after int64, err error)
+	// CaseOf makes a recorded run a case of its flow, as text, and says in what the case does not come to what the run did. Nil makes none.
+	CaseOf func(ctx context.Context, run *bide.Run) (text []byte, faults []string, err error)
 	// Remote offers calls to remote workers. Nil has no work for them.
 	Remote *remote.Pool
 	// Worker is the one at work in this process, to show. Nil shows none.
@@ -67,18 +73,21 @@ type Options struct {
 	BodyBytes int64
 	// ArtifactBytes is how large an uploaded artifact may be. Defaults to 256 MiB.
 	ArtifactBytes int64
+	// ImportBytes is how large an imported file may be. It is kept in the system's folder for temporary files until it is checked. Defaults
+	// to 1 TiB: to what there is room for.
+	ImportBytes int64
 	// HeaderBytes is how large the head of a request may be. Defaults to 32 KiB.
 	HeaderBytes int
 	// HeaderTime is how long a client may take to send the head of a request. Defaults to 10s.
 	HeaderTime time.Duration
-	// RequestTime is how long a request may take, its body included, streams and
-	// artifacts excepted. Defaults to 30s.
+	// RequestTime is how long a request may take, its body included, streams, artifacts and what concerns the whole
+	// store excepted; and how long the body of an import may stand still. Defaults to 30s.
 	RequestTime time.Duration
 	// IdleTime is how long a connection is kept open for another request. Defaults to 2m.
 	IdleTime time.Duration
 	// Streams is how many streams may be open at once, half of them by one principal. Defaults to 10,000.
 	Streams int
-	// WriteTime is how long a reader of a stream may take to take what is written, before it
+	// WriteTime is how long a reader of a stream or an export may take to take what is written, before it
 	// is dropped. Defaults to 10s.
 	WriteTime time.Duration
 	// Heartbeat is how often a quiet stream says that it is alive. Defaults to 15s.
@@ -98,6 +107,7 @@ func (o *Options) withDefaults() Options {
 	}
 	positive(&out.BodyBytes, 9<<20)
 	positive(&out.ArtifactBytes, 256<<20)
+	positive(&out.ImportBytes, 1<<40)
 	positive(&out.HeaderBytes, 32<<10)
 	positive(&out.HeaderTime, 10*time.Second)
 	positive(&out.RequestTime, 30*time.Second)
@@ -142,6 +152,7 @@ type Server struct {
 	sessions    *auth.Sessions
 	links       *auth.Links
 	checkpoints checkpoints
+	importing   sync.Mutex // held while a file is imported
 	metrics     *metrics
 	streams     *streams
 	tallies     tallies

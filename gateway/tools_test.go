@@ -59,6 +59,13 @@ func equipped(t testing.TB, opts *gateway.Options) *gateway.Options {
 	}
 	opts.Tools, opts.Models = tools(t, &tool.Options{}), models(t)
 	opts.ToolServers = func() []api.ToolServer { return []api.ToolServer{{Name: "files", Error: "refused"}} }
+	opts.Compact = func(context.Context) (int64, int64, error) { return 2000, 1000, nil }
+	opts.CaseOf = func(_ context.Context, run *bide.Run) ([]byte, []string, error) {
+		if !run.Status.Final() {
+			return nil, nil, bide.Errorf(bide.CodeWrongStatus, "run %s cannot become a case", run.ID)
+		}
+		return []byte("cases of " + run.ID), nil, nil
+	}
 	return opts
 }
 

@@ -29,7 +29,7 @@ func TestWhatIsUnderWayIsReadWithTheKeysAlone(t *testing.T) {
 	defer stranger.Listen("run", func(text string) { seen <- text })()
 	defer maker.Offer("run", func(bool) []string { return []string{secret} })()
 	defer stranger.Offer("run", func(bool) []string { return []string{"not encrypted"} })()
-	late := time.After(30 * time.Second)
+	late := time.After(time.Minute)
 	for _, heard := range []chan string{read, seen} {
 		select {
 		case text := <-heard:

@@ -64,6 +64,16 @@ func New(ctx context.Context, inner Inner, keys Keys, opts *Options) (*Store, er
 	return s, err
 }
 
+// CheckPlain fails with bide.ErrSealed when a store has encrypted content. Without keys, whoever drives its runs would meet what
+// cannot be read, and keep in plain text what begins from now on.
+func CheckPlain(ctx context.Context, store bide.Documents) error {
+	page, err := store.Documents(ctx, bide.DocumentQuery{Kind: KeyKind, Limit: 1})
+	if err == nil && len(page.Documents) > 0 {
+		err = bide.Errorf(bide.CodeSealed, "the store is encrypted, and no keys are named; without them, what it is given would be kept plain")
+	}
+	return err
+}
+
 // Stored implements bide.Sealing.
 func (s *Store) Stored() bide.Store { return s.inner }
 

@@ -270,7 +270,7 @@ func TestFaultsAreNoticed(t *testing.T) {
 			if _, test, ok := strings.Cut(fault.noticing, "TestSuite/"); ok {
 				run = "^TestSuite$/^" + test
 			}
-			cmd := exec.Command(os.Args[0], "-test.run="+run, "-test.timeout=60s")
+			cmd := exec.Command(os.Args[0], "-test.run="+run, "-test.timeout=5m")
 			cmd.Env = append(os.Environ(), faultEnv+"="+name)
 			out, err := cmd.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "--- FAIL: "+fault.noticing) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,15 +120,22 @@ func TestACallThatIsTooSlowIsStoppedOrSaidToBeStillAtWork(t *testing.T) {
 }
 
 func TestCallsOfAToolRunAFewAtATime(t *testing.T) {
-	var at, most atomic.Int32
+	var mu sync.Mutex
+	var at, most int
 	var both sync.WaitGroup
 	both.Add(2)
 	tl := tool.Func("busy", "", tool.ReadOnly, func(_ context.Context, in struct {
 		First bool `json:"first"`
 	}) (string, error) {
-		n := at.Add(1)
-		defer at.Add(-1)
-		most.Store(max(most.Load(), n))
+		mu.Lock()
+		at++
+		most = max(most, at)
+		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			defer mu.Unlock()
+			at--
+		}()
 		if in.First { // two are at work at the same time
 			both.Done()
 			both.Wait()
@@ -147,8 +153,8 @@ func TestCallsOfAToolRunAFewAtATime(t *testing.T) {
 		calls = append(calls, tool.Call{ID: id, Name: "busy", Args: `{"first":` + first + `}`})
 	}
 	d.results(d.start(nil, calls...))
-	if most.Load() != 2 {
-		t.Errorf("%d calls were at work at once, want 2", most.Load())
+	if most != 2 {
+		t.Errorf("%d calls were at work at once, want 2", most)
 	}
 }
 

@@ -2,7 +2,9 @@ package tool_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,18 +138,39 @@ func TestACommandIsKilledWithWhatItStarted(t *testing.T) {
 		t.Fatalf("there is no named pipe: %s", res.Text())
 	}
 	run := w.Exec(nil)
-	run.Timeout = 500 * time.Millisecond
-	ended := make(chan error, 1)
-	go func() {
-		_, err := os.ReadFile(pipe) // until every writer is gone
-		ended <- err
-	}()
-	res := one(t, nil, run, `{"command":["sh","-c","(exec >pipe; sleep 1000) & wait"]}`)
-	if res.Status != tool.StatusError || !strings.Contains(res.Text(), "stopped after 500ms: the command was killed") {
-		t.Errorf("result = %s %s", res.Status, res.Text())
+	for run.Timeout = 500 * time.Millisecond; ; run.Timeout *= 2 { // until it is enough for the command to begin
+		said := writers(t, pipe)
+		res := one(t, nil, run, `{"command":["sh","-c","(exec >pipe; echo here; sleep 1000) & wait"]}`)
+		if res.Status != tool.StatusError || !strings.Contains(res.Text(), fmt.Sprintf("stopped after %s: the command was killed", run.Timeout)) {
+			t.Errorf("result = %s %s", res.Status, res.Text())
+		}
+		if text := said(); text == "here\n" {
+			return
+		} else if run.Timeout > time.Minute {
+			t.Fatalf("within %s the command says %q", run.Timeout, text)
+		}
 	}
-	if err := <-ended; err != nil {
-		t.Error(err)
+}
+
+// writers opens a named pipe, so that those who write to it wait for nobody, and returns what reads it until all of them are gone.
+func writers(t *testing.T, pipe string) (read func() string) {
+	t.Helper()
+	own, err := os.OpenFile(pipe, os.O_RDWR, 0) // opening it for reading alone would wait for the first of them
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		t.Helper()
+		cerr := own.Close()
+		text, err := io.ReadAll(in)
+		if err := errors.Join(cerr, err, in.Close()); err != nil {
+			t.Error(err)
+		}
+		return string(text)
 	}
 }
 
@@ -171,16 +194,12 @@ func TestWhatACommandLeavesBehindIsKilled(t *testing.T) {
 	if res := one(t, nil, w.Exec(nil), `{"command":["mkfifo","pipe"]}`); res.Status != tool.StatusOK {
 		t.Fatalf("there is no named pipe: %s", res.Text())
 	}
-	ended := make(chan error, 1)
-	go func() {
-		_, err := os.ReadFile(pipe)
-		ended <- err
-	}()
-	res := one(t, nil, w.Exec(nil), `{"command":["sh","-c","exec 3>pipe; sleep 1000 & echo hi"]}`)
+	said := writers(t, pipe)
+	res := one(t, nil, w.Exec(nil), `{"command":["sh","-c","exec 3>pipe; sleep 1000 & echo here >&3; echo hi"]}`)
 	if res.Status != tool.StatusOK || !strings.Contains(res.Text(), `"exit_code":0,"stdout":"hi\n"`) {
 		t.Errorf("result = %s %s", res.Status, res.Text())
 	}
-	if err := <-ended; err != nil {
-		t.Error(err)
+	if text := said(); text != "here\n" {
+		t.Errorf("the command says %q", text)
 	}
 }

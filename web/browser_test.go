@@ -46,7 +46,7 @@ func launch() error {
 		return err
 	}
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.UserDataDir(profile),
-		chromedp.NoFirstRun, chromedp.Headless, chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
+		chromedp.WSURLReadTimeout(time.Minute), chromedp.NoFirstRun, chromedp.Headless, chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true))
 	ctx, stop := chromedp.NewContext(alloc)
@@ -116,7 +116,7 @@ func (p *page) run(steps ...chromedp.Action[chromedp.Void]) {
 func (p *page) sees(expr string) {
 	p.t.Helper()
 	wait := fmt.Sprintf(`(async () => {
-		for (let i = 0; i < 1500; i++) {
+		for (let i = 0; i < 3000; i++) {
 			if (%s) return true;
 			await new Promise((go) => setTimeout(go, 20));
 		}
@@ -137,16 +137,20 @@ func (p *page) says(selector, text string) {
 func (p *page) click(within, text string) {
 	p.t.Helper()
 	find := fmt.Sprintf("[...document.querySelectorAll(%q)].flatMap(e => [...e.querySelectorAll('button:not(:disabled), a')]).find(b => b.innerText.trim().startsWith(%q))", within, text)
-	p.sees("!!" + find)
-	p.run(chromedp.Evaluate[chromedp.Void](find + ".click()"))
+	p.press(find)
+}
+
+// press clicks an element as soon as it is there.
+func (p *page) press(find string) {
+	p.t.Helper()
+	p.sees("(e => { e?.click(); return !!e; })(" + find + ")")
 }
 
 // record chooses the first record of a kind in the ledger that is shown.
 func (p *page) record(kind string) {
 	p.t.Helper()
 	find := fmt.Sprintf("[...document.querySelectorAll('.rec')].find(r => r.innerText.includes(%q))", kind)
-	p.sees("!!" + find)
-	p.run(chromedp.Evaluate[chromedp.Void](find + ".click()"))
+	p.press(find)
 	p.says(".inspector h3", kind)
 }
 
@@ -154,8 +158,8 @@ func (p *page) record(kind string) {
 func (p *page) fill(label, text string) {
 	p.t.Helper()
 	find := fmt.Sprintf("[...document.querySelectorAll('label')].filter(l => l.innerText.trim().startsWith(%q)).map(l => l.control).find(Boolean)", label)
-	p.sees("!!" + find)
-	p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("(f => { f.focus(); f.select?.(); })(%s)", find)), chromedp.KeyEvent("\b"), chromedp.KeyEvent(text))
+	p.sees("(f => { f?.focus(); f?.select?.(); return !!f; })(" + find + ")")
+	p.run(chromedp.KeyEvent("\b"), chromedp.KeyEvent(text))
 }
 
 // value is what an expression gives, once it is there.

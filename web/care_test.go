@@ -3,12 +3,14 @@ package web_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/ledger"
+	"github.com/bide-dev/bide/ledger/transfer"
 )
 
 // A record is marked, found again, compared with another one, and forked from.
@@ -123,6 +125,13 @@ func TestOldRunsAreRemovedButForWhatIsHeld(t *testing.T) {
 	p.click(".lines", "Lift the hold")
 	p.click("dialog footer", "Lift the hold")
 	p.sees(`document.querySelectorAll("[aria-label=Holds] li").length === 0`)
+	p.click("[aria-label=Space]", "Remove artifacts")
+	p.says("dialog", "All stores that share the artifacts")
+	p.click("dialog footer", "Remove artifacts")
+	p.says("[aria-label=Space] [role=status]", "0 artifacts removed")
+	p.click("[aria-label=Space]", "Compact the store")
+	p.click("dialog footer", "Compact the store")
+	p.says("dialog .refusal", "needs no compacting")
 }
 
 // The strip of evidence says what nobody has signed, who signed the rest, and hands over a proof that holds.
@@ -153,4 +162,43 @@ func TestASignatureIsShownAndProved(t *testing.T) {
 	p.sees(fmt.Sprintf(`document.querySelector(".scrub-at")?.innerText.includes("of %d ")`, s.length(t, id)))
 	p.click(".trust", "Verify")
 	p.says(".trust", fmt.Sprintf("speaks for records 1 to %d; the ", signed))
+}
+
+// Runs are taken out as a file and put in from one, which is refused when it was changed; the store is signed as a whole.
+func TestRunsComeAndGoAsFiles(t *testing.T) {
+	from, to := newSite(t), newSite(t)
+	id := from.start(t, "refund", `{"order":"order-42","amount":120}`)
+	from.awaitWait(t, id)
+	p := from.newPage(t, "#/settings")
+	p.says("[aria-label=Checkpoints]", "Nothing is signed yet")
+	p.click("[aria-label=Checkpoints]", "Sign now")
+	p.click("dialog footer", "Sign now")
+	p.says("[aria-label=Checkpoints]", "entries")
+	p.accessible("settings")
+	file := value[string](p, `fetch([...document.querySelectorAll("[aria-label='Moving runs'] a")].find(a => a.innerText === "Export all runs").href).then(r => r.text())`)
+	if content, err := transfer.Inspect(strings.NewReader(file), nil, nil); err != nil || !content.OK() || content.Runs != 1 {
+		t.Fatalf("the export is %+v, %v; want one run", content, err)
+	}
+
+	p = to.newPage(t, "#/settings")
+	choose := func(content string) {
+		t.Helper()
+		p.sees(`!!document.querySelector("input[type=file]")`)
+		p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{ const f = document.querySelector("input[type=file]"), d = new DataTransfer();
+			d.items.add(new File([%q], "all.bide")); f.files = d.files; f.dispatchEvent(new Event("change", {bubbles: true})); }`, content)))
+		p.click("[aria-label='Moving runs'] form", "Import")
+	}
+	choose(strings.Replace(file, "order-42", "order-43", 1))
+	p.says("[aria-label='Moving runs'] .refusal", "the file was changed")
+	if got := to.ask(t, http.MethodGet, "/v1/runs/"+id); got != http.StatusNotFound {
+		t.Errorf("a run of the changed file = %d, want 404", got)
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll("[aria-label='Moving runs'] form input[type=checkbox]")].at(-1).click()`))
+	p.says("[aria-label='Moving runs']", "Make sure that they do not go on where they come from")
+	choose(file)
+	p.says("[aria-label='Moving runs'] [role=status]", "one run imported, 0 here already; 1 to go on, 0 as history")
+	choose(file)
+	p.says("[aria-label='Moving runs'] [role=status]", "0 runs imported, 1 here already")
+	p.run(chromedp.Navigate(p.base + "#/inbox"))
+	p.says("main", "Refund 120 EUR for order-42?")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -103,7 +104,7 @@ func newSiteOn(t *testing.T, store store) *site {
 	done := make(chan error, 2)
 	go func() { done <- w.Run(ctx) }()
 	go func() { done <- hooks.Run(ctx) }()
-	s.api, s.Server = srv, httptest.NewServer(srv)
+	s.api, s.Server = srv, serve(t, srv, listen(t))
 	t.Cleanup(func() {
 		s.api.Close()
 		s.Server.Close()
@@ -159,7 +160,7 @@ func (s *site) post(t *testing.T, path, body string) {
 // awaitWait returns the first open wait of a run once there is one.
 func (s *site) awaitWait(t *testing.T, runID string) bide.Wait {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	for rec, err := range s.rt.Watch(ctx, runID, 1) {
 		check(t, err)
@@ -196,7 +197,7 @@ func (s *site) only(t *testing.T) *bide.Run {
 // ended returns a run once it has ended.
 func (s *site) ended(t *testing.T, id string) *bide.Run {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	for _, err := range s.rt.Watch(ctx, id, 1) {
 		check(t, err)
@@ -232,9 +233,27 @@ func (s *site) up(t *testing.T) {
 	check(t, err)
 	l, err := net.Listen("tcp", s.Listener.Addr().String())
 	check(t, err)
-	next := httptest.NewUnstartedServer(srv)
-	check(t, next.Listener.Close())
-	next.Listener = l
-	next.Start()
-	s.api, s.Server = srv, next
+	s.api, s.Server = srv, serve(t, srv, l)
+}
+
+// listen listens on a port that the system gives nobody who does not ask for it, so that it is still free when a server
+// is started again.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	for range 100 {
+		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(12_000))); err == nil {
+			return l
+		}
+	}
+	t.Fatal("no port is free")
+	return nil
+}
+
+func serve(t *testing.T, h http.Handler, l net.Listener) *httptest.Server {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	check(t, server.Listener.Close())
+	server.Listener = l
+	server.Start()
+	return server
 }

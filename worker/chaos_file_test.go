@@ -86,7 +86,7 @@ func wholeProcess(url, dir string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	store, err := openChaosStore(ctx, url)
 	if err != nil {

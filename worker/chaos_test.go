@@ -174,7 +174,7 @@ type chaos struct {
 }
 
 func (c chaos) play(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	store, err := openChaosStore(ctx, c.url)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -66,7 +67,7 @@ func (h *host) waitEnded(t *testing.T, n int) {
 	for i := range n {
 		select {
 		case <-h.ended:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%d of %d runs ended; %+v", i, n, h.w.Stats())
 		}
 	}
@@ -399,7 +400,7 @@ func TestManyWorkersNeverDriveARunTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for n := 0; n < 400; n++ {
 		select {
 		case <-hosts[0].ended:
@@ -434,7 +435,15 @@ func TestADrainedWorkerLeavesRunsToOthers(t *testing.T) {
 	opts := func(id string) *worker.Options {
 		return &worker.Options{ID: id, Poll: 5 * time.Millisecond, Lease: 60 * time.Millisecond}
 	}
-	a, b := newHost(t, store, opts("a"), nil, wf), newHost(t, store, opts("b"), nil, wf)
+	a := newHost(t, store, opts("a"), nil, wf)
+	for late := time.After(time.Minute); !a.w.Stats().Drained; runtime.Gosched() { // until it is at work
+		select {
+		case <-late:
+			t.Fatal("the worker does not hear that it is drained")
+		default:
+		}
+	}
+	b := newHost(t, store, opts("b"), nil, wf)
 	const runs = 20
 	for range runs {
 		if _, err := a.Start(ctx, wf, nil, nil); err != nil {

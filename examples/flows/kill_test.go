@@ -122,7 +122,7 @@ func answer(ctx context.Context, rt *bide.Runtime, run *bide.Run) error {
 // start runs a child and returns what it printed, and whether it was killed.
 func start(t *testing.T, document, store string, before, after int) (output string, killed bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), asDocument+"="+document, asStore+"="+store, asBefore+"="+strconv.Itoa(before), asAfter+"="+strconv.Itoa(after))

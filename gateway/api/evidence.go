@@ -90,3 +90,40 @@ type RetentionResult struct {
 	Active  int           `json:"active" doc:"trees in which a run has not ended"`
 	More    bool          `json:"more" doc:"the limit was reached"`
 }
+
+// Imported is what an import did.
+type Imported struct {
+	Runs      int64 `json:"runs" doc:"that are new, or were finished"`
+	Known     int64 `json:"known" doc:"that were there already, at that record or further"`
+	Records   int64 `json:"records" doc:"written"`
+	History   int64 `json:"history" doc:"runs that had not ended and were set aside"`
+	Live      int64 `json:"live" doc:"runs that go on"`
+	Artifacts int64 `json:"artifacts"`
+	Documents int64 `json:"documents"`
+	Left      int64 `json:"left" doc:"blobs and documents that were not taken"`
+}
+
+// Compacted is how many bytes a store had and has.
+type Compacted struct {
+	Before int64 `json:"before"`
+	After  int64 `json:"after"`
+}
+
+// Sweep asks for the removal of artifacts that nothing names.
+type Sweep struct {
+	Older  bide.Duration `json:"older" doc:"how long ago an artifact must have been put, at least 1h"`
+	DryRun bool          `json:"dry_run,omitempty" doc:"count, and remove nothing"`
+}
+
+// Swept is what a sweep did, or would do.
+type Swept struct {
+	Removed int64 `json:"removed"`
+	Bytes   int64 `json:"bytes" doc:"of the removed; 0 with dry_run"`
+	Kept    int64 `json:"kept"`
+}
+
+// Case is a recorded run as a case of its flow.
+type Case struct {
+	Case   string   `json:"case" doc:"the file, YAML"`
+	Faults []string `json:"faults" nullable:"false" doc:"in what the case does not come to what the run did"`
+}

@@ -317,7 +317,7 @@ func TestToolsDoNoMoreThanTheirCallerMay(t *testing.T) {
 func TestMCPNeedsCredentials(t *testing.T) {
 	s := newSite(t)
 	c := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := c.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: s.server.URL + "/mcp", DisableStandaloneSSE: true, MaxRetries: -1}, nil); err == nil {
 		t.Error("connected without a token")

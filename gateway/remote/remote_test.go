@@ -82,7 +82,7 @@ func (h *host) next(t *testing.T) *bide.Run {
 	select {
 	case info := <-h.news:
 		return bide.Must(h.Get(t.Context(), info.ID))
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no run ended")
 		return nil
 	}

@@ -62,7 +62,7 @@ func open(ctx context.Context, path string) (*sqlite.Store, *bide.Runtime, *webh
 
 // live is a process that starts the runs of its life and all before, and works until every message was received.
 func live(path string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	lives, err := strconv.Atoi(os.Getenv(envLives))
 	if err != nil {

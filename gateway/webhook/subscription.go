@@ -114,7 +114,7 @@ func (h *Hooks) checkURL(text string) string {
 	case u.User != nil:
 		return "holds a user name or password"
 	case u.Scheme != "https" && (u.Scheme != "http" || !h.opts.AllowPrivate):
-		return "does not begin with https://"
+		return "does not begin with https://; the setting webhooks.private lets http:// and private addresses be told"
 	}
 	if at, err := netip.ParseAddr(strings.Trim(u.Hostname(), "[]")); err == nil && !h.opts.AllowPrivate && !tool.PublicAddr(at) {
 		return "is not a public address"

@@ -102,7 +102,7 @@ func (s *server) delivery(t *testing.T) *bide.Run {
 	select {
 	case id := <-s.ended:
 		return bide.Must(s.Get(t.Context(), id))
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no delivery ended")
 		return nil
 	}
@@ -332,7 +332,7 @@ func TestSeveralServersMakeAMessageOnce(t *testing.T) {
 		select {
 		case <-a.ended:
 		case <-b.ended:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("not all deliveries ended")
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -95,15 +96,20 @@ func certificateFor(t *testing.T, dir string, serial int64) *tls.Config {
 	return &tls.Config{RootCAs: pool}
 }
 
-// freePort is one that nobody listens on at the moment.
+// freePort is one that nobody listens on, and that the system gives nobody who does not ask for it: it takes those above.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		at := fmt.Sprint("127.0.0.1:", 20_000+mathrand.IntN(12_000))
+		if l, err := net.Listen("tcp", at); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // browser keeps cookies and follows redirects, over https that trusts one certificate.
@@ -113,7 +119,7 @@ func browser(t *testing.T, trust *tls.Config) *http.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: trust}}
+	return &http.Client{Jar: jar, Timeout: patience, Transport: &http.Transport{TLSClientConfig: trust}}
 }
 
 func fetched(t *testing.T) func(res *http.Response, err error) (int, string) {

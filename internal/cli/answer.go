@@ -106,7 +106,7 @@ func (g *given) answer(ctx context.Context, a *app, w *bide.Wait) (bide.JSON, er
 		return plainJSON(bide.JobResult{Result: raw})
 	case len(g.values) == 0:
 		if !a.person() {
-			return nil, usage("bide answer --help", "there is no answer, and no terminal to ask at; it waits for this: %s", oneLine(waitText(w)))
+			return nil, usage(howTo(w), "there is no answer, and no terminal to ask at; it waits for this: %s", oneLine(waitText(w)))
 		}
 		raw, err := askWait(ctx, a.terminal(), w)
 		if errors.Is(err, io.EOF) {

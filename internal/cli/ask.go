@@ -114,7 +114,7 @@ func howTo(w *bide.Wait) string {
 		}
 		return fmt.Sprintf("bide answer %s TEXT", w.ID)
 	case bide.WaitForm:
-		return fmt.Sprintf("bide answer %s NAME=VALUE…", w.ID)
+		return fmt.Sprintf("bide answer %s %s", w.ID, fieldsOf(readSchema(w.Schema)))
 	case bide.WaitToolApproval:
 		return fmt.Sprintf("bide approve %s, or bide reject %s", w.ID, w.ID)
 	case bide.WaitBudget:

@@ -148,4 +148,6 @@ type verification struct {
 	RunID   string    `json:"run_id"`
 	Records int64     `json:"records"`
 	Head    bide.Hash `json:"head"`
+	// Sealed says that the run is encrypted and its key not at hand, so that the chain alone was checked.
+	Sealed bool `json:"sealed,omitempty"`
 }

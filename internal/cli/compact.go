@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/seal"
 )
 
 func newCompact(a *app) *cobra.Command {
@@ -21,28 +24,8 @@ files belongs to one process, and is tidied when that ends: end it, and this doe
 it by itself (autovacuum); VACUUM FULL of its tables gives space back to the disk.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out, l, err := a.evidence(cmd)
+			done, out, err := a.compact(cmd)
 			if err != nil {
-				return err
-			}
-			scheme, path, _ := strings.Cut(a.cfg.get("store"), ":")
-			var done compacted
-			if done.Before, err = bytesUnder(path, scheme); err != nil {
-				return err
-			}
-			switch s := l.store.(type) {
-			case interface{ Compact(context.Context) error }:
-				err = s.Compact(cmd.Context())
-			default:
-				if scheme != "file" {
-					return usage("bide compact --help", "this store needs no compacting, or does it by itself")
-				}
-				err = s.Close() // which brings the journal to the files
-			}
-			if err != nil {
-				return err
-			}
-			if done.After, err = bytesUnder(path, scheme); err != nil {
 				return err
 			}
 			return out.value(done, func(io.Writer) error {
@@ -51,6 +34,58 @@ it by itself (autovacuum); VACUUM FULL of its tables gives space back to the dis
 			})
 		},
 	}
+}
+
+// compact compacts the store of the server, or of the configuration.
+func (a *app) compact(cmd *cobra.Command) (done compacted, out *output, err error) {
+	r, out, _, err := a.served(cmd, "")
+	if err != nil {
+		return done, nil, err
+	}
+	if r != nil {
+		did, err := r.c.Compact(cmd.Context(), "")
+		if err != nil {
+			return done, nil, err
+		}
+		return compacted(*did), out, nil
+	}
+	out, l, err := a.evidence(cmd)
+	if err != nil {
+		return done, nil, err
+	}
+	compact := compacting(l.plain)
+	if compact == nil {
+		if !strings.HasPrefix(a.cfg.get("store"), "file:") {
+			return done, nil, usage("bide compact --help", "this store needs no compacting, or does it by itself")
+		}
+		compact = func(context.Context) error { return l.plain.Close() } // which brings the journal to the files
+	}
+	done, err = measured(cmd.Context(), a.cfg.get("store"), compact)
+	return done, out, err
+}
+
+// compacting returns what compacts a store while it is open, or nil.
+func compacting(store bide.Store) func(ctx context.Context) error {
+	if s, ok := store.(*seal.Store); ok {
+		store = s.Stored()
+	}
+	if s, ok := store.(interface{ Compact(context.Context) error }); ok {
+		return s.Compact
+	}
+	return nil
+}
+
+// measured compacts the store at an address.
+func measured(ctx context.Context, address string, compact func(ctx context.Context) error) (done compacted, err error) {
+	scheme, path, _ := strings.Cut(address, ":")
+	if done.Before, err = bytesUnder(path, scheme); err != nil {
+		return done, err
+	}
+	if err := compact(ctx); err != nil {
+		return done, err
+	}
+	done.After, err = bytesUnder(path, scheme)
+	return done, err
 }
 
 // compacted is how many bytes a store had and has.

@@ -60,7 +60,7 @@ func shownStore(store string) string {
 		return store
 	}
 	u, err := url.Parse(store)
-	if err != nil {
+	if err != nil || strings.Contains(u.Path, "@") {
 		return "postgres://…" // it may hold a password anywhere
 	}
 	if q := u.Query(); q.Has("password") {

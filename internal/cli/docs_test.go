@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,6 +154,15 @@ func TestThePageOnTheCommandLineIsTrue(t *testing.T) {
 		said, _, _ = strings.Cut(said, "\nUsage:")
 		if !strings.Contains(page, strings.TrimSpace(said)) {
 			t.Errorf("docs/cli.md does not have bide help %s as it is:\n%s", topic, said)
+		}
+	}
+	var settings []struct{ Name string }
+	if err := json.Unmarshal(bide(t, t.TempDir(), "config", "show", "-o", "json").stdout.Bytes(), &settings); err != nil || len(settings) == 0 {
+		t.Fatalf("bide config show = %v, %v", settings, err)
+	}
+	for _, s := range settings {
+		if variable := "BIDE_" + strings.ToUpper(strings.ReplaceAll(s.Name, ".", "_")); !regexp.MustCompile(variable + `\b`).MatchString(page) {
+			t.Errorf("bide help config does not have %s, with %s", s.Name, variable)
 		}
 	}
 	command := regexp.MustCompile(`(?m)^  ([a-z]+) {2,}`)

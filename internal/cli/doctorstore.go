@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (x *examiner) store() {
 		if next == "bide doctor" {
 			next = storeNext(p, !strings.HasPrefix(store, "postgres"))
 		}
-		x.add("store", verdictBad, next, "%s", p.Error())
+		x.add("store", verdictBad, next, "%s", cmp.Or(p.why, p.what))
 		return
 	}
 	if only := x.a.local.only; only != nil {
@@ -109,7 +110,12 @@ func storeNext(p *problem, local bool) string {
 }
 
 // runs looks for runs that nobody sees to.
-func (x *examiner) runs(b reader, name string) {
+func (x *examiner) runs(b backend, name string) {
+	workers, err := b.Workers(x.cmd.Context())
+	if err != nil {
+		x.add("workers", verdictBad, "", "%s", explain(err).Error())
+		return
+	}
 	for _, look := range []struct{ search, check, fine, next, bad string }{
 		{"", "store", name + " opens", "", ""},
 		{"is:set-aside", "set aside", "no run is set aside", "bide ls --internal is:set-aside", "runs are set aside by workers"},
@@ -121,13 +127,12 @@ func (x *examiner) runs(b reader, name string) {
 			x.add(look.check, verdictBad, "", "%s", explain(err).Error())
 			return
 		}
-		n := 0
-		for _, r := range page.Runs {
-			since := r.UpdatedAt
-			if look.check == "due" {
-				since = r.WakeAt
-			}
-			n += btoi(look.bad != "" && (look.check == "set aside" || r.SetAside == "" && x.now.Sub(since) > late))
+		n := len(page.Runs)
+		switch look.check {
+		case "store":
+			n = 0
+		case "running", "due":
+			n = len(leftAlone(page.Runs, workers, x.now))
 		}
 		if n == 0 {
 			x.add(look.check, verdictOK, "", "%s", look.fine)

@@ -108,6 +108,14 @@ These keys keep secrets; those of bide key sign checkpoints.`,
 			if err := writeKeyring(file, text); err != nil {
 				return err
 			}
+			cfg, err := a.config(cmd)
+			if err != nil {
+				return err
+			}
+			if cfg.get("encryption.keys") == "" {
+				a.say("The keyring %s has %s. It encrypts what is new once it is named: encryption.keys: file:%s, or BIDE_ENCRYPTION_KEYS.", file, plural(len(ring.IDs()), "key"), file)
+				return nil
+			}
 			a.say("%s encrypts what is new; the keyring %s has %s.", args[0], file, plural(len(ring.IDs()), "key"))
 			return nil
 		},
@@ -136,12 +144,11 @@ func (a *app) examineEncryption(ctx context.Context, l *local) (out []finding) {
 	}
 	s, ok := l.store.(*seal.Store)
 	if !ok {
-		page, err := l.docs.Documents(ctx, bide.DocumentQuery{Kind: seal.KeyKind, Limit: 1})
-		switch {
+		switch err := seal.CheckPlain(ctx, l.docs); {
+		case errors.Is(err, bide.ErrSealed):
+			add(verdictBad, "bide help config", "runs of this store are encrypted, and encryption.keys names no keyring")
 		case err != nil:
 			add(verdictBad, "", "%s", explain(err).Error())
-		case len(page.Documents) > 0:
-			add(verdictBad, "bide help config", "runs of this store are encrypted, and encryption.keys names no keyring")
 		default:
 			add(verdictOK, "", "what is kept is plain")
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/gateway/api"
@@ -92,7 +93,11 @@ func explain(err error) *problem {
 		if errors.Is(err, fs.ErrNotExist) {
 			return &problem{code: exitNotFound, what: err.Error(), err: err}
 		}
-		return &problem{code: exitError, what: err.Error(), err: err}
+		next := ""
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			next = "bide dev or bide serve, where the store is; --server says where they are"
+		}
+		return &problem{code: exitError, what: err.Error(), next: next, err: err}
 	}
 	p = &problem{code: exitOf(e.Code), what: e.Message, err: err, next: nextFor(e)}
 	if p.what == "" {
@@ -124,7 +129,7 @@ func nextFor(e *bide.Error) string {
 		return "bide flow lint FILE"
 	case api.CodeUnauthenticated:
 		return "BIDE_TOKEN=TOKEN; bide token create NAME --role ROLE, where the store is, makes one"
-	case bide.CodeStoreLocked, bide.CodeStoreReadOnly, bide.CodeStoreFull, bide.CodeStoreTooNew, bide.CodeStoreForeign:
+	case bide.CodeStoreLocked, bide.CodeStoreReadOnly, bide.CodeStoreFull, bide.CodeStoreTooNew, bide.CodeStoreForeign, bide.CodeStoreUnavailable:
 		return "bide doctor"
 	}
 	if run == "" {

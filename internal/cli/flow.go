@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/flow/flowtest"
 )
@@ -264,23 +266,7 @@ func (a *app) caseFrom(cmd *cobra.Command, args []string, ref string) error {
 	if len(args) > 0 {
 		return usage(cmd.CommandPath()+" --help", "--from takes the flow from the run")
 	}
-	_, l, err := a.evidence(cmd)
-	if err != nil {
-		return err
-	}
-	id, err := resolve(cmd.Context(), l, ref)
-	if err != nil {
-		return err
-	}
-	run, err := l.rt.Get(cmd.Context(), id)
-	if err != nil {
-		return err
-	}
-	doc, err := flow.ForRun(cmd.Context(), l.rt, &run.RunInfo)
-	if err != nil {
-		return err
-	}
-	file, faults, err := flowtest.FromRun(cmd.Context(), l.rt, doc, id)
+	file, faults, err := a.recordedCase(cmd, ref)
 	if err != nil {
 		return err
 	}
@@ -288,6 +274,43 @@ func (a *app) caseFrom(cmd *cobra.Command, args []string, ref string) error {
 		return err
 	}
 	return &problem{code: exitRunFailed, what: "the case does not come to what the run did; correct it by hand", why: strings.Join(faults, "\n")}
+}
+
+// recordedCase makes the case of a run, of the server or the store.
+func (a *app) recordedCase(cmd *cobra.Command, ref string) (file []byte, faults []string, err error) {
+	ctx := cmd.Context()
+	r, _, id, err := a.served(cmd, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r != nil {
+		made, err := r.c.Case(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		return []byte(made.Case), made.Faults, nil
+	}
+	_, l, err := a.evidence(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	if id, err = resolve(ctx, l, ref); err != nil {
+		return nil, nil, err
+	}
+	run, err := l.rt.Get(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.caseOf(ctx, run)
+}
+
+// caseOf makes a recorded run a case of its flow.
+func (l *local) caseOf(ctx context.Context, run *bide.Run) (file []byte, faults []string, err error) {
+	doc, err := flow.ForRun(ctx, l.rt, &run.RunInfo)
+	if err != nil {
+		return nil, nil, err
+	}
+	return flowtest.FromRun(ctx, l.rt, doc, run.ID)
 }
 
 // test runs the cases of a flow.

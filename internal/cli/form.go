@@ -84,6 +84,57 @@ func members(object bide.JSON) (out []property, err error) {
 	return out, nil
 }
 
+// maxFieldsShown bounds how many fields of a form are named where they are not asked for.
+const maxFieldsShown = 10
+
+// fieldsOf says what an answer to a form has, as arguments: type='done|again|fail', and if wanted message=TEXT.
+func fieldsOf(s *schema) string {
+	properties, err := members(s.Properties)
+	if err != nil || len(properties) == 0 || len(properties) > maxFieldsShown {
+		return "NAME=VALUE…"
+	}
+	var must, may []string
+	for _, p := range properties {
+		field := shellWord(p.name + "=" + readSchema(p.raw).placeholder())
+		if slices.Contains(s.Required, p.name) {
+			must = append(must, field)
+		} else {
+			may = append(may, field)
+		}
+	}
+	switch {
+	case len(may) == 0:
+		return strings.Join(must, " ")
+	case len(must) == 0:
+		return strings.Join(may, " ")
+	}
+	return strings.Join(must, " ") + ", and if wanted " + strings.Join(may, " ")
+}
+
+// placeholder stands for a value of the schema.
+func (s *schema) placeholder() string {
+	if len(s.Enum) > 0 {
+		var values []string
+		for _, v := range s.Enum {
+			text := string(v)
+			if json.Unmarshal(v, &text) != nil { // a number or the like stays as it is written
+				text = string(v)
+			}
+			values = append(values, text)
+		}
+		return strings.Join(values, "|")
+	}
+	switch s.kind() {
+	case "string":
+		return "TEXT"
+	case "number", "integer":
+		return "NUMBER"
+	case "boolean":
+		return "true|false"
+	}
+	return "JSON"
+}
+
 // maxFormDepth is how deep objects in objects are asked for member by member; below that, as JSON.
 const maxFormDepth = 4
 

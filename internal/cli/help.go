@@ -51,7 +51,10 @@ folder above it that has one:
   store: sqlite:.bide/bide.db    # BIDE_STORE, --store
   output: table                  # BIDE_OUTPUT, --output
   actor: ann                     # BIDE_ACTOR, --actor
+  server: ""                     # an address such as https://bide.example.com, to act through in place of a store; BIDE_SERVER, --server
   flows: [flows]                 # BIDE_FLOWS, separated by commas
+  artifacts: .bide/artifacts     # where blobs are kept: a folder, or s3://BUCKET/PREFIX; one for all servers of a store; BIDE_ARTIFACTS
+  artifacts.above: 0             # results of effects with more bytes are kept there; 0 for none; BIDE_ARTIFACTS_ABOVE
   allow:
     exec: [git]                  # programs that exec steps may start; BIDE_ALLOW_EXEC
     addresses: [127.0.0.0/8]     # what http steps may reach besides public addresses; BIDE_ALLOW_ADDRESSES
@@ -97,6 +100,9 @@ folder above it that has one:
   remote:                        # effects that remote workers carry out
     types: [resize]              # in flows {effect: {type: resize}}; BIDE_REMOTE_TYPES
     lease: 30s                   # BIDE_REMOTE_LEASE
+  checkpoint:
+    key: ops.key                 # the file of bide key, to sign checkpoints with while a worker or server is at work; BIDE_CHECKPOINT_KEY
+    every: 1m                    # how long a record may be without one; BIDE_CHECKPOINT_EVERY
   worker:
     runs: 256                    # BIDE_WORKER_RUNS
     lease: 30s                   # BIDE_WORKER_LEASE
@@ -114,5 +120,5 @@ Traces and metrics of what a worker does are sent when telemetry.endpoint or OTE
 (http/protobuf). The standard variables count: OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER (otlp or none), OTEL_EXPORTER_OTLP_HEADERS,
 _TIMEOUT, _COMPRESSION and _PROTOCOL, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_SDK_DISABLED.
 
-A name that is not known is an error. Paths in the file are relative to the project; those of
+A name that is not known is an error. Paths in the file are relative to the project, also in one that --config names from elsewhere; those of
 flags and the environment to the working directory.`

@@ -125,11 +125,24 @@ func (h *host) gateway(protect func(http.Handler) http.Handler, signIn http.Hand
 			mux.Handle("/", protect(next))
 			return mux
 		},
+		Compact: h.compact(), CaseOf: h.b.caseOf,
 		Tools: h.b.tools, Models: h.b.models, Grants: h.b.grants(), Deltas: h.b.models.Deltas(), ToolServers: h.b.servers.states,
 		Artifacts: h.blobs, Log: h.b.engine.Log(), Webhooks: h.hooks, Remote: h.pool, Worker: h.b.engine.Worker(), Version: version, Logger: h.b.log,
 		Routes: map[string]http.Handler{"/mcp": mcpserver.Handler(whole, &mcpserver.Options{Version: version, Logger: h.b.log})},
 	})
 	return srv, err
+}
+
+// compact returns what compacts the store while it is served, or nil.
+func (h *host) compact() func(ctx context.Context) (before, after int64, err error) {
+	compact := compacting(h.b.docs)
+	if compact == nil {
+		return nil
+	}
+	return func(ctx context.Context) (before, after int64, err error) {
+		done, err := measured(ctx, h.b.cfg.get("store"), compact)
+		return done.Before, done.After, err
+	}
 }
 
 // serve answers requests until ctx ends.

@@ -38,6 +38,9 @@ func resolve(ctx context.Context, b reader, ref string) (string, error) {
 	if err == nil {
 		return run.ID, nil
 	}
+	if errors.Is(err, bide.ErrSealed) {
+		return ref, nil // it is there; what can be done without its key is for the command to say
+	}
 	if !errors.Is(err, bide.ErrNotFound) && !errors.Is(err, bide.ErrInvalidInput) {
 		return "", err
 	}

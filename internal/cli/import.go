@@ -8,6 +8,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/ledger/abstractruntime"
 	"github.com/bide-dev/bide/ledger/transfer"
@@ -28,12 +29,15 @@ carried is reported.`,
 		Example: "  bide import run.bide\n  bide import old/data --from abstractruntime --live",
 		Args:    args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if err := a.onStore(cmd); err != nil {
-				return err
+			r, out, _, err := a.served(cmd, "")
+			if err == nil && r == nil {
+				out, err = a.output(cmd)
 			}
-			out, err := a.output(cmd)
 			if err != nil {
 				return err
+			}
+			if r != nil && artifacts != "" && artifacts != servedArtifacts {
+				return usage("bide import --help", "a server keeps its own artifacts: say --artifacts artifacts or nothing")
 			}
 			if o.Keys, err = publicKeys(public); err != nil {
 				return err
@@ -46,23 +50,20 @@ carried is reported.`,
 				return err
 			}
 			defer f.Close()
-			if _, err := a.create(cmd); err != nil {
-				return err
-			}
-			if artifacts != "" {
-				dir, err := artifactsOf(cmd.Context(), a.local.store, artifacts)
-				if err != nil {
-					return err
-				}
-				defer dir.Close()
-				o.Artifacts = dir
-			}
 			if o.From == "" {
 				o.From = args[0]
 			}
-			done, err := transfer.Import(cmd.Context(), a.local.store, f, &o)
+			var done *transfer.Imported
+			if r != nil {
+				done, err = r.bring(cmd.Context(), f, &o, public, artifacts != "")
+			} else {
+				done, err = a.bring(cmd, f, &o, artifacts)
+			}
 			if err != nil {
 				p := explain(err)
+				if r != nil && bide.CodeOf(err) == "" { // it was cut off on the way
+					p.next = "the same command again: what has come stays, and the rest follows"
+				}
 				return &problem{code: p.code, what: "cannot import " + args[0], why: p.Error(), next: p.next, err: err}
 			}
 			return out.value(done, func(io.Writer) error {
@@ -75,11 +76,27 @@ carried is reported.`,
 	f.BoolVar(&o.Live, "live", false, "let runs that have not ended go on here")
 	f.StringVar(&public, "public", "", "file with the public keys that must have signed what is signed (default: signatures are not looked at)")
 	f.StringVar(&identity, "identity", "", "file with the age identities that decrypt (default: none)")
-	f.StringVar(&artifacts, "artifacts", "", "folder or bucket (s3://…) for the artifacts (default: they are left out)")
+	f.StringVar(&artifacts, "artifacts", "", "folder or bucket (s3://…) for the artifacts; through a server: artifacts (default: they are left out)")
 	f.StringArrayVar(&o.Documents, "documents", []string{flow.KindFlow}, "the documents of this kind as well; may be given more than once")
 	f.StringVar(&from, "from", "", "what FILE is: bide or abstractruntime (default: bide)")
 	f.StringVar(&version, "version", "1", "with --from abstractruntime: the version of the workflows under which runs go on")
 	return cmd
+}
+
+// bring puts a file into the store.
+func (a *app) bring(cmd *cobra.Command, f io.ReadSeeker, o *transfer.ImportOptions, artifacts string) (*transfer.Imported, error) {
+	if _, err := a.create(cmd); err != nil {
+		return nil, err
+	}
+	if artifacts != "" {
+		dir, err := artifactsOf(cmd.Context(), a.local.store, artifacts)
+		if err != nil {
+			return nil, err
+		}
+		defer dir.Close()
+		o.Artifacts = dir
+	}
+	return transfer.Import(cmd.Context(), a.local.store, f, o)
 }
 
 // importFile opens what is to be imported; data of AbstractRuntime is converted into a file that is gone with its end.

@@ -320,7 +320,11 @@ func (l *local) Verify(ctx context.Context, id string) (*verification, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &verification{RunID: id, Records: at.Seq, Head: at.Head}, nil
+	_, unread := l.rt.Get(ctx, id)
+	if unread != nil && !errors.Is(unread, bide.ErrSealed) {
+		return nil, unread
+	}
+	return &verification{RunID: id, Records: at.Seq, Head: at.Head, Sealed: unread != nil}, nil
 }
 
 func (l *local) Replay(ctx context.Context, id string) (*bide.Divergence, error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/engine"
+	"github.com/bide-dev/bide/seal"
 	"github.com/bide-dev/bide/worker"
 )
 
@@ -88,7 +89,14 @@ func (a *app) create(cmd *cobra.Command) (backend, error) {
 	if r, err := a.remote(cmd); r != nil || err != nil {
 		return r, err
 	}
-	return a.openWith(cmd, nil, false)
+	l, err := a.openWith(cmd, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	if _, encrypted := l.docs.(*seal.Store); !encrypted {
+		err = seal.CheckPlain(cmd.Context(), l.docs)
+	}
+	return l, err
 }
 
 // carry opens what carries runs out: the server of the configuration, or the store with a worker of this process.

@@ -42,8 +42,29 @@ func (a *app) onStore(cmd *cobra.Command) error {
 	if err != nil || cfg.get("server") == "" {
 		return err
 	}
-	return &problem{code: exitUsage, what: cmd.CommandPath() + " works on the store itself, and not through the server " + cfg.get("server"),
-		why: "leave out --server (" + cfg.values["server"].from + "), and name the store with --store, on a machine that reaches it"}
+	p := &problem{code: exitUsage, what: cmd.CommandPath() + " works on the store itself, and not through the server " + cfg.get("server"),
+		why: whyLocal(cmd.Name()) + "\nleave out --server (" + cfg.values["server"].from + "), and name the store with --store, on a machine that reaches it"}
+	if cmd.Name() == "verify" {
+		p.next = "bide export --to all.bide, and bide verify all.bide with the public keys"
+	}
+	return p
+}
+
+// whyLocal says of a command that needs the store itself why no server does its work.
+func whyLocal(command string) string {
+	switch command {
+	case "work", "dev", "serve", "mcp":
+		return "it drives the runs of a store with the providers, tools and secrets of this machine; a server has its own worker"
+	case "backup":
+		return "it writes a file beside the store, with all that is kept, rights and hashes of tokens included: those leave no server"
+	case "copy":
+		return "it needs both stores at once, and the keyrings of both; bide export and bide import move runs through servers"
+	case "rewrap":
+		return "it needs both the old keys and the new ones, which are on the machine of the store"
+	case "verify":
+		return "what checks the signatures of a server must not be the server; a file of its runs is checked without it"
+	}
+	return "it reads and writes what no server gives out"
 }
 
 // Close implements backend.

@@ -15,6 +15,7 @@ import (
 	"github.com/bide-dev/bide/artifact"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/gateway"
+	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/ledger/retention"
 	"github.com/bide-dev/bide/ledger/transfer"
@@ -53,7 +54,7 @@ checkpoints when --key is given. Those under a hold stay.`,
 			if r, out, _, err := a.served(cmd, ""); err != nil {
 				return err
 			} else if r != nil {
-				if key != "" || archive != "" && archive != "artifacts" {
+				if key != "" || archive != "" && archive != servedArtifacts {
 					return usage("bide retention apply --help", "a server signs with its own key, and archives into its own artifacts: leave out --key, and say --archive artifacts or nothing")
 				}
 				if err := a.confirm(ctx, yes || o.DryRun, "Runs will be deleted for good. Go on?"); err != nil {
@@ -223,31 +224,9 @@ share the artifacts must be this one.`,
 		Example: "  bide retention gc --older 720h --dry-run",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out, l, err := a.evidence(cmd)
+			swept, out, err := a.sweep(cmd, older, dry)
 			if err != nil {
 				return err
-			}
-			blobs, err := artifactsOf(cmd.Context(), l.store, a.cfg.get("artifacts"))
-			if err != nil {
-				return err
-			}
-			defer blobs.Close()
-			refs := retention.NewReferences(l.store, gateway.NamingKinds)
-			would := artifact.Swept{}
-			keep := refs.Named
-			if dry {
-				keep = func(ctx context.Context, sum string) (bool, error) {
-					named, err := refs.Named(ctx, sum)
-					would.Removed += int64(btoi(err == nil && !named))
-					return true, err
-				}
-			}
-			swept, err := blobs.Sweep(cmd.Context(), time.Now().Add(-older), keep)
-			if err != nil {
-				return err
-			}
-			if dry {
-				swept.Removed, swept.Kept = would.Removed, swept.Kept-would.Removed
 			}
 			return out.value(swept, func(io.Writer) error {
 				a.say("%s removed, %d kept.", plural(swept.Removed, "artifact"), swept.Kept)
@@ -259,4 +238,29 @@ share the artifacts must be this one.`,
 	f.DurationVar(&older, "older", 7*24*time.Hour, "how long ago an artifact must have been put, at least 1h")
 	f.BoolVar(&dry, "dry-run", false, "count, and remove nothing")
 	return cmd
+}
+
+// sweep removes artifacts, those of the server or those of the configuration.
+func (a *app) sweep(cmd *cobra.Command, older time.Duration, dry bool) (swept artifact.Swept, out *output, err error) {
+	r, out, _, err := a.served(cmd, "")
+	if err != nil {
+		return swept, nil, err
+	}
+	if r != nil {
+		done, err := r.c.SweepArtifacts(cmd.Context(), api.Sweep{Older: bide.Duration(older), DryRun: dry}, "")
+		if err != nil {
+			return swept, nil, err
+		}
+		return artifact.Swept(*done), out, nil
+	}
+	out, l, err := a.evidence(cmd)
+	if err != nil {
+		return swept, nil, err
+	}
+	blobs, err := artifactsOf(cmd.Context(), l.store, a.cfg.get("artifacts"))
+	if err != nil {
+		return swept, nil, err
+	}
+	swept, err = gateway.Sweep(cmd.Context(), l.store, blobs, older, dry)
+	return swept, out, errors.Join(err, blobs.Close())
 }

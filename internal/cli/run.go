@@ -172,7 +172,7 @@ func (a *app) goOnLater(b reader, id string, err error) error {
 		}
 	}
 	a.say("Go on here:\n    bide run --resume %s", id)
-	if run.Status == bide.StatusRunning {
+	if run.Status == bide.StatusRunning && a.local != nil {
 		a.say("Effects at work get 10s to end; Ctrl-C again leaves at once.")
 	}
 	return &ended{code}

@@ -7,13 +7,17 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
+	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/bide-dev/bide"
+	"github.com/bide-dev/bide/client"
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/ledger/retention"
 	"github.com/bide-dev/bide/ledger/trace"
+	"github.com/bide-dev/bide/ledger/transfer"
 )
 
 // The commands about evidence and retention, through a server. It signs with its own key.
@@ -69,27 +73,75 @@ func (r *remote) proof(ctx context.Context, w io.Writer, id, record string) erro
 	return err
 }
 
-// export writes a run and all below it into a new file, or to standard output for "-".
-func (r *remote) export(cmd *cobra.Command, a *app, id, file string) (err error) {
-	body, err := r.c.Export(cmd.Context(), id)
+// servedArtifacts names the artifacts of a server, where a folder or bucket would be named otherwise.
+const servedArtifacts = "artifacts"
+
+// export writes runs, or all of the server's store, into a file. What comes is checked as it is written, so that the file is whole; it
+// is encrypted here.
+func (r *remote) export(cmd *cobra.Command, a *app, out *output, refs []string, file string, o *transfer.ExportOptions, artifacts bool) error {
+	ctx := cmd.Context()
+	q := client.ExportQuery{All: len(refs) == 0, Artifacts: artifacts, Documents: o.Documents}
+	for _, ref := range refs {
+		id, err := resolve(ctx, r, ref)
+		if err != nil {
+			return err
+		}
+		q.Runs = append(q.Runs, id)
+	}
+	return a.exported(out, file, func(w io.Writer) (*transfer.Written, error) {
+		body, err := r.c.Export(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		if len(o.Recipients) == 0 {
+			return received(body, w)
+		}
+		sealed, err := age.Encrypt(w, o.Recipients...)
+		if err != nil {
+			return nil, err
+		}
+		written, err := received(body, sealed)
+		return written, errors.Join(err, sealed.Close())
+	})
+}
+
+// received writes an export as it comes, and fails when it is not whole.
+func received(from io.Reader, to io.Writer) (*transfer.Written, error) {
+	got, err := transfer.Inspect(io.TeeReader(from, to), nil, nil)
+	switch {
+	case err != nil:
+		return nil, err
+	case got.Broken != nil:
+		return nil, fmt.Errorf("the export did not come whole: %w", got.Broken)
+	case len(got.Faults) > 0:
+		return nil, bide.Errorf(bide.CodeCorrupt, "the export is at fault: %s (%d faults in all)", got.Faults[0], len(got.Faults))
+	}
+	return &transfer.Written{Runs: got.Runs, Records: got.Records, Artifacts: got.Artifacts, Documents: got.Documents, Missing: got.Missing, Bytes: got.Bytes, SHA256: got.SHA256}, nil
+}
+
+// bring sends a file to be imported, decrypted here if need be.
+func (r *remote) bring(ctx context.Context, file io.Reader, o *transfer.ImportOptions, public string, artifacts bool) (*transfer.Imported, error) {
+	opts := &client.ImportOptions{Live: o.Live, Artifacts: artifacts, Documents: o.Documents, From: o.From}
+	if public != "" {
+		text, err := os.ReadFile(public)
+		if err != nil {
+			return nil, err
+		}
+		opts.Public = strings.Fields(string(text))
+	}
+	if len(o.Identities) > 0 {
+		var err error
+		if file, err = transfer.Plain(file, o.Identities...); err != nil {
+			return nil, err
+		}
+	}
+	done, err := r.c.Import(ctx, file, opts)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer body.Close()
-	if file == "-" {
-		_, err = io.Copy(a.stdout, body)
-		return err
-	}
-	f, err := createFile(file)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, body)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(file))
-	}
-	a.say("Run %s is in %s; bide inspect says whether it is whole.", id, file)
-	return nil
+	out := transfer.Imported(*done)
+	return &out, nil
 }
 
 // retain removes old runs, archived as artifacts of the server if wanted.

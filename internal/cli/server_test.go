@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"filippo.io/age"
 )
 
 // serving starts a command that serves, and returns its address and what ends it.
@@ -48,6 +50,7 @@ func serving(t *testing.T, dir string, args ...string) (url string, end func()) 
 	lines := bufio.NewScanner(said)
 	for lines.Scan() {
 		if url = address.FindString(lines.Text()); url != "" {
+			go func() { _, _ = io.Copy(io.Discard, said) }() // it may say more than a pipe holds, until it ends
 			return url, end
 		}
 	}
@@ -90,7 +93,7 @@ func wants(t *testing.T, dir string, code int, args []string, texts ...string) s
 // Every command that acts on runs does so through a server, too.
 func TestEveryCommandActsThroughAServer(t *testing.T) {
 	dir := project(t)
-	wants(t, dir, 0, []string{"key", "ops", "--private", "ops.key"})
+	public := wants(t, dir, 0, []string{"key", "ops", "--private", "ops.key"})
 	if err := os.WriteFile(filepath.Join(dir, "bide.yaml"), []byte("checkpoint:\n  key: ops.key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +110,16 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 		}
 		return wants(t, elsewhere, code, words, texts...)
 	}
-	do(6, "run ask --key k1", "is waiting")
-	id := do(0, "start ask --key k1")
+	if err := os.WriteFile(filepath.Join(elsewhere, "ops.pub"), []byte(public+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// waiting starts a run that asks, and returns its id once it does.
+	waiting := func(key string) string {
+		t.Helper()
+		do(6, "run ask --key "+key, "is waiting")
+		return do(0, "start ask --key "+key)
+	}
+	id := waiting("k1")
 	do(0, "ls status:waiting -o jsonl", id)
 	do(0, "inbox", id+".1", "question")
 	do(0, "show "+id, "wait.opened")
@@ -153,7 +164,7 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	failed := do(0, "start fail")
 	do(5, "run --resume "+failed)
 	do(0, "retry "+failed)
-	other := do(0, "start ask")
+	other := waiting("k2")
 	do(0, "cancel "+other)
 	do(0, "delete "+other+" --yes")
 	do(3, "show "+other)
@@ -165,15 +176,14 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "show "+fork, "again")
 	do(0, "state "+fork)
 	do(3, "migrate "+fork+" --to nothing")
-	question := do(0, "start ask")
+	question := waiting("k3")
 	do(0, "reject "+question)
 	do(4, "respond "+question+".1 no")
 	var before string
 	if m := regexp.MustCompile(`"version":"([^"]+)"`).FindStringSubmatch(do(0, "ls -o jsonl flow:ask")); m != nil {
 		before = m[1]
 	}
-	waiting := do(0, "start ask")
-	do(0, "migrate "+waiting+" --to "+before, "goes on with version")
+	do(0, "migrate "+waiting("k4")+" --to "+before, "goes on with version")
 	do(0, "token create shop --role viewer", "not shown again")
 	shop := regexp.MustCompile(`"token_id":"([^"]+)"`).FindStringSubmatch(do(0, "token list -o jsonl", `"name":"shop"`, `"created_by":"ann"`))
 	do(0, "token revoke "+shop[1], "shop")
@@ -204,7 +214,27 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(2, "proof "+id+" two")
 	do(0, "export "+id+" --to x.bide", "x.bide")
 	do(0, "inspect x.bide", id)
-	do(2, "export --to y.bide", "one RUN")
+	do(0, "export --to all.bide --artifacts artifacts --documents flow --documents bookmark", "written to all.bide")
+	do(0, "verify all.bide --public ops.pub")
+	do(2, "export --to y.bide --key ops.key", "no private keys but its own")
+	do(2, "export --to y.bide --artifacts blobs", "its own artifacts")
+	do(4, "export --to x.bide", "already")
+	do(3, "export nothing --to y.bide")
+	whole, err := os.ReadFile(filepath.Join(elsewhere, "x.bide"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(0, "import x.bide", "0 runs imported, 1 there already")
+	do(2, "import x.bide --artifacts blobs", "its own artifacts")
+	if err := os.WriteFile(filepath.Join(elsewhere, "torn.bide"), whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(8, "import torn.bide", "cannot import torn.bide", "the file ends after line")
+	do(0, "flow test --from "+id, "answers:")
+	do(3, "flow test --from nobody")
+	do(0, "compact", "it had")
+	do(0, "retention gc --older 2h --dry-run", "0 artifacts removed")
+	do(2, "retention gc --older 1m", "the least age")
 	do(0, "bookmark add marked "+id+" --at 2 --tag good", "record 2")
 	do(0, "bookmark ls --tag good", "marked")
 	do(0, "bookmark rm marked")
@@ -214,7 +244,7 @@ func TestEveryCommandActsThroughAServer(t *testing.T) {
 	do(0, "retention unhold "+id)
 	do(2, "retention apply --after 1ns --archive old --yes", "its own artifacts")
 	do(0, "retention apply --after 1ns --status completed --archive artifacts --yes", id)
-	for _, line := range []string{"work", "serve", "dev", "backup x.db", "compact", "copy --to file:x", "import x", "retention gc", "rewrap", "verify --all --public x", "flow test --from " + id} {
+	for _, line := range []string{"work", "serve", "dev", "backup x.db", "copy --to file:x", "rewrap", "verify --all --public x"} {
 		do(2, line, "works on the store itself", "--store")
 	}
 	// Those that act on no runs.
@@ -273,6 +303,50 @@ func TestServeLetsInWhoHasAToken(t *testing.T) {
 	end()
 }
 
+// Runs move from server to server as from store to store, with the same report; on the way the file is for whom it was encrypted alone.
+func TestRunsMoveFromServerToServer(t *testing.T) {
+	from, to, here := project(t), project(t), project(t)
+	boss := wants(t, to, 0, []string{"token", "create", "boss", "--role", "admin"})
+	tenant := wants(t, to, 0, []string{"token", "create", "tenant", "--role", "admin", "--namespace", "acme"})
+	source, _ := serving(t, from, "dev")
+	target, _ := serving(t, to, "serve")
+	do := func(server, token string, code int, line string, texts ...string) string {
+		t.Helper()
+		t.Setenv("BIDE_SERVER", server)
+		t.Setenv("BIDE_TOKEN", token)
+		return wants(t, here, code, strings.Fields(line), texts...)
+	}
+	me, err := age.GenerateX25519Identity()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(here, "me.key"), []byte(me.String()+"\n"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := do(source, "", 0, "start ask")
+	done := do(source, "", 0, "start ask")
+	do(source, "", 0, "approve "+done)
+	do(source, "", 0, "run --resume "+done)
+	do(source, "", 0, "export "+id+" "+done+" --to runs.bide --recipient "+me.Recipient().String(), "2 runs written to runs.bide")
+	do(target, boss, 2, "import runs.bide", "the file is encrypted")
+	do(target, tenant, 1, "import runs.bide --identity me.key", "installation")
+	report := do(target, boss, 0, "import runs.bide --identity me.key --live -o json", `"runs": 2`, `"live": 1`)
+	if local := do("", "", 0, "import runs.bide --identity me.key --live -o json --store file:copy"); local != report {
+		t.Errorf("the server reports %s, the command on a store %s", report, local)
+	}
+	do(target, boss, 0, "import runs.bide --identity me.key --live", "0 runs imported, 2 there already")
+	do(target, boss, 0, "approve "+id)
+	do(target, boss, 0, "run --resume "+id, "Ledger verified")
+	if all := do(target, boss, 0, "export --to -"); !strings.Contains(all, done) || strings.Count(all, `{"run":`) != 2 {
+		t.Errorf("the whole store of the other server is %.300s", all)
+	}
+	do(target, tenant, 1, "export --to none.bide", "installation")
+	if _, err := os.Stat(filepath.Join(here, "none.bide")); err == nil {
+		t.Error("an export that was refused left a file")
+	}
+	t.Setenv("BIDE_SERVER", "")
+}
+
 // Through a server that encrypts what it keeps, a run whose content was destroyed is shown as such, and nothing is an error that need not be.
 func TestShreddingThroughAServer(t *testing.T) {
 	dir := project(t)
@@ -282,10 +356,17 @@ func TestShreddingThroughAServer(t *testing.T) {
 	t.Setenv("BIDE_ENCRYPTION_KEYS", "")
 	elsewhere := project(t)
 	t.Setenv("BIDE_SERVER", url)
-	id := wants(t, elsewhere, 0, []string{"start", "text"})
+	wants(t, elsewhere, 6, []string{"run", "text", "--key", "k1"})
+	id := wants(t, elsewhere, 0, []string{"start", "text", "--key", "k1"})
 	wants(t, elsewhere, 0, []string{"answer", id, "my secret number"})
 	wants(t, elsewhere, 0, []string{"run", "--resume", id}, "my secret number", "Ledger verified")
 	wants(t, elsewhere, 0, []string{"verify", id}, "yes")
+	wants(t, elsewhere, 0, []string{"compact"}, "it had")
+	wants(t, elsewhere, 0, []string{"export", id, "--to", "sealed.bide", "--artifacts", "artifacts"}, "1 run written")
+	if file, err := os.ReadFile(filepath.Join(elsewhere, "sealed.bide")); err != nil || strings.Contains(string(file), "my secret") {
+		t.Errorf("the export has the content in the clear, %v", err)
+	}
+	wants(t, elsewhere, 0, []string{"import", "sealed.bide"}, "1 there already")
 	wants(t, elsewhere, 0, []string{"shred", id, "--yes", "--reason", "asked to"})
 	if said := wants(t, elsewhere, 0, []string{"show", id}, "asked to", "run.shredded"); strings.Contains(said, "my secret number") {
 		t.Errorf("the run is shown with its content:\n%s", said)

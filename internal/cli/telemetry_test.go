@@ -3,6 +3,7 @@ package cli_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -50,17 +51,24 @@ steps:
 	}
 	t.Setenv("BIDE_SECRET_SHOP_KEY", "hush-hush-1234")
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=sesame-1234")
+	sent := func() map[string][]byte { // since the last time
+		mu.Lock()
+		defer mu.Unlock()
+		all := maps.Clone(bodies)
+		clear(bodies)
+		return all
+	}
 	wants(t, dir, 0, []string{"run", "talk.yaml"})
-	if len(bodies) > 0 {
-		t.Fatalf("without an endpoint, telemetry went to %d places", len(bodies))
+	if told := sent(); len(told) > 0 {
+		t.Fatalf("without an endpoint, telemetry went to %d places", len(told))
 	}
 	for _, variable := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "BIDE_TELEMETRY_ENDPOINT"} {
-		clear(bodies)
 		t.Setenv(variable, collector.URL)
 		wants(t, dir, 0, []string{"run", "talk.yaml"})
 		t.Setenv(variable, "")
+		told := sent()
 		var got tracepb.TracesData
-		if err := proto.Unmarshal(bodies["/v1/traces"], &got); err != nil || len(got.ResourceSpans) == 0 {
+		if err := proto.Unmarshal(told["/v1/traces"], &got); err != nil || len(got.ResourceSpans) == 0 {
 			t.Fatalf("%s: traces = %v, %v", variable, &got, err)
 		}
 		var names []string
@@ -76,10 +84,10 @@ steps:
 				t.Errorf("%s: there is no span %q among %q", variable, want, names)
 			}
 		}
-		if !strings.Contains(string(bodies["/v1/metrics"]), "gen_ai.client.operation.duration") {
-			t.Errorf("%s: the metrics do not have the duration of the call: %q", variable, bodies["/v1/metrics"])
+		if !strings.Contains(string(told["/v1/metrics"]), "gen_ai.client.operation.duration") {
+			t.Errorf("%s: the metrics do not have the duration of the call: %q", variable, told["/v1/metrics"])
 		}
-		for path, body := range bodies {
+		for path, body := range told {
 			for _, private := range []string{"hush-hush", "sesame", "the-question", "the-answer"} {
 				if strings.Contains(string(body), private) {
 					t.Errorf("%s: what is sent to %s holds %s", variable, path, private)

@@ -72,15 +72,7 @@ func TestUploadedFlowsGetWhatTheConfigurationNames(t *testing.T) {
 
 // A server of tools that is down keeps nothing else from starting, is named, and its tools are there when it is up.
 func TestAServerOfToolsThatIsDownIsNamedAndTakenUpLater(t *testing.T) {
-	place, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := place.Addr().String()
-	if err := place.Close(); err != nil {
-		t.Fatal(err)
-	}
-	dir := project(t)
+	dir, address := project(t), freePort(t)
 	config := fmt.Sprintf("tools: {policy: [{decide: auto}], mcp: [{name: far, url: \"http://localhost:%s\"}]}\n", address[strings.LastIndex(address, ":")+1:])
 	for name, text := range map[string]string{
 		"bide.yaml":  config,
@@ -111,7 +103,8 @@ func TestAServerOfToolsThatIsDownIsNamedAndTakenUpLater(t *testing.T) {
 	mcp.AddTool(server, &mcp.Tool{Name: "hello"}, func(_ context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "hello from afar"}}}, nil, nil
 	})
-	if place, err = net.Listen("tcp", address); err != nil {
+	place, err := net.Listen("tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
 	far := &http.Server{Handler: mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)}

@@ -104,5 +104,12 @@ func (a *app) verify(cmd *cobra.Command, b backend, out *output, refs []string) 
 		return []string{c.RunID, "yes", fmt.Sprint(c.Records), c.Head.String()}
 	})
 	a.say("%s checked.", plural(len(verdicts), "ledger"))
+	closed := 0
+	for _, c := range verdicts {
+		closed += btoi(c.verification != nil && c.Sealed)
+	}
+	if closed > 0 {
+		a.say("%s encrypted, with keys that are not at hand: chains were checked, and not what they hold.", plural(closed, "run"))
+	}
 	return errors.Join(err, first)
 }

@@ -46,7 +46,7 @@ func TestServeSendsWebhooks(t *testing.T) {
 				t.Errorf("received %s: %v", m.body, err)
 			}
 			return name
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("nothing was received")
 			return ""
 		}

@@ -69,9 +69,6 @@ type reason struct {
 	Next   string `json:"next,omitempty"`
 }
 
-// late is how long something can be due before that says that nobody sees to it.
-const late = 10 * time.Second
-
 // why explains a run, and the runs that it waits for.
 func why(ctx context.Context, b reader, run *bide.Run, now time.Time) (*reasons, error) {
 	r := &reasons{RunID: run.ID, Status: run.Status}
@@ -110,7 +107,9 @@ func (r *reasons) explain(ctx context.Context, b reader, run *bide.Run, now time
 		r.add(run, "failed", "", next, "It failed: %s. To try again from there:", failureText(run.Error))
 		return nil
 	case bide.StatusRunning:
-		if aside == "" && now.Sub(run.UpdatedAt) > late {
+		if call := calling(run); aside == "" && call != "" && now.Sub(run.UpdatedAt) > late {
+			r.add(run, "running", "", "bide workers", "A call of %s at %s was begun %s ago and has not ended. Whether a worker is there for it:", call, run.Node, span(now.Sub(run.UpdatedAt)))
+		} else if aside == "" && now.Sub(run.UpdatedAt) > late {
 			r.add(run, "running", "", "bide run --resume "+run.ID, "It could go on, but nothing has happened for %s. If no worker is at work:", span(now.Sub(run.UpdatedAt)))
 		} else if aside == "" && run.Node == "" {
 			r.add(run, "running", "", "", "It is about to begin.")
@@ -137,6 +136,16 @@ func (r *reasons) explain(ctx context.Context, b reader, run *bide.Run, now time
 		}
 	}
 	return nil
+}
+
+// calling is the type of an effect of the run that is announced and has not ended, or empty.
+func calling(run *bide.Run) string {
+	for i := range run.Effects {
+		if run.Effects[i].Status == bide.StateRunning {
+			return run.Effects[i].Type
+		}
+	}
+	return ""
 }
 
 func (r *reasons) explainWait(ctx context.Context, b reader, run *bide.Run, w *bide.Wait, now time.Time) error {

@@ -18,7 +18,7 @@ func newWorkers(a *app) *cobra.Command {
 		Use:   "workers",
 		Short: "List the workers of the store, and say whether somebody does what there is to do",
 		Long: `List the workers of the store: those that live, in whatever process, and those that are dead and whose
-runs nobody has taken over yet. Where something could go on for more than 10 seconds and does not, it says so: then no worker is at work
+runs nobody has taken over yet. Where something could go on for more than 10 seconds and nobody drives it, it says so: then no worker is at work
 that has the flow.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -30,15 +30,13 @@ that has the flow.`,
 			if err != nil {
 				return err
 			}
-			loads, err := loadsOf(cmd.Context(), b)
+			now := time.Now()
+			alone, err := loadsOf(cmd.Context(), b, func(runs []bide.RunInfo) []bide.RunInfo { return leftAlone(runs, workers, now) })
 			if err != nil {
 				return err
 			}
-			now := time.Now()
-			for _, l := range loads {
-				if !l.Oldest.IsZero() && now.Sub(l.Oldest) > late {
-					a.say("Nobody seems to work on %s version %.12s: something could go on for %s. bide work does it.", l.Workflow, l.Version, span(now.Sub(l.Oldest)))
-				}
+			for _, l := range alone {
+				a.say("Nobody seems to work on %s version %.12s: something could go on for %s. bide work does it.", l.Workflow, l.Version, span(now.Sub(l.Oldest)))
 			}
 			if len(workers) == 0 {
 				a.say("No worker is at work.")
@@ -100,7 +98,7 @@ aside, and for how long nothing has happened to the oldest.`,
 			if err != nil {
 				return err
 			}
-			loads, err := loadsOf(cmd.Context(), b)
+			loads, err := loadsOf(cmd.Context(), b, func(runs []bide.RunInfo) []bide.RunInfo { return runs })
 			if err != nil {
 				return err
 			}
@@ -115,26 +113,63 @@ aside, and for how long nothing has happened to the oldest.`,
 	}
 }
 
-// loadsOf adds up what there is to do, by flow and version.
-func loadsOf(ctx context.Context, b backend) (loads []load, err error) {
+// loadsOf adds up what there is to do, by flow and version, for those of the runs that count.
+func loadsOf(ctx context.Context, b backend, count func([]bide.RunInfo) []bide.RunInfo) (loads []load, err error) {
 	for _, s := range []string{"status:running", "status:waiting is:due", "is:set-aside"} {
+		var runs []bide.RunInfo
 		for q := (runsQuery{Search: s, Internal: true, Limit: 1000}); ; {
 			page, err := b.Runs(ctx, q)
 			if err != nil {
 				return nil, err
 			}
-			for i := range page.Runs {
-				loads = addLoad(loads, &page.Runs[i], s == "is:set-aside")
-			}
+			runs = append(runs, page.Runs...)
 			if q.Cursor = page.Next; q.Cursor == "" {
 				break
 			}
+		}
+		runs = count(runs)
+		for i := range runs {
+			loads = addLoad(loads, &runs[i], s == "is:set-aside")
 		}
 	}
 	slices.SortFunc(loads, func(x, y load) int {
 		return cmp.Or(cmp.Compare(x.Workflow, y.Workflow), cmp.Compare(x.Version, y.Version))
 	})
 	return loads, nil
+}
+
+// late is how long something can be due before that says that nobody sees to it.
+const late = 10 * time.Second
+
+// leftAlone are those of the runs that could go on for longer than late and that nobody seems to drive. A call may take its
+// time: as many runs as the living workers drive are taken to be at one, those that changed last. Runs that have not begun are driven by nobody.
+func leftAlone(runs []bide.RunInfo, workers []api.Worker, now time.Time) (alone []bide.RunInfo) {
+	var begun []bide.RunInfo
+	for _, r := range runs {
+		switch {
+		case r.SetAside != "" || now.Sub(since(&r)) <= late:
+		case r.Status == bide.StatusRunning && r.Node != "":
+			begun = append(begun, r)
+		default:
+			alone = append(alone, r)
+		}
+	}
+	driven := 0
+	for i := range workers {
+		if workers[i].Alive {
+			driven += int(workers[i].Runs)
+		}
+	}
+	slices.SortFunc(begun, func(x, y bide.RunInfo) int { return x.UpdatedAt.Compare(y.UpdatedAt) })
+	return append(alone, begun[:max(0, len(begun)-driven)]...)
+}
+
+// since is from when on a run that is running or has a timer due could go on.
+func since(r *bide.RunInfo) time.Time {
+	if r.Status == bide.StatusRunning {
+		return r.UpdatedAt
+	}
+	return r.WakeAt
 }
 
 // load is what there is to do for the runs of one version of a flow.
@@ -157,7 +192,6 @@ func addLoad(loads []load, r *bide.RunInfo, aside bool) []load {
 		loads, i = append(loads, load{Workflow: r.Workflow, Version: r.Version}), len(loads)
 	}
 	l := &loads[i]
-	since := r.UpdatedAt
 	switch {
 	case aside:
 		l.SetAside++
@@ -166,10 +200,9 @@ func addLoad(loads []load, r *bide.RunInfo, aside bool) []load {
 		l.Running++
 	default:
 		l.Due++
-		since = r.WakeAt
 	}
-	if l.Oldest.IsZero() || since.Before(l.Oldest) {
-		l.Oldest = since
+	if at := since(r); l.Oldest.IsZero() || at.Before(l.Oldest) {
+		l.Oldest = at
 	}
 	return loads
 }

@@ -32,6 +32,10 @@ type ExportOptions struct {
 	Artifacts Artifacts
 	// Documents are the kinds of documents to export. Defaults to none.
 	Documents []string
+	// TakeArtifact and TakeDocument say whether a blob that a run names, and a document of those kinds, go along. A blob that does
+	// not is missing. They default to all.
+	TakeArtifact func(ctx context.Context, runID, sum string) (bool, error)
+	TakeDocument func(ctx context.Context, doc *bide.Document) (bool, error)
 	// Recipients are those who can read the file, which is then encrypted with age. Defaults to everybody.
 	Recipients []age.Recipient
 	// Signers sign the file as a whole, what no checkpoint speaks for included. Defaults to none.
@@ -80,6 +84,12 @@ func newExporter(store bide.Store, w io.Writer, o ExportOptions) *exporter {
 	keys, ok := store.(sealing)
 	if ok {
 		raw = keys.Stored()
+	}
+	if o.TakeArtifact == nil {
+		o.TakeArtifact = func(context.Context, string, string) (bool, error) { return true, nil }
+	}
+	if o.TakeDocument == nil {
+		o.TakeDocument = func(context.Context, *bide.Document) (bool, error) { return true, nil }
 	}
 	return &exporter{Writer: newWriter(w), store: store, raw: raw, keys: keys, opts: o, out: &Written{},
 		seen: map[string]bool{}, blobs: map[string]bool{}, rt: bide.Must(bide.New(store, &bide.Options{CacheRuns: 1}))}
@@ -237,7 +247,7 @@ func (e *exporter) write(ctx context.Context, run *bide.Run, mail []bide.Message
 		return err
 	}
 	e.out.Runs++
-	return e.artifacts(ctx)
+	return e.artifacts(ctx, id)
 }
 
 // records writes the records of a run up to one of them.
@@ -320,19 +330,19 @@ func (e *exporter) blobsOf(ctx context.Context, id string, upTo int64) error {
 		}
 	}
 	e.found = missing
-	return e.artifacts(ctx)
+	return e.artifacts(ctx, id)
 }
 
 // named finds the blobs that a record names.
 var named = regexp.MustCompile(`"sha256":"([0-9a-f]{64})"`)
 
 // artifacts writes the blobs of the run at work.
-func (e *exporter) artifacts(ctx context.Context) error {
+func (e *exporter) artifacts(ctx context.Context, id string) error {
 	if e.opts.Artifacts == nil {
 		return nil
 	}
 	for _, sum := range e.found {
-		r, entry, err := e.open(ctx, sum)
+		r, entry, err := e.take(ctx, id, sum)
 		if errors.Is(err, bide.ErrNotFound) {
 			e.out.Missing++
 			if err := e.line(line{Missing: &missingBlob{sum}}); err != nil {
@@ -349,6 +359,19 @@ func (e *exporter) artifacts(ctx context.Context) error {
 		e.out.Artifacts++
 	}
 	return nil
+}
+
+// take opens a blob as it leaves, or fails with ErrNotFound when it does not go along for a run; another one may name it too.
+func (e *exporter) take(ctx context.Context, id, sum string) (io.ReadCloser, *blobEntry, error) {
+	goes, err := e.opts.TakeArtifact(ctx, id, sum)
+	if err == nil && !goes {
+		e.blobs[sum] = false
+		err = bide.ErrNotFound
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.open(ctx, sum)
 }
 
 // open opens a blob as it leaves.
@@ -374,6 +397,13 @@ func (e *exporter) documents(ctx context.Context) error {
 				return err
 			}
 			for _, d := range page.Documents {
+				goes, err := e.opts.TakeDocument(ctx, &d)
+				if err != nil {
+					return err
+				}
+				if !goes {
+					continue
+				}
 				if err := e.line(line{Document: &d}); err != nil {
 					return err
 				}

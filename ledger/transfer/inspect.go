@@ -20,6 +20,8 @@ type Content struct {
 	Sealed    int64 `json:"sealed,omitempty"`  // runs that are encrypted: what their records hold was not looked at
 	Missing   int64 `json:"missing,omitempty"` // blobs that records name and that are not in the file
 	Bytes     int64 `json:"bytes"`             // after decryption
+	// SHA256 is the hash of what was read, after decryption, but for the last line; zero for a file that is cut.
+	SHA256 bide.Hash `json:"sha256,omitzero"`
 	// Keys have signed the file as a whole.
 	Keys []string `json:"keys,omitempty"`
 	// SignedRuns are those for which a checkpoint that counts speaks, up to its record.
@@ -48,7 +50,7 @@ func Inspect(r io.Reader, opts *ReadOptions, each func(info bide.RunInfo, run *b
 	if head == nil {
 		return nil, err
 	}
-	i.out.Header, i.out.Bytes, i.out.Keys, i.out.Broken = *head, in.bytes, in.signed, err
+	i.out.Header, i.out.Bytes, i.out.Keys, i.out.SHA256, i.out.Broken = *head, in.bytes, in.signed, in.sum, err
 	if len(in.signed) > 0 {
 		i.out.Unsigned = nil
 	}

@@ -50,6 +50,7 @@ type reader struct {
 	peekErr error
 	command *commandEntry // stands before the record that comes
 	signed  []string      // keys that have signed the file
+	sum     bide.Hash     // of all lines but the last, once that was read
 }
 
 // ageMagic begins every file that is encrypted with age.
@@ -57,17 +58,40 @@ const ageMagic = "age-encryption.org/"
 
 func newReader(r io.Reader, o ReadOptions) (*reader, error) {
 	in := bufio.NewReaderSize(r, 256<<10)
-	if start, err := in.Peek(len(ageMagic)); err == nil && string(start) == ageMagic {
-		if len(o.Identities) == 0 {
-			return nil, bide.Errorf(bide.CodeInvalidInput, "the file is encrypted; an identity of age is needed to read it")
-		}
-		plain, err := age.Decrypt(in, o.Identities...)
+	if encrypted(in) {
+		plain, err := decrypt(in, o.Identities)
 		if err != nil {
-			return nil, bide.Errorf(bide.CodeInvalidInput, "the file cannot be decrypted: %w", err)
+			return nil, err
 		}
 		in = bufio.NewReaderSize(plain, 256<<10)
 	}
 	return &reader{opts: o, r: in, hash: sha256.New()}, nil
+}
+
+func encrypted(in *bufio.Reader) bool {
+	start, err := in.Peek(len(ageMagic))
+	return err == nil && string(start) == ageMagic
+}
+
+func decrypt(in io.Reader, identities []age.Identity) (io.Reader, error) {
+	if len(identities) == 0 {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "the file is encrypted; an identity of age is needed to read it")
+	}
+	plain, err := age.Decrypt(in, identities...)
+	if err != nil {
+		return nil, bide.Errorf(bide.CodeInvalidInput, "the file cannot be decrypted: %w", err)
+	}
+	return plain, nil
+}
+
+// Plain returns a file as it was before it was encrypted, and one that was not as it is. It fails with ErrInvalidInput when the
+// identities do not decrypt it.
+func Plain(r io.Reader, identities ...age.Identity) (io.Reader, error) {
+	in := bufio.NewReaderSize(r, 256<<10)
+	if !encrypted(in) {
+		return in, nil
+	}
+	return decrypt(in, identities)
 }
 
 func (r *reader) corrupt(format string, args ...any) error {
@@ -125,7 +149,8 @@ func (r *reader) parse(text []byte) (*line, error) {
 
 // end checks the last line, and that nothing follows it.
 func (r *reader) end(t *trailer) error {
-	if t.Lines != r.lines-1 || t.SHA256 != bide.Hash(r.hash.Sum(nil)) {
+	r.sum = bide.Hash(r.hash.Sum(nil))
+	if t.Lines != r.lines-1 || t.SHA256 != r.sum {
 		return r.corrupt("the file was changed: its lines do not have the hash that its last line names")
 	}
 	if _, err := r.r.ReadByte(); !errors.Is(err, io.EOF) {

@@ -134,7 +134,7 @@ func (c *committer) givenUp(group []*entry, err error) (rest []*entry) {
 		case e.ctx.Err() != nil:
 			e.done <- context.Cause(e.ctx)
 		case time.Now().After(e.until):
-			e.done <- fmt.Errorf("commit: the server %s has been gone for %s, and whether the commit was applied is not known; send it again: %w", c.store.server, c.store.opts.Patience, err)
+			e.done <- outage("commit", c.store.server, fmt.Errorf("whether it was applied is not known after %s; send it again: %w", c.store.opts.Patience, err))
 		default:
 			rest = append(rest, e)
 		}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +31,9 @@ func configure(url string, o *Options) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, bide.Errorf(bide.CodeInvalidInput, "the address of the PostgreSQL server cannot be read; it is like postgres://user@host:5432/database: %w", err)
+	}
+	if strings.ContainsAny(config.ConnConfig.Database, "@/") { // the rest of a password
+		return nil, bide.Errorf(bide.CodeInvalidInput, "the address of the PostgreSQL server has a user or a password with @, / or : in it; write these as %%40, %%2F and %%3A")
 	}
 	config.MaxConns = int32(o.Conns)
 	c := config.ConnConfig

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -57,6 +59,34 @@ func isUnreachable(err error) bool {
 	return errors.As(err, &e)
 }
 
+// isOutage reports whether the server could not be reached, went away or takes no connections.
+func isOutage(err error) bool {
+	switch state := sqlState(err); state {
+	case "57P01", "57P02", "57P03", "53300":
+		return true
+	case "":
+		var network net.Error
+		return isUnreachable(err) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF)
+	default:
+		return isUnreachable(err) || strings.HasPrefix(state, "08")
+	}
+}
+
+// outage is the error for a server that cannot be reached. Where that is stands in its cause alone: the message may be for
+// clients who need not know.
+func outage(doing, server string, err error) error {
+	message := "the database of the store cannot be reached; it may be down, or not be where the address of the store says"
+	switch sqlState(err) {
+	case "28P01", "28000":
+		message = "the database of the store does not let its user in: see the user and the password in the address, and the server's pg_hba.conf"
+	case "3D000":
+		message = "the database of the store does not exist; make it with createdb, or name another one"
+	case "53300":
+		message = "the database of the store has no connection left; see its max_connections"
+	}
+	return &bide.Error{Code: bide.CodeStoreUnavailable, Message: message, Err: fmt.Errorf("%s in %s: %w", doing, server, err)}
+}
+
 // sqlState is the code of an error that the server sent, or empty.
 func sqlState(err error) string {
 	var e *pgconn.PgError
@@ -67,8 +97,8 @@ func sqlState(err error) string {
 }
 
 // explain turns an error of the server or the network into one that says what
-// happened where and what to do. What may pass by itself stays an ordinary error,
-// and the runtime sends a commit again.
+// happened where and what to do. The runtime sends a commit again after an outage, and after
+// what stays an ordinary error.
 func (s *Store) explain(doing string, err error) error {
 	var own *bide.Error
 	if err == nil || errors.As(err, &own) {
@@ -90,6 +120,9 @@ func (s *Store) explain(doing string, err error) error {
 		return as(bide.CodeInvalidInput, "a value is too large for PostgreSQL; keep large values outside and pass references, and keep keys below 2,000 bytes")
 	case strings.HasPrefix(state, "XX001"), strings.HasPrefix(state, "XX002"):
 		return as(bide.CodeCorrupt, "tables or indexes in %s are damaged; restore the database from a backup", s.server)
+	}
+	if isOutage(err) {
+		return outage(doing, s.server, err)
 	}
 	return fmt.Errorf("%s in %s: %w", doing, s.server, err)
 }

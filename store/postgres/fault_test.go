@@ -255,7 +255,7 @@ func TestAStoreOutlivesItsServer(t *testing.T) {
 			}
 		})
 		_, err := s.Load(t.Context(), "run", bide.Position{})
-		wantCode(t, "Load while the server is "+name, err, "")
+		wantCode(t, "Load while the server is "+name, err, bide.CodeStoreUnavailable)
 		server.Start(t)
 		all.Wait()
 		if got := load(t, s, "run"); got.Position != next.Info.Position() {
@@ -271,7 +271,7 @@ func TestACommitDoesNotWaitForeverForAServer(t *testing.T) {
 	must(t, s, c.Next(1))
 	server.Stop(t)
 	next := c.Next(1)
-	wantCode(t, "Commit", s.Commit(t.Context(), next), "")
+	wantCode(t, "Commit", s.Commit(t.Context(), next), bide.CodeStoreUnavailable)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Commit(ctx, next); err != context.Canceled {
@@ -280,7 +280,7 @@ func TestACommitDoesNotWaitForeverForAServer(t *testing.T) {
 	server.Start(t)
 	for err := error(bide.ErrConflict); err != nil; { // until the connection is there again
 		if err = s.Commit(t.Context(), next); err != nil {
-			wantCode(t, "Commit", err, "")
+			wantCode(t, "Commit", err, bide.CodeStoreUnavailable)
 		}
 	}
 	if got := load(t, s, "run"); got.Seq != 2 {

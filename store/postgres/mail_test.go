@@ -264,7 +264,7 @@ func want(t *testing.T, what string, hints <-chan bool, claimable bool) {
 			if got == claimable {
 				return
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s: no hint", what)
 		}
 	}

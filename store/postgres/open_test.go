@@ -80,11 +80,26 @@ func TestOpenRefuses(t *testing.T) {
 	})
 	t.Run("a server that is not there", func(t *testing.T) {
 		_, err := postgres.Open(t.Context(), "postgres://u:secret@/db?host="+t.TempDir(), nil)
-		wantCode(t, "Open", err, "")
+		wantCode(t, "Open", err, bide.CodeStoreUnavailable)
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("the error shows the password: %v", err)
 		}
 	})
+}
+
+// What keeps a store from opening stands first, in words of its own, and what the server said behind it.
+func TestOpenSaysWhatIsWrongWithTheAddress(t *testing.T) {
+	server := pgtest.NewServer(t)
+	for _, c := range []struct{ url, want string }{
+		{strings.Replace(server.URL(), "/postgres?", "/nothere?", 1), "does not exist; make it with createdb"},
+		{strings.Replace(server.URL(), "://postgres@", "://nobody@", 1), "user"},
+		{"postgres://u:p@ss/w@127.0.0.1:5432/db", "%40"},
+	} {
+		_, err := postgres.Open(t.Context(), c.url, nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Open(%q) = %v, want it to say %q", c.url, err, c.want)
+		}
+	}
 }
 
 func TestAServerThatTakesNoWritesSaysSo(t *testing.T) {

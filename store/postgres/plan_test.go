@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,7 +43,7 @@ const big = `
 // as a plan that is kept for all.
 func TestStatementsUseTheIndexesTheyName(t *testing.T) {
 	url := pgtest.Start(t)
-	s, err := Open(t.Context(), url, nil)
+	s, err := Open(t.Context(), url, &Options{Sweep: time.Hour}) // the tables stay as they are filled
 	if err != nil {
 		t.Fatal(err)
 	}

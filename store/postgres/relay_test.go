@@ -62,7 +62,7 @@ func await[T any](t *testing.T, c <-chan T, otherwise string) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal(otherwise)
 	}
 	return v
@@ -74,21 +74,10 @@ func TestWhatIsUnderWayIsSeenInAnotherProcessWhileSomebodyListensThere(t *testin
 	maker := open(t, p.url(), &postgres.Options{Sweep: time.Hour})
 	reader := open(t, server.URL(), &postgres.Options{Sweep: time.Hour})
 
-	alone := newSpoken()
-	end := maker.Offer("run", alone.next)
-	before := p.statements.Load()
-	for i := range 100 {
-		alone.say(fmt.Sprint(i))
-	}
-	end()
-	if sent := p.statements.Load() - before; sent != 0 || alone.calls() != 0 {
-		t.Errorf("while nobody listens, %d texts cost %d calls and %d statements", 100, alone.calls(), sent)
-	}
-
 	long := strings.Repeat("größer ", 5_000)
 	s := newSpoken()
 	s.say("first")
-	end = maker.Offer("run", s.next)
+	end := maker.Offer("run", s.next)
 	elsewhere := newSpoken() // nobody listens for it
 	endElsewhere := maker.Offer("another", elsewhere.next)
 	texts := make(chan string, 1000)
@@ -99,7 +88,7 @@ func TestWhatIsUnderWayIsSeenInAnotherProcessWhileSomebodyListensThere(t *testin
 	want := []string{"second", "second", long, "last"} // the same twice is not the same
 	s.say(want[:3]...)
 	s.await(t)
-	before = p.statements.Load()
+	before := p.statements.Load()
 	for i := range 200 {
 		if s.say(fmt.Sprint(i)); i%20 == 19 {
 			s.await(t)
@@ -132,7 +121,9 @@ func TestWhatIsUnderWayIsSeenInAnotherProcessWhileSomebodyListensThere(t *testin
 		}
 	}
 	asked, before := s.calls(), p.statements.Load()
-	s.say("to nobody")
+	for range 100 {
+		s.say("to nobody")
+	}
 	end()
 	endElsewhere()
 	if sent := p.statements.Load() - before; sent != 0 || s.calls() != asked || elsewhere.calls() != 0 {

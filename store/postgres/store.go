@@ -119,7 +119,8 @@ var (
 //
 // It fails with ErrStoreTooNew when a newer version made the tables,
 // ErrStoreForeign when the schema holds something else, ErrStoreReadOnly when tables are missing on a
-// server that takes no writes, and ErrInvalidInput when the url is none.
+// server that takes no writes, ErrStoreUnavailable when the server or the database is not there or lets the user not in, and
+// ErrInvalidInput when the url is none.
 //
 // The server must do without a pooler that hands a connection to another client
 // between transactions, or the pooler must keep settings and prepared statements.

@@ -11,8 +11,8 @@ import (
 
 // Compact gives back the space that deleted runs have left in the file. It writes the whole file anew, for which the disk
 // needs room for about two more of it. Cut off, it has changed nothing. Runs may go on, but no commit is made meanwhile: those of
-// this and other processes wait for Options.BusyTimeout and fail then, to be sent again. A large store is better
-// compacted while nobody drives it. It fails with ErrStoreLocked when another process is writing all the time.
+// this process wait, those of others for Options.BusyTimeout and fail then, to be sent again. A large store is better
+// compacted while no other process drives it. It fails with ErrStoreLocked when another process is writing all the time.
 func (s *Store) Compact(ctx context.Context) (err error) {
 	select {
 	case <-s.done:
@@ -28,6 +28,8 @@ func (s *Store) Compact(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	conn.SetInterrupt(ctx)
+	s.whole.Lock()
+	defer s.whole.Unlock()
 	if err := conn.Exec("VACUUM"); err != nil {
 		return errors.Join(s.explain("compact", err), context.Cause(ctx))
 	}

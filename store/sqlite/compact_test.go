@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/store/sqlite"
@@ -66,6 +67,37 @@ func TestCompactGivesBackTheSpaceOfDeletedRuns(t *testing.T) {
 	}
 	if err := s.Compact(ctx); err == nil {
 		t.Error("Compact of a closed store gives no error")
+	}
+}
+
+// Who commits while the store is compacted waits for that, however long it takes.
+func TestCommitsWaitWhileTheStoreIsCompacted(t *testing.T) {
+	ctx := t.Context()
+	s, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "runs.db"), &sqlite.Options{BusyTimeout: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rt := bide.Must(bide.New(s, nil))
+	for i := range 64 {
+		bide.Must(rt.Run(ctx, filler, nil, &bide.StartOptions{RunID: fmt.Sprint("filler", i)}))
+	}
+	compacted := make(chan error, 1)
+	go func() { compacted <- s.Compact(ctx) }()
+	for ended, i := false, 0; !ended; i++ {
+		select {
+		case err := <-compacted:
+			if err != nil {
+				t.Errorf("Compact = %v", err)
+			}
+			ended = true
+		default:
+		}
+		if _, err := rt.Start(ctx, counting, nil, &bide.StartOptions{RunID: fmt.Sprint("meanwhile", i)}); err != nil {
+			t.Fatalf("Start while the store is compacted = %v", err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

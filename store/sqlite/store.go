@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -94,6 +95,7 @@ type Store struct {
 	readers *pool
 	packer  *pack.Packer
 	wrote   atomic.Int64  // when the last transaction ended, in Unix nanoseconds; in the future while one is at work
+	whole   sync.Mutex    // held by a transaction, and while the file is written anew
 	foreign chan struct{} // holds a token when another process has committed
 	done    chan struct{} // closed when the committer has ended
 	closed  error         // what closing the writer gave; set before done is closed

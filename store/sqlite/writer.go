@@ -98,6 +98,8 @@ func (w *writer) answer(e *entry, err error) {
 // transaction applies a batch and makes it durable. An error means that nothing
 // of it was applied, or that the outcome is unknown.
 func (w *writer) transaction(batch []*entry) (err error) {
+	w.store.whole.Lock()
+	defer w.store.whole.Unlock()
 	defer func() {
 		if v := recover(); v != nil { // the driver panics when its memory is used up
 			err = fmt.Errorf("%w: %v", errOutOfMemory, v)

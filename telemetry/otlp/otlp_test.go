@@ -171,7 +171,7 @@ metrics:{name:"level" gauge:{data_points:{as_double:-1}}}}}`)
 
 func TestACollectorThatIsBusyIsAskedAgainAndOneThatRefusesIsNot(t *testing.T) {
 	send := func(c *collector) error {
-		e := otlp.NewSpans(otlp.Target{URL: c.URL + "/v1/traces", Header: map[string]string{"Api-Key": "hush-hush"}, Timeout: 5 * time.Second})
+		e := otlp.NewSpans(otlp.Target{URL: c.URL + "/v1/traces", Header: map[string]string{"Api-Key": "hush-hush"}, Timeout: time.Minute})
 		provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(e))
 		defer func() {
 			if err := provider.Shutdown(t.Context()); err != nil {

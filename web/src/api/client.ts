@@ -11,6 +11,8 @@ export interface Request {
   path: string; // relative to the root: v1/runs
   query?: Record<string, string | number | boolean | undefined>;
   body?: unknown;
+  /** sent as it is, in place of a body */
+  file?: File;
   /** makes a change idempotent */
   key?: string;
 }
@@ -44,12 +46,13 @@ export const newKey = (): string => crypto.randomUUID?.() ?? Array.from(crypto.g
 /** call sends a request and gives its answer; it throws a Problem. */
 export async function call<T>(r: Request, signal?: AbortSignal): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
-  if (r.body !== undefined) headers["Content-Type"] = "application/json";
+  if (r.file) headers["Content-Type"] = "application/octet-stream";
+  else if (r.body !== undefined) headers["Content-Type"] = "application/json";
   if (r.method !== "GET") headers["Idempotency-Key"] = r.key ?? newKey();
   let answer: Response;
   let text: string;
   try {
-    answer = await fetch(address(r), { method: r.method, headers, body: r.body === undefined ? undefined : print(r.body), signal, cache: "no-cache" });
+    answer = await fetch(address(r), { method: r.method, headers, body: r.file ?? (r.body === undefined ? undefined : print(r.body)), signal, cache: "no-cache" });
     text = await answer.text();
   } catch (cause) {
     if (signal?.aborted) throw cause;
@@ -76,7 +79,8 @@ export const shell = (...words: string[]) => words.map(quoted).join(" ");
 export function curl(r: Request): string {
   const words = ["curl", "-sS", "-X", r.method, address(r).href];
   if (r.method !== "GET") words.push("-H", `Idempotency-Key: ${r.key ?? newKey()}`);
-  if (r.body !== undefined) words.push("-H", "Content-Type: application/json", "-d", print(r.body));
+  if (r.file) words.push("-T", r.file.name);
+  else if (r.body !== undefined) words.push("-H", "Content-Type: application/json", "-d", print(r.body));
   return shell(...words);
 }
 

@@ -73,6 +73,13 @@ export type BudgetPage = {
   next?: string;
 };
 
+export type Case = {
+  /** the file, YAML */
+  case: string;
+  /** in what the case does not come to what the run did */
+  faults: string[];
+};
+
 export type Cause = {
   actor?: string;
   at?: string;
@@ -100,6 +107,11 @@ export type CommandStatus = {
   run_id: string;
   /** the record at which it was done: its result is the state there */
   seq: number;
+};
+
+export type Compacted = {
+  after: number;
+  before: number;
 };
 
 export type Decision = {
@@ -324,6 +336,23 @@ export type HookSpec = {
   scope_id?: string;
   secret?: string;
   style: string;
+};
+
+export type Imported = {
+  artifacts: number;
+  documents: number;
+  /** runs that had not ended and were set aside */
+  history: number;
+  /** that were there already, at that record or further */
+  known: number;
+  /** blobs and documents that were not taken */
+  left: number;
+  /** runs that go on */
+  live: number;
+  /** written */
+  records: number;
+  /** that are new, or were finished */
+  runs: number;
 };
 
 export type KeptLink = {
@@ -1029,6 +1058,20 @@ export type SubscriptionSpec = {
   types?: string[] | null;
   url: string;
   workflows?: string[] | null;
+};
+
+export type Sweep = {
+  /** count, and remove nothing */
+  dry_run?: boolean;
+  /** how long ago an artifact must have been put, at least 1h */
+  older: string;
+};
+
+export type Swept = {
+  /** of the removed; 0 with dry_run */
+  bytes: number;
+  kept: number;
+  removed: number;
 };
 
 export type TimeSums = {

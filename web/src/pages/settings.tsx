@@ -9,6 +9,7 @@ import { denied, me } from "../me";
 import { theme, type Theme } from "../theme";
 import { given, now, relative } from "../time";
 import { Copy, Dialog, Refusal, Time } from "../ui/basics";
+import { Checkpoints, Moving } from "./moving";
 
 export function Settings() {
   const ready = useLoaded((s) => read<Health>("readyz", {}, s), [], () => false);
@@ -31,6 +32,8 @@ export function Settings() {
           <p class="row"><button type="button" onClick={ready.again}>Check again</button><a href={new URL("openapi.json", root).href}>API reference (OpenAPI)</a><a href="https://pkg.go.dev/github.com/bide-dev/bide" rel="noreferrer">Documentation</a><a href={new URL("metrics", root).href}>Metrics</a></p>
         </section>
         <Doctor />
+        <Checkpoints />
+        <Moving />
         <section class="card">
           <h2>Appearance</h2>
           <label class="field">Theme <select value={theme.value} onChange={(e) => (theme.value = e.currentTarget.value as Theme)}><option value="system">as the system has it</option><option value="light">light</option><option value="dark">dark</option></select></label>

@@ -39,7 +39,7 @@ export function Trust({ run }: { run: Run }) {
         <button type="button" class="quiet" onClick={() => setAgain(again + 1)}>Replay the code</button>
         {v?.signed && <><button type="button" class="quiet" onClick={proof}>Download the proof</button><CopyAs command={["proof", run.run_id]} request={() => ({ method: "GET", path: `${path}/proof` })} /></>}
         <a class="small" href={address({ method: "GET", path: `${path}/report` }).href} download={`${run.run_id}.md`}>Report</a>
-        <a class="small" href={address({ method: "GET", path: `${path}/export` }).href} download={`${run.run_id}.bide`}>Export</a>
+        <a class="small" href={address({ method: "GET", path: "v1/export", query: { run: run.run_id } }).href} download={`${run.run_id}.bide`}>Export</a>
         {v && (v.signed?.seq ?? 0) < v.records && <Act of={{ label: "Sign now", right: "installation", request: { method: "POST", path: "v1/checkpoint" }, consequence: "The server signs what all ledgers say now, with its key." }} done={() => ask(asked + 1)} />}
       </p>
     </section>

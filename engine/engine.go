@@ -4,11 +4,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/bide-dev/bide"
@@ -61,7 +63,7 @@ type Store interface {
 type Engine struct {
 	*bide.Runtime
 	store  Store
-	worker *worker.Worker
+	worker atomic.Pointer[worker.Worker]
 	stop   context.CancelFunc
 	done   chan error
 	notary *notary
@@ -187,20 +189,48 @@ func start(store Store, o *Options) (*Engine, error) {
 		stop()
 		return nil, err
 	}
-	e := &Engine{Runtime: rt, store: store, worker: w, stop: stop, done: make(chan error, 1)}
+	e := &Engine{Runtime: rt, store: store, stop: stop, done: make(chan error, 1)}
+	e.worker.Store(w)
 	if e.notary, err = newNotary(ctx, rt, store, o.Checkpoints); err != nil {
 		stop()
 		return nil, err
 	}
-	go func() { e.done <- w.Run(ctx) }()
+	go func() { e.done <- e.work(ctx, &o.Worker) }()
 	return e, nil
+}
+
+// work has a worker at work until ctx ends. One that could not tell the store that it is alive, as while the disk is full, for
+// as long as its lease, has lost its claims and ended: then another takes its place.
+func (e *Engine) work(ctx context.Context, o *worker.Options) error {
+	for {
+		err := e.Worker().Run(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if o.Logger != nil {
+			o.Logger.Error("the worker has ended; another takes its place", "err", err)
+		}
+		again := time.NewTimer(cmp.Or(o.Poll, time.Second))
+		select {
+		case <-ctx.Done():
+			again.Stop()
+			return nil
+		case <-again.C:
+		}
+		next, nerr := worker.New(e.Runtime, e.store, o)
+		if nerr != nil {
+			return errors.Join(err, nerr)
+		}
+		e.worker.Store(next)
+	}
 }
 
 // Store returns the engine's store, which Close closes.
 func (e *Engine) Store() Store { return e.store }
 
-// Worker returns the engine's worker, for its counters.
-func (e *Engine) Worker() *worker.Worker { return e.worker }
+// Worker returns the engine's worker, for its counters. It is another one after the store could not be written for as
+// long as a lease.
+func (e *Engine) Worker() *worker.Worker { return e.worker.Load() }
 
 // Log returns the log in which the engine's checkpoints are; nil without Options.Checkpoints.
 func (e *Engine) Log() *ledger.Log {

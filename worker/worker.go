@@ -102,6 +102,7 @@ type Worker struct {
 	active   map[string]*drive  // by run
 	mail     map[string]bool    // runs that were sent something by this process
 	left     map[string]lacking // by run
+	owed     map[string]bool    // runs whose claims the store did not take back yet, and whether quietly
 	look     bool               // there may be something to claim
 	full     bool               // there was no place for all that could be claimed
 	news     int64              // counts what may concern runs that are being driven
@@ -128,7 +129,7 @@ func New(rt *bide.Runtime, store bide.Claims, opts *Options) (*Worker, error) {
 		return nil, errors.New("a worker needs a runtime and its store")
 	}
 	return &Worker{rt: rt, store: store, opts: opts.withDefaults(),
-		wake: make(chan struct{}, 1), drain: make(chan struct{}), active: map[string]*drive{}, mail: map[string]bool{}, left: map[string]lacking{}}, nil
+		wake: make(chan struct{}, 1), drain: make(chan struct{}), active: map[string]*drive{}, mail: map[string]bool{}, left: map[string]lacking{}, owed: map[string]bool{}}, nil
 }
 
 // Wake tells the worker that there may be something to claim.
@@ -226,6 +227,7 @@ func (w *Worker) claimSome(ctx context.Context) (more bool) {
 	if free <= 0 || !look {
 		return false
 	}
+	w.giveBack(ctx)
 	limit := min(free, max(w.batch, w.opts.Batch))
 	now := w.opts.Clock.Now().UTC()
 	w.claimedAt = now
@@ -257,6 +259,7 @@ func (w *Worker) free() int { return w.opts.Runs - len(w.active) - w.reserved }
 func (w *Worker) begun(c bide.Claim, tick func(context.Context) (*bide.Run, error)) {
 	d, ctx := &drive{claim: c, news: w.news}, w.work
 	w.active[c.RunID] = d
+	delete(w.owed, c.RunID)
 	w.counts.claimed.Add(1)
 	w.driving.Go(func() { w.drive(ctx, d, tick) })
 }
@@ -327,6 +330,7 @@ func (w *Worker) drive(ctx context.Context, d *drive, tick func(context.Context)
 		defer w.signal()
 	}
 	log := w.opts.Logger.With("worker", w.opts.ID, "run", d.claim.RunID)
+	quiet := err == nil && run.Status != bide.StatusRunning
 	switch {
 	case errors.Is(err, bide.ErrFenced):
 		log.Warn("another worker has claimed the run")
@@ -347,10 +351,33 @@ func (w *Worker) drive(ctx context.Context, d *drive, tick func(context.Context)
 		log.Error("tick", "err", err)
 		err = w.release(ctx, d, false)
 	case !ended:
-		err = w.release(ctx, d, run.Status != bide.StatusRunning)
+		err = w.release(ctx, d, quiet)
 	}
 	if err != nil {
 		log.Error("give back", "err", err)
+		w.owe(d.claim.RunID, quiet)
+	}
+}
+
+// owe remembers a run that could not be given back: nobody else claims it while this worker lives.
+func (w *Worker) owe(runID string, quiet bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.active[runID] == nil {
+		w.owed[runID] = quiet
+	}
+}
+
+// giveBack tries again to give back what the store did not take.
+func (w *Worker) giveBack(ctx context.Context) {
+	w.mu.Lock()
+	owed := w.owed
+	w.owed = map[string]bool{}
+	w.mu.Unlock()
+	for runID, quiet := range owed {
+		if err := w.store.Release(ctx, w.opts.ID, []string{runID}, quiet); err != nil {
+			w.owe(runID, quiet)
+		}
 	}
 }
 

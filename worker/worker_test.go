@@ -227,6 +227,77 @@ func (c *corrupting) Load(ctx context.Context, id string, have bide.Position) (*
 	return s, err
 }
 
+// full takes neither commits under a claim nor claims back while it is full.
+type full struct {
+	*mem.Store
+	is      atomic.Bool
+	refused chan struct{} // closed when a claim was not taken back
+	once    sync.Once
+}
+
+func (f *full) Commit(ctx context.Context, c *bide.Commit) error {
+	if f.is.Load() {
+		return bide.ErrStoreFull
+	}
+	return f.Store.Commit(ctx, c)
+}
+
+func (f *full) Release(ctx context.Context, owner string, runs []string, quiet bool) error {
+	if f.is.Load() {
+		f.once.Do(func() { close(f.refused) })
+		return bide.ErrStoreFull
+	}
+	return f.Store.Release(ctx, owner, runs, quiet)
+}
+
+func TestARunThatCouldNotBeGivenBackGoesOnWhenTheStoreTakesWritesAgain(t *testing.T) {
+	store := &full{Store: mem.New(), refused: make(chan struct{})}
+	rt, err := bide.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wf := flow(func(*bide.Run) bide.Effect { return bide.Call("work", nil) })
+	if err := rt.Register(wf); err != nil {
+		t.Fatal(err)
+	}
+	rt.Handle("work", func(context.Context, *bide.Invocation) (bide.Outcome, error) {
+		select {
+		case <-store.refused:
+		default:
+			store.is.Store(true)
+		}
+		return bide.Completed(nil), nil
+	})
+	ended := make(chan struct{})
+	rt.Observe(func(n bide.Notice) {
+		if n.Commit.Info.Status == bide.StatusCompleted {
+			close(ended)
+		}
+	})
+	w, err := worker.New(rt, store, &worker.Options{Poll: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	if _, err := rt.Start(t.Context(), wf, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []chan struct{}{store.refused, ended} {
+		select {
+		case <-step:
+			store.is.Store(false)
+		case <-time.After(20 * time.Second):
+			t.Fatalf("the run did not go on: %+v", w.Stats())
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
 func TestShutdownLetsEffectsEndAndHandsClaimsBack(t *testing.T) {
 	store := mem.New()
 	wf := bide.Workflow{ID: "flow", Version: "1", Entry: "a", Nodes: bide.Nodes{

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"github.com/bide-dev/bide/gateway/api"
 	"github.com/bide-dev/bide/gateway/auth"
 	"github.com/bide-dev/bide/gateway/problem"
+	"github.com/bide-dev/bide/llm"
 )
 
 const tagStreams = "streams"
@@ -111,18 +111,10 @@ func (s *Server) live(ctx context.Context, runID string, records source) (*huma.
 	if s.opts.Deltas == nil {
 		return s.stream(ctx, records, nil)
 	}
-	sub := s.opts.Deltas.Subscribe(runID)
-	out, err := s.stream(ctx, records, func(ctx context.Context, send func(entry) bool) error {
-		defer sub.Close()
-		for e := range sub.Events(ctx) {
-			if !send(entry{event: "delta", data: e}) {
-				return nil
-			}
-		}
-		return nil
-	})
+	said := s.opts.Deltas.Subscribe(runID)
+	out, err := s.stream(ctx, records, said)
 	if err != nil {
-		sub.Close()
+		said.Close()
 	}
 	return out, err
 }
@@ -227,8 +219,9 @@ const (
 	bytesAtOnce   = 32 << 10
 )
 
-// stream answers with the entries of main until that ends, with those of beside among them.
-func (s *Server) stream(ctx context.Context, main, beside source) (*huma.StreamResponse, error) {
+// stream answers with the entries of a source until that ends, with what models say, if not nil, among them. It closes the
+// subscription, unless it fails.
+func (s *Server) stream(ctx context.Context, from source, said *llm.Subscription) (*huma.StreamResponse, error) {
 	if s.streams.closing() {
 		return nil, problem.New(api.CodeUnavailable, "the server is closing; come again")
 	}
@@ -244,13 +237,12 @@ func (s *Server) stream(ctx context.Context, main, beside source) (*huma.StreamR
 		var sources sync.WaitGroup
 		defer sources.Wait()
 		defer stop()
-		entries, failed := run(ctx, &sources, main)
-		var others <-chan entry
-		if beside != nil {
-			others, _ = run(ctx, &sources, beside)
+		if said != nil {
+			defer said.Close()
 		}
+		entries, failed := run(ctx, &sources, from)
 		out := newSSE(w, s.opts.WriteTime)
-		if err := s.pump(ctx, out, entries, others, failed); err != nil {
+		if err := s.pump(ctx, out, entries, said, failed); err != nil {
 			s.streams.dropped.Add(1)
 			s.opts.Logger.InfoContext(ctx, "stream dropped", "path", r.URL.Path, "err", err)
 		}
@@ -275,15 +267,22 @@ func run(ctx context.Context, owner *sync.WaitGroup, from source) (<-chan entry,
 }
 
 // pump writes entries until they end, the reader is gone or too slow, or the server closes.
-func (s *Server) pump(ctx context.Context, out *sse, entries, others <-chan entry, failed <-chan error) error {
+func (s *Server) pump(ctx context.Context, out *sse, entries <-chan entry, said *llm.Subscription, failed <-chan error) error {
 	heartbeat := time.NewTicker(s.opts.Heartbeat)
 	defer heartbeat.Stop()
 	out.comment("bide")
 	if err := out.flush(); err != nil {
 		return err
 	}
+	var ready <-chan struct{} // holds a token when something was said
+	if said != nil {
+		ready = said.Ready()
+	}
 	var passed int64 // up to where nothing was to be shown
 	put := func(e entry) error {
+		if err := putSaid(out, said); err != nil {
+			return err
+		}
 		if e.event == "" {
 			passed = e.id
 			return nil
@@ -294,18 +293,14 @@ func (s *Server) pump(ctx context.Context, out *sse, entries, others <-chan entr
 	for {
 		select {
 		case e, more := <-entries:
-			if err := errors.Join(putReady(out, others, put), putSome(out, e, more, entries, put)); err != nil {
+			if err := putSome(out, e, more, entries, put); err != nil {
 				return err
 			}
 			if !more {
 				return s.last(ctx, out, <-failed)
 			}
-		case e, more := <-others:
-			if !more {
-				others = nil
-				continue
-			}
-			if err := putSome(out, e, more, others, put); err != nil {
+		case <-ready:
+			if err := putSaid(out, said); err != nil {
 				return err
 			}
 		case <-heartbeat.C:
@@ -327,14 +322,22 @@ func (s *Server) pump(ctx context.Context, out *sse, entries, others <-chan entr
 	}
 }
 
-// putReady puts what is ready: what a model said comes before the record of it.
-func putReady(out *sse, from <-chan entry, put func(entry) error) error {
-	select {
-	case e, more := <-from:
-		return putSome(out, e, more, from, put)
-	default:
+// putSaid puts all that models have said until now: it comes before the record of it.
+func putSaid(out *sse, said *llm.Subscription) error {
+	if said == nil {
 		return nil
 	}
+	for e, more := said.Next(); more; e, more = said.Next() {
+		if err := out.add(entry{event: "delta", data: e}); err != nil {
+			return err
+		}
+		if out.buf.Len() >= bytesAtOnce {
+			if err := out.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // putSome puts an entry and those that are ready behind it, as much as is written at once.

@@ -91,6 +91,9 @@ func (d *Deltas) Subscribe(runID string) *Subscription {
 	for _, st := range d.live[runID] {
 		s.cursors = append(s.cursors, &cursor{stream: st})
 	}
+	if len(s.cursors) > 0 {
+		s.wake <- struct{}{}
+	}
 	d.subs[runID] = append(d.subs[runID], s)
 	d.listen(runID)
 	return s
@@ -118,7 +121,7 @@ func remove[T comparable](m map[string][]T, key string, v T) {
 func (s *Subscription) Events(ctx context.Context) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for {
-			if e, ok := s.take(); ok {
+			if e, ok := s.Next(); ok {
 				if ctx.Err() != nil || !yield(e) {
 					return
 				}
@@ -133,8 +136,11 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq[Event] {
 	}
 }
 
-// take returns the next event, if there is one.
-func (s *Subscription) take() (Event, bool) {
+// Ready gives a token when there may be something that Next has not returned yet.
+func (s *Subscription) Ready() <-chan struct{} { return s.wake }
+
+// Next returns the next event, if there is one; it does not wait.
+func (s *Subscription) Next() (Event, bool) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	var first *cursor

@@ -125,6 +125,13 @@ func TestOldRunsAreRemovedButForWhatIsHeld(t *testing.T) {
 	p.click(".lines", "Lift the hold")
 	p.click("dialog footer", "Lift the hold")
 	p.sees(`document.querySelectorAll("[aria-label=Holds] li").length === 0`)
+	p.click("[aria-label=Space]", "Remove artifacts")
+	p.says("dialog", "All stores that share the artifacts")
+	p.click("dialog footer", "Remove artifacts")
+	p.says("[aria-label=Space] [role=status]", "0 artifacts removed")
+	p.click("[aria-label=Space]", "Compact the store")
+	p.click("dialog footer", "Compact the store")
+	p.says("dialog .refusal", "needs no compacting")
 }
 
 // The strip of evidence says what nobody has signed, who signed the rest, and hands over a proof that holds.

@@ -60,15 +60,11 @@ func TestARunIsLeftToTheWorkerThatHasWhatItNeeds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for {
-				got := bide.Must(rich.Get(context.Background(), run.ID))
-				if got.Status == bide.StatusCompleted {
-					break
-				}
-				if got.Status.Final() {
-					t.Fatalf("the run is %s: %v", got.Status, got.Error)
-				}
-				rich.waitEnded(t, 1)
+			ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+			defer stop()
+			got, err := rich.Await(ctx, run.ID) // what is left after the children have ended, either can do
+			if err != nil || got.Status != bide.StatusCompleted {
+				t.Fatalf("the run is %+v: %v", got, err)
 			}
 		})
 	}

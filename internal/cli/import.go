@@ -8,6 +8,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/bide-dev/bide"
 	"github.com/bide-dev/bide/flow"
 	"github.com/bide-dev/bide/ledger/abstractruntime"
 	"github.com/bide-dev/bide/ledger/transfer"
@@ -60,6 +61,9 @@ carried is reported.`,
 			}
 			if err != nil {
 				p := explain(err)
+				if r != nil && bide.CodeOf(err) == "" { // it was cut off on the way
+					p.next = "the same command again: what has come stays, and the rest follows"
+				}
 				return &problem{code: p.code, what: "cannot import " + args[0], why: p.Error(), next: p.next, err: err}
 			}
 			return out.value(done, func(io.Writer) error {

@@ -2,7 +2,7 @@
 
 import { useRef, useState } from "preact/hooks";
 import { call, read, type Request } from "../api/client";
-import type { FlowList, HoldList, RetentionResult, RetentionRule } from "../api/types";
+import type { Compacted, FlowList, HoldList, RetentionResult, RetentionRule, Swept } from "../api/types";
 import { Act, CopyAs, unhold } from "../actions";
 import { useLoaded } from "../load";
 import { denied, me } from "../me";
@@ -37,7 +37,29 @@ export function Retention() {
           </li>
         ))}</ul>
       </section>
+      {may && <Space />}
     </>
+  );
+}
+
+/** Space gives back what removed runs have left: artifacts that nothing names, and room in the file. */
+function Space() {
+  const [said, say] = useState("");
+  return (
+    <section class="card" aria-label="Space">
+      <h2>Space</h2>
+      <p class="row">
+        <Act of={{
+          label: "Remove artifacts", right: "installation", danger: true, command: ["retention", "gc", "--older", "168h"], request: { method: "POST", path: "v1/artifacts/sweep", body: { older: "168h" } },
+          consequence: "Artifacts that were put a week ago or earlier, and that no run and no document names any more, go for good. All stores that share the artifacts must be this one.",
+        }} done={(answer) => { const swept = answer as Swept; say(`${swept.removed} artifacts removed, ${swept.kept} kept.`); }} />
+        <Act of={{
+          label: "Compact the store", right: "installation", command: ["compact"], request: { method: "POST", path: "v1/compact" },
+          consequence: "A SQLite file is written anew: commits wait meanwhile, and the disk needs room for two more of it.",
+        }} done={(answer) => { const done = answer as Compacted; say(`The store has ${done.after} bytes; it had ${done.before}.`); }} />
+      </p>
+      {said && <p class="decided own" role="status">{said}</p>}
+    </section>
   );
 }
 

@@ -160,7 +160,7 @@ func newRetentionHold(a *app) *cobra.Command {
 				return err
 			} else if r != nil {
 				_, err := r.c.Hold(cmd.Context(), id, reason, "")
-				return err
+				return a.held(id, err)
 			}
 			_, l, err := a.evidence(cmd)
 			if err != nil {
@@ -170,11 +170,19 @@ func newRetentionHold(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return retention.Hold(cmd.Context(), l.store, root, reason, a.cfg.get("actor"), l.now())
+			return a.held(root, retention.Hold(cmd.Context(), l.store, root, reason, a.cfg.get("actor"), l.now()))
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why")
 	return cmd
+}
+
+// held says that a tree stays, unless err is why not.
+func (a *app) held(run string, err error) error {
+	if err == nil {
+		a.say("Run %s and its tree stay until bide retention unhold %s.", run, run)
+	}
+	return err
 }
 
 func newRetentionUnhold(a *app) *cobra.Command {

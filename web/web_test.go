@@ -41,6 +41,13 @@ func TestWhatIsCheckedInIsMadeOfTheSources(t *testing.T) {
 	}
 }
 
+// The bundler passes over types: what the pages make of the API's types is looked at here.
+func TestTypesOfThePagesFit(t *testing.T) {
+	if text, err := exec.Command("npm", "run", "--silent", "check").CombinedOutput(); err != nil {
+		t.Errorf("npm run check = %v; scripts/node installs what it needs\n%s", err, text)
+	}
+}
+
 func TestTheScriptIsSmall(t *testing.T) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

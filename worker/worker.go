@@ -371,12 +371,17 @@ func (w *Worker) owe(runID string, quiet bool) {
 // giveBack tries again to give back what the store did not take.
 func (w *Worker) giveBack(ctx context.Context) {
 	w.mu.Lock()
-	owed := w.owed
-	w.owed = map[string]bool{}
+	runs := map[bool][]string{} // by whether quietly
+	for runID, quiet := range w.owed {
+		runs[quiet] = append(runs[quiet], runID)
+	}
+	clear(w.owed)
 	w.mu.Unlock()
-	for runID, quiet := range owed {
-		if err := w.store.Release(ctx, w.opts.ID, []string{runID}, quiet); err != nil {
-			w.owe(runID, quiet)
+	for quiet, ids := range runs {
+		if err := w.store.Release(ctx, w.opts.ID, ids, quiet); err != nil {
+			for _, runID := range ids {
+				w.owe(runID, quiet)
+			}
 		}
 	}
 }

@@ -48,9 +48,10 @@ function Space() {
   return (
     <section class="card" aria-label="Space">
       <h2>Space</h2>
+      <p class="faint">Runs that were removed leave artifacts that nothing names any more, and empty room in the file.</p>
       <p class="row">
         <Act of={{
-          label: "Remove artifacts", right: "installation", danger: true, command: ["retention", "gc", "--older", "168h"], request: { method: "POST", path: "v1/artifacts/sweep", body: { older: "168h" } },
+          label: "Remove unused artifacts", right: "installation", danger: true, command: ["retention", "gc", "--older", "168h"], request: { method: "POST", path: "v1/artifacts/sweep", body: { older: "168h" } },
           consequence: "Artifacts that were put a week ago or earlier, and that no run and no document names any more, go for good. All stores that share the artifacts must be this one.",
         }} done={(answer) => { const swept = answer as Swept; say(`${swept.removed} artifacts removed, ${swept.kept} kept.`); }} />
         <Act of={{

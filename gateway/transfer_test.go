@@ -19,6 +19,7 @@ import (
 	"github.com/bide-dev/bide/gateway"
 	"github.com/bide-dev/bide/ledger"
 	"github.com/bide-dev/bide/ledger/transfer"
+	"github.com/bide-dev/bide/seal"
 	"github.com/bide-dev/bide/store/mem"
 )
 
@@ -35,19 +36,37 @@ func fetch(s *server, sum string) bide.Workflow {
 // keeping returns a server with some runs, one of which names a blob that a tool kept.
 func keeping(t *testing.T) (s *server, names map[string]string, sum string) {
 	t.Helper()
-	blobs := bide.Must(artifact.OpenDir(t.TempDir()))
+	blobs, sum := onePage(t)
+	s = newServer(t, &gateway.Options{Artifacts: blobs, Workflows: []bide.Workflow{broken()}})
+	names = s.fixtures()
+	names["fetched"] = bide.Must(s.rt.Run(t.Context(), fetch(s, sum), nil, nil)).ID
+	return s, names, sum
+}
+
+// onePage returns artifacts with a page among them, and its hash.
+func onePage(t *testing.T) (blobs *artifact.Dir, sum string) {
+	t.Helper()
+	blobs = bide.Must(artifact.OpenDir(t.TempDir()))
 	sum, _, err := blobs.Put(t.Context(), strings.NewReader("a page"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = newServer(t, &gateway.Options{Artifacts: blobs, Workflows: []bide.Workflow{broken()}})
-	names = s.fixtures()
-	run, err := s.rt.Run(t.Context(), fetch(s, sum), nil, nil)
-	if err != nil {
-		t.Fatal(err)
+	return blobs, sum
+}
+
+// What the run of an encrypted store says of a blob is read as the run says it, not as it is kept.
+func TestABlobOfARunIsReachedOnAnEncryptedStore(t *testing.T) {
+	keys := bide.Must(seal.ParseKeyring([]byte(bide.Must(seal.NewKey("one")))))
+	blobs, sum := onePage(t)
+	s := serverOver(t, bide.Must(seal.New(t.Context(), mem.New(), keys, nil)), &gateway.Options{Artifacts: blobs})
+	run := bide.Must(s.rt.Run(t.Context(), fetch(s, sum), nil, nil))
+	if got := s.ask("viewer", http.MethodGet, "/v1/artifacts/"+sum+"?run="+run.ID, ""); string(got.Body) != "a page" {
+		t.Errorf("the blob = %d %s", got.Status, got.Body)
 	}
-	names["fetched"] = run.ID
-	return s, names, sum
+	file := s.ask("viewer", http.MethodGet, "/v1/export?artifacts=true&run="+run.ID, "")
+	if content := bide.Must(transfer.Inspect(bytes.NewReader(file.Body), nil, nil)); !content.OK() || content.Artifacts != 1 {
+		t.Errorf("the export = %+v, want the blob in it", content)
+	}
 }
 
 // Several runs with their blobs and flows move from one server to another, where one goes on; sent again, nothing changes.

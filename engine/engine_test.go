@@ -71,16 +71,13 @@ func TestRunsProceedByThemselvesAndOverRestarts(t *testing.T) {
 
 func proceed(t *testing.T, url string) {
 	e := open(t, url)
-	run, err := e.Start(t.Context(), double, 21, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	last(t, e, run.ID, bide.KindWaitOpened)
+	run := asking(t, e)
 	if err := e.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	e = open(t, url)
-	if run, err = e.Get(t.Context(), run.ID); err != nil || run.Status != bide.StatusWaiting {
+	run, err := e.Get(t.Context(), run.ID)
+	if err != nil || run.Status != bide.StatusWaiting {
 		t.Fatalf("after the restart: %v, %v", run, err)
 	}
 	if _, err := e.Resume(t.Context(), run.ID, run.Waits[0].ID, "yes"); err != nil {
@@ -141,13 +138,20 @@ func TestAStoreThatIsOpenedForReadingTakesNoWrites(t *testing.T) {
 	}
 }
 
-func lookOnly(t *testing.T, url string) {
-	e := open(t, url)
+// asking starts a run and returns it when it asks.
+func asking(t *testing.T, e *engine.Engine) *bide.Run {
+	t.Helper()
 	run, err := e.Start(t.Context(), double, 21, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	last(t, e, run.ID, bide.KindWaitOpened)
+	return run
+}
+
+func lookOnly(t *testing.T, url string) {
+	e := open(t, url)
+	run := asking(t, e)
 	if err := e.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -194,11 +198,7 @@ func TestAnEngineSignsWhatItsLedgersSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := e.Start(t.Context(), double, 21, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	last(t, e, run.ID, bide.KindWaitOpened)
+	asking(t, e)
 	if err := e.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -228,11 +228,7 @@ func TestTheEndOfARunIsSignedSoon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := e.Start(t.Context(), double, 21, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	last(t, e, run.ID, bide.KindWaitOpened)
+	run := asking(t, e)
 	if _, err := e.Resume(t.Context(), run.ID, run.ID+".1", "yes"); err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,17 @@ func (p *page) click(within, text string) {
 // press clicks an element as soon as it is there.
 func (p *page) press(find string) {
 	p.t.Helper()
-	p.sees("(e => { e?.click(); return !!e; })(" + find + ")")
+	for range 100 { // what is there may be drawn anew before it is clicked
+		p.sees(find)
+		clicked, err := evaluate[bool](p, "(e => { e?.click(); return !!e; })("+find+")")
+		if clicked || leftPage(err) {
+			return
+		}
+		if err != nil {
+			p.t.Fatalf("click on %s: %v", find, err)
+		}
+	}
+	p.t.Fatalf("%s is never there for long", find)
 }
 
 // record chooses the first record of a kind in the ledger that is shown.
@@ -162,14 +172,26 @@ func (p *page) fill(label, text string) {
 	p.run(chromedp.KeyEvent("\b"), chromedp.KeyEvent(text))
 }
 
-// value is what an expression gives, once it is there.
+// value is what an expression gives, once it is there, on the page that is there then.
 func value[T any](p *page, expr string) T {
 	p.t.Helper()
-	out, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expr, func(e *runtime.EvaluateParams) { e.AwaitPromise = new(true) }))
+	out, err := evaluate[T](p, expr)
+	for tries := 0; leftPage(err) && tries < 10; tries++ {
+		out, err = evaluate[T](p, expr)
+	}
 	if err != nil {
 		p.t.Fatalf("%s: %v", expr, err)
 	}
 	return out
+}
+
+func evaluate[T any](p *page, expr string) (T, error) {
+	return chromedp.Run(p.ctx, chromedp.Evaluate[T](expr, func(e *runtime.EvaluateParams) { e.AwaitPromise = new(true) }))
+}
+
+// leftPage reports whether an expression had no answer because the browser went to another page.
+func leftPage(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "Inspected target navigated")
 }
 
 // accessible lets axe-core look for what breaks WCAG 2.2 AA on the page as it is.

@@ -118,14 +118,11 @@ func (v *sight) shared(ctx context.Context, sum string) (mine, others bool, err 
 	return mine, !mine && len(of.Namespaces) > 0, nil
 }
 
-// limited reports whether the principal is limited to workflows or labels.
-func (v *sight) limited() bool { return len(v.p.Workflows)+len(v.p.Labels) > 0 }
-
 // seesArtifact fails with bide.ErrNotFound when a blob is not for the principal.
 func (s *Server) seesArtifact(ctx context.Context, in *getArtifact) error {
 	v := s.sight(ctx, auth.View)
 	mine, others, err := v.shared(ctx, in.SHA256)
-	if mine && !v.limited() || err != nil {
+	if mine && !v.p.Limited() || err != nil {
 		return err
 	}
 	if in.Run != "" && !others {

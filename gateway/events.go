@@ -49,7 +49,6 @@ func (s *Server) sendEvent(ctx context.Context, in *sendEvent) (*result[api.Even
 // mayReach returns the scope id of an event, and refuses one that would reach what the sender does not see.
 func (s *Server) mayReach(ctx context.Context, e *api.Event) (scopeID string, err error) {
 	v := s.sight(ctx, auth.Operate)
-	limited := len(v.p.Workflows) > 0 || len(v.p.Labels) > 0
 	switch e.Scope {
 	case bide.ScopeRun:
 		if e.ScopeID == "" {
@@ -58,7 +57,7 @@ func (s *Server) mayReach(ctx context.Context, e *api.Event) (scopeID string, er
 		_, err := v.run(ctx, e.ScopeID)
 		return e.ScopeID, err
 	case bide.ScopeSession:
-		if !limited {
+		if !v.p.Limited() {
 			return v.p.Scoped(e.ScopeID), nil
 		}
 	case bide.ScopeWorkflow:
@@ -66,7 +65,7 @@ func (s *Server) mayReach(ctx context.Context, e *api.Event) (scopeID string, er
 			return e.ScopeID, nil
 		}
 	case bide.ScopeGlobal:
-		if v.p.Broadcast() && !limited {
+		if v.p.Broadcast() && !v.p.Limited() {
 			return e.ScopeID, nil
 		}
 	}

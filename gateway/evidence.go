@@ -30,7 +30,7 @@ func (s *Server) registerEvidence() {
 
 // wide fails for principals who see a part of the store alone: those of a namespace, and those that are limited to workflows or labels.
 func wide(ctx context.Context) error {
-	if p := auth.From(ctx); p.Namespace != "" || len(p.Workflows)+len(p.Labels) > 0 {
+	if p := auth.From(ctx); p.Namespace != "" || p.Limited() {
 		return bide.Errorf(bide.CodeForbidden, "this concerns the whole store; a principal of a namespace, or one that is limited to workflows or labels, cannot ask for it")
 	}
 	return nil

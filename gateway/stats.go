@@ -72,7 +72,7 @@ func (s *Server) countRuns(ctx context.Context, in *Counted) (*result[api.RunCou
 
 // count counts the runs that are searched for and seen: in the store when it can tell them, otherwise one by one.
 func (l *lister) count(ctx context.Context, q bide.CountQuery) (*bide.RunCounts, error) {
-	if !l.q.Countable() || len(l.p.Workflows) > 0 || len(l.p.Labels) > 0 {
+	if !l.q.Countable() || l.p.Limited() {
 		return l.countSeen(ctx, q)
 	}
 	q.RunQuery = l.narrow(q.RunQuery)

@@ -92,8 +92,8 @@ type given struct {
 
 func (g *given) takes(ctx context.Context, run, sum string) (bool, error) {
 	mine, others, err := g.v.shared(ctx, sum)
-	if mine && !g.v.limited() || others || err != nil {
-		return mine && !g.v.limited(), err
+	if mine && !g.v.p.Limited() || others || err != nil {
+		return mine && !g.v.p.Limited(), err
 	}
 	if g.run != run {
 		g.run, g.by = "", map[string]bool{}

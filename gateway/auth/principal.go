@@ -23,7 +23,7 @@ const (
 	Decide  Right = "decide"  // answer waits
 	Author  Right = "author"  // upload flows, change schedules
 	Admin   Right = "admin"   // release runs that were set aside; tokens, webhooks
-	// Installation is to see to workers and metrics, which are those of all namespaces: only principals of the default one have it.
+	// Installation is to see to workers, metrics and the store, which are those of all namespaces: only principals of the default one have it.
 	Installation Right = "installation"
 	Work         Right = "work" // carry out effects as a remote worker
 )
@@ -171,6 +171,9 @@ func (p *Principal) Local(scoped string) (name string, ok bool) {
 
 // scope cannot begin another namespace's scope: names of namespaces have no underscore.
 func (p *Principal) scope() string { return "_" + p.Namespace + "_" }
+
+// Limited reports whether a principal sees only runs of some workflows, or with some labels.
+func (p *Principal) Limited() bool { return len(p.Workflows) > 0 || len(p.Labels) > 0 }
 
 // Broadcast reports whether the principal may send events to a workflow or to all: they reach the runs of
 // every namespace, so only the default one, which is that of whoever runs the installation, can.
